@@ -1,0 +1,1 @@
+"""A Kubernetes operator that serves models, judges them by their labels, and takes bad ones back."""

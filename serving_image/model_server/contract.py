@@ -1,0 +1,166 @@
+"""What the operator and the model server agree on: ports, paths, names, environment, the shape of counts.
+
+Constants and plain data only, standard library only, so that the operator can import this module without
+importing anything else of the server. `tests/contract/` holds both sides to it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, TypedDict
+
+# --- Ports -------------------------------------------------------------------------------------------------
+HTTP_PORT: Final = 8501
+"""Predictions, status, metadata and feedback: TensorFlow Serving's own REST port."""
+ADMIN_PORT: Final = 8502
+"""Metrics, probes, counts and rotation. Never part of the Service that clients call."""
+HTTP_PORT_NAME: Final = "http"
+ADMIN_PORT_NAME: Final = "admin"
+
+# --- Paths on the HTTP port --------------------------------------------------------------------------------
+MODEL_PATH_TEMPLATE: Final = "/v1/models/{model}"
+PREDICT_SUFFIX: Final = ":predict"
+METADATA_SUFFIX: Final = "/metadata"
+FEEDBACK_SUFFIX: Final = "/feedback"
+
+# --- Paths on the admin port -------------------------------------------------------------------------------
+METRICS_PATH: Final = "/metrics"
+LIVE_PATH: Final = "/healthz"
+READY_PATH: Final = "/readyz"
+COUNTS_PATH: Final = "/counts"
+"""GET, bearer token: a `Counts` as JSON."""
+ROTATION_PATH: Final = "/rotation"
+"""PUT, bearer token: a `Rotation` as JSON. Idempotent."""
+
+# --- Headers -----------------------------------------------------------------------------------------------
+PREDICTION_ID_HEADER: Final = "Prediction-Id"
+"""One signed token for a request; the id of its instance i is `TOKEN.i`, and `TOKEN` alone means `TOKEN.0`."""
+REVISION_HEADER: Final = "Model-Revision"
+"""The revision that computed the answer."""
+FORWARDED_HEADER: Final = "Model-Forwarded-By"
+"""Set on a request that one pod passes to another; such a request is never passed on again."""
+
+# --- Files in the container --------------------------------------------------------------------------------
+MODEL_DIR: Final = "/models"
+"""An emptyDir that the init container fills and the server mounts read-only."""
+KEYS_DIR: Final = "/etc/model-server/keys"
+STATE_DIR: Final = "/var/lib/model-server"
+"""An emptyDir: what must outlive a restart of the container, but not the pod."""
+PVC_DIR: Final = "/source"
+"""Where the init container finds the claim of a `pvc://CLAIM/PATH` URI, read-only."""
+TERMINATION_LOG: Final = "/dev/termination-log"
+"""A container that gives up leaves `{"reason": StartFailure, "message": "…"}` here."""
+
+FEEDBACK_KEY_FILE: Final = "feedback-key"
+"""In KEYS_DIR: the HMAC key of prediction ids, 32 bytes as 64 hexadecimal digits."""
+ADMIN_TOKEN_FILE: Final = "admin-token"
+"""In KEYS_DIR: the bearer token of COUNTS_PATH and ROTATION_PATH."""
+
+FETCH_COMMAND: Final = ("python3", "-m", "model_server.fetch")
+SERVE_COMMAND: Final = ("python3", "-m", "model_server")
+
+
+class Env(StrEnum):
+    """Environment of both containers. Everything else about a pod comes through files and the network."""
+
+    MODEL_NAME = "MODEL_NAME"
+    MODEL_URI = "MODEL_URI"
+    MODEL_DIGEST = "MODEL_DIGEST"
+    """`sha256:…`, or absent: then nothing is verified."""
+    MODEL_FORMAT = "MODEL_FORMAT"
+    """A `ModelFormat`, or absent: found out from the files."""
+    MODEL_LABELS = "MODEL_LABELS"
+    """JSON list of class names in the order of the model's outputs, or absent."""
+    REVISION = "MODEL_REVISION"
+    POD_NAME = "POD_NAME"
+    POD_UID = "POD_UID"
+    POD_IP = "POD_IP"
+    PEERS_HOST = "MODEL_PEERS_HOST"
+    """DNS name of the revision's headless Service: the pods that may hold a label that came here."""
+    DRAIN_SECONDS = "MODEL_DRAIN_SECONDS"
+    """How long a pod goes on answering after SIGTERM, until no Service sends it anything."""
+
+
+class ModelFormat(StrEnum):
+    """File formats of a model."""
+
+    KERAS = "keras"
+    H5 = "h5"
+    SAVED_MODEL = "saved_model"
+
+
+class StartFailure(StrEnum):
+    """Why a pod could not start serving. The same words are the reasons of the condition that users read."""
+
+    FETCH_FAILED = "FetchFailed"
+    DIGEST_MISMATCH = "DigestMismatch"
+    NOT_A_MODEL = "NotAModel"
+    LOAD_FAILED = "LoadFailed"
+    BAD_SETTINGS = "BadSettings"
+
+
+class FeedbackRejection(StrEnum):
+    """Why a label was not counted."""
+
+    MALFORMED = "malformed"
+    """Not the form of an id, or of a label."""
+    FORGED = "forged"
+    """The signature does not fit: made up, altered, or issued under another key."""
+    FOREIGN = "foreign"
+    """A real id, but of another model or revision, that this pod cannot pass on."""
+    DUPLICATE = "duplicate"
+    """The prediction has its label already; the first one stands."""
+    UNKNOWN_CLASS = "unknown_class"
+    """The label names no class of the model."""
+    EXPIRED = "expired"
+    """Older than the label horizon."""
+
+
+class Metric(StrEnum):
+    """Prometheus names. All carry the labels `model` and `revision`."""
+
+    ACCURACY = "model_accuracy"
+    PRECISION = "model_precision"
+    RECALL = "model_recall"
+    F1 = "model_f1"
+    LABELS = "model_labels_total"
+    """By `outcome`: correct, wrong."""
+    PREDICTIONS = "model_predictions_total"
+    FEEDBACK_REJECTED = "model_feedback_rejected_total"
+    """By `reason`: a `FeedbackRejection`."""
+    REQUEST_SECONDS = "model_request_duration_seconds"
+    """Histogram by `method` and `code`."""
+
+
+class Counts(TypedDict):
+    """What one pod has counted since `started`; cumulative, so that a reading can be missed or repeated.
+
+    For a model of two classes, class 1 is the positive one and the four cells are exact. For more classes the four
+    cells are 0 and only `correct` and `wrong` move.
+    """
+
+    revision: str
+    pod_uid: str
+    started: str
+    """Identifies this run of counting; it changes if and only if the numbers began again at 0."""
+    correct: int
+    wrong: int
+    true_positive: int
+    false_positive: int
+    true_negative: int
+    false_negative: int
+    predictions: int
+    forward_to: str | None
+    """The rotation that is in force: the address this pod passes requests to, or None if it answers itself."""
+
+
+class Rotation(TypedDict):
+    """Whether a pod answers by itself.
+
+    `forward_to` is `HOST:PORT` of the revision that serves now, or None. A pod that forwards marks every answer
+    `Connection: close`, so its clients move to the pods that the Service selects; until they have, their answers
+    already come from the revision that serves. If that cannot be reached the pod answers itself, and says so in
+    REVISION_HEADER.
+    """
+
+    forward_to: str | None

@@ -1,0 +1,1 @@
+"""Trains, evaluates and exports the Keras models that the model server serves."""

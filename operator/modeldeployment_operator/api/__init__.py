@@ -1,0 +1,1 @@
+"""The ModelDeployment resource: its spec, status and conditions, and the CRD made from them. Pure."""

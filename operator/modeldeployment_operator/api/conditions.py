@@ -1,0 +1,96 @@
+"""The conditions of a ModelDeployment, and why each can be as it is.
+
+They follow kstatus, so that kubectl wait, Flux and Argo CD understand them: `Ready` is the summary, `Reconciling` and
+`Stalled` stand only while they are true. A reason is also the reason of the Event that tells of it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from modeldeployment_operator.api.base import ApiModel
+
+
+class ConditionType(StrEnum):
+    """What is told of."""
+
+    READY = "Ready"
+    """The revision that the spec asks for serves with all its replicas."""
+    RECONCILING = "Reconciling"
+    """The operator is on its way to what the spec asks for."""
+    STALLED = "Stalled"
+    """It does not get there by waiting; the message says what to do."""
+    AVAILABLE = "Available"
+    """Some revision answers requests."""
+    ACCURACY_HEALTHY = "AccuracyHealthy"
+    """What the labels say of the revision that serves."""
+    MONITORED = "Monitored"
+    """Prometheus has been told to scrape the pods."""
+    ROLLED_BACK = "RolledBack"
+    """The revision that the spec asks for was taken back."""
+
+
+class ConditionStatus(StrEnum):
+    """As Kubernetes writes them."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is."""
+
+    # Ready, Reconciling, Available
+    SERVING = "Serving"
+    STARTING = "Starting"
+    SCALING = "Scaling"
+    SCALED_TO_ZERO = "ScaledToZero"
+    NO_READY_PODS = "NoReadyPods"
+    PAUSED = "Paused"
+    # Stalled: a pod could not start (the first five are what a pod says of itself)
+    FETCH_FAILED = "FetchFailed"
+    DIGEST_MISMATCH = "DigestMismatch"
+    NOT_A_MODEL = "NotAModel"
+    LOAD_FAILED = "LoadFailed"
+    BAD_SETTINGS = "BadSettings"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    CRASH_LOOP = "CrashLoop"
+    UNSCHEDULABLE = "Unschedulable"
+    POD_REFUSED = "PodRefused"
+    # Stalled: the object itself
+    INVALID_SPEC = "InvalidSpec"
+    APPLY_REFUSED = "ApplyRefused"
+    # AccuracyHealthy, RolledBack
+    HEALTHY = "Healthy"
+    DEGRADED = "Degraded"
+    INCONCLUSIVE = "Inconclusive"
+    NO_BASELINE = "NoBaseline"
+    SAMPLES_UNAVAILABLE = "SamplesUnavailable"
+    NOT_JUDGED = "NotJudged"
+    ROLLED_BACK = "RolledBack"
+    ROLLBACK_DISABLED = "RollbackDisabled"
+    NO_ROLLBACK_TARGET = "NoRollbackTarget"
+    # Monitored
+    SERVICE_MONITOR_APPLIED = "ServiceMonitorApplied"
+    NO_SERVICE_MONITOR_KIND = "NoServiceMonitorKind"
+    SWITCHED_OFF = "SwitchedOff"
+    # Events without a condition of their own
+    CANDIDATE_STARTED = "CandidateStarted"
+    PROMOTED = "Promoted"
+    STANDBY_RELEASED = "StandbyReleased"
+
+
+class Condition(ApiModel):
+    """One `metav1.Condition`."""
+
+    type: ConditionType = Field(description="What is told of.")
+    status: ConditionStatus = Field(description="Whether it is so.")
+    reason: Reason = Field(description="Why, in one word.")
+    message: str = Field(max_length=4096, description="Why, in a sentence, and what to do.")
+    last_transition_time: str = Field(
+        description="When status last changed.", json_schema_extra={"format": "date-time"}
+    )
+    observed_generation: int = Field(ge=0, description="Generation of the spec that this was seen with.")

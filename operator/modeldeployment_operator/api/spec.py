@@ -1,0 +1,233 @@
+"""The spec of a ModelDeployment: what its user wants.
+
+The descriptions are what `kubectl explain` prints, and the CRD is made from these classes (`crd.py`), so a field
+and its documentation live in one place. `CEL` rules stand beside the fields they check.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from modeldeployment_operator.api.base import ApiModel, Duration, Rule, seconds
+
+OPAQUE: Final = "x-kubernetes-preserve-unknown-fields"
+
+URI_PATTERN: Final = r"^(pvc|http|https|s3)://[^/\s]+(/\S*)?$"
+DIGEST_PATTERN: Final = r"^sha256:[0-9a-f]{64}$"
+MODEL_NAME_PATTERN: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+
+LabelMap = Annotated[dict[str, str], Field(max_length=32)]
+Quantity = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True})]
+Opaque = Annotated[dict[str, Any], Field(json_schema_extra={OPAQUE: True})]
+"""An object of Kubernetes' own that is passed on as it is and checked when the pods are made."""
+
+
+class ModelFormat(StrEnum):
+    """File formats of a model."""
+
+    KERAS = "keras"
+    H5 = "h5"
+    SAVED_MODEL = "saved_model"
+
+
+class AccuracyMetric(StrEnum):
+    """What is judged. All but accuracy are of the second of two classes, the positive one."""
+
+    ACCURACY = "accuracy"
+    PRECISION = "precision"
+    RECALL = "recall"
+    F1 = "f1"
+
+
+class ModelSource(ApiModel):
+    """The model to serve."""
+
+    uri: str = Field(
+        pattern=URI_PATTERN,
+        max_length=1024,
+        description="Where the model lies: pvc://CLAIM/PATH, http(s)://HOST/FILE or s3://BUCKET/KEY; a file (.keras, "
+        ".h5, or a .zip or .tar.gz of a SavedModel) or a SavedModel directory.",
+    )
+    digest: str | None = Field(
+        None,
+        pattern=DIGEST_PATTERN,
+        description="SHA-256 of the model, verified before anything opens it. Without it, a file that changes behind "
+        "its URI goes unnoticed: give it in production.",
+    )
+    format: ModelFormat | None = Field(None, description="Format of the model; found out from the files if absent.")
+    name: str | None = Field(
+        None,
+        pattern=MODEL_NAME_PATTERN,
+        max_length=63,
+        description="Name in the URL that clients call, /v1/models/NAME; the ModelDeployment's name if absent.",
+    )
+    labels: list[Annotated[str, Field(min_length=1, max_length=128)]] | None = Field(
+        None,
+        min_length=2,
+        max_length=1000,
+        description="Names of the classes in the order of the model's outputs. Of two classes the second is the "
+        "positive one. With them, labels can be sent by name.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "set",
+        },
+    )
+
+
+class EnvVar(ApiModel):
+    """An environment variable of the serving container."""
+
+    name: str = Field(min_length=1, max_length=256, description="Name of the variable.")
+    value: str | None = Field(None, max_length=4096, description="Its value.")
+    value_from: Opaque | None = Field(None, description="Where its value comes from, as in a pod's env.")
+
+
+class LocalObjectReference(ApiModel):
+    """Names an object in the same namespace."""
+
+    name: str = Field(min_length=1, max_length=253, description="Name of the object.")
+
+
+class ResourceRequirements(ApiModel):
+    """Compute resources of the serving container."""
+
+    requests: Annotated[dict[str, Quantity], Field(max_length=16)] | None = Field(
+        None, description="What is reserved for each pod."
+    )
+    limits: Annotated[dict[str, Quantity], Field(max_length=16)] | None = Field(
+        None, description="What a pod may use at most. The number of threads follows the CPU limit."
+    )
+
+
+class Serving(ApiModel):
+    """How the pods run. A change of image or env makes a new revision; the rest is applied to the pods that are."""
+
+    image: str | None = Field(
+        None,
+        min_length=1,
+        max_length=512,
+        description="Serving image; the one that the operator was installed with if absent.",
+    )
+    env: Annotated[list[EnvVar], Field(max_length=64)] | None = Field(
+        None,
+        description="Environment of both containers, as for the credentials of an s3:// URI.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    resources: ResourceRequirements | None = Field(None, description="Compute resources of a pod.")
+    node_selector: LabelMap | None = Field(None, description="Labels that a node must have.")
+    tolerations: Annotated[list[Opaque], Field(max_length=64)] | None = Field(
+        None, description="Taints that the pods tolerate, as in a pod."
+    )
+    affinity: Opaque | None = Field(None, description="Affinity, as in a pod.")
+    priority_class_name: str | None = Field(None, max_length=253, description="PriorityClass of the pods.")
+    image_pull_secrets: Annotated[list[LocalObjectReference], Field(max_length=16)] | None = Field(
+        None, description="Secrets to pull the image with."
+    )
+    service_account_name: str | None = Field(
+        None, max_length=253, description="ServiceAccount of the pods; its token is never mounted."
+    )
+
+
+class Accuracy(ApiModel):
+    """What quality is demanded of the model, and how sure a verdict must be."""
+
+    metric: AccuracyMetric = Field(
+        AccuracyMetric.ACCURACY,
+        description="What is judged: accuracy, or precision, recall or f1 of the second of two classes.",
+    )
+    minimum: float | None = Field(
+        None, gt=0, lt=1, description="A revision whose true value lies below this is degraded. A plain number: 0.9."
+    )
+    maximum_drop: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="A revision is degraded that lies more than this below the revision it took over from.",
+    )
+    alpha: float = Field(
+        0.01,
+        ge=1e-6,
+        le=0.2,
+        description="Chance that a good revision is ever called degraded, over its whole life, however often it is "
+        "looked at.",
+    )
+    minimum_labels: int = Field(30, ge=1, le=1_000_000, description="Labels that a verdict needs at least.")
+    sample_interval: Duration = Field("10s", description="How often the labels that the pods counted are read.")
+
+    rules = (
+        Rule(
+            cel="has(self.minimum) || has(self.maximumDrop)",
+            holds=lambda self: self.minimum is not None or self.maximum_drop is not None,
+            message="accuracy needs minimum, maximumDrop or both: without a level there is nothing to judge against",
+        ),
+        Rule(
+            cel="!has(self.sampleInterval) || "
+            "(duration(self.sampleInterval) >= duration('1s') && duration(self.sampleInterval) <= duration('24h'))",
+            holds=lambda self: 1 <= seconds(self.sample_interval) <= 86400,
+            message="sampleInterval must lie between 1s and 24h",
+        ),
+    )
+
+
+class Rollback(ApiModel):
+    """What happens to a revision that is proven worse."""
+
+    enabled: bool = Field(
+        True, description="Give the traffic back to the last good revision. If false, a verdict is only reported."
+    )
+    probation: Duration = Field(
+        "24h", description="How long the previous revision is kept running, ready to take the traffic back at once."
+    )
+
+
+class ServiceMonitor(ApiModel):
+    """How Prometheus Operator is told to scrape the pods."""
+
+    enabled: bool = Field(True, description="Make a ServiceMonitor, if the cluster knows that kind.")
+    labels: LabelMap | None = Field(
+        None, description="Labels by which your Prometheus selects ServiceMonitors, as release: kube-prometheus-stack."
+    )
+    interval: Duration = Field("30s", description="How often Prometheus scrapes.")
+
+
+class Monitoring(ApiModel):
+    """How the pods are watched by others."""
+
+    service_monitor: ServiceMonitor = Field(
+        default_factory=ServiceMonitor, description="The ServiceMonitor of the pods."
+    )
+
+
+class ModelDeploymentSpec(ApiModel):
+    """What should be served, how, and what quality is demanded of it."""
+
+    model: ModelSource = Field(description="The model to serve.")
+    replicas: int | None = Field(None, ge=0, le=1000, description="Number of serving pods; 1 if absent.")
+    serving: Serving = Field(default_factory=Serving, description="How the pods run.")
+    accuracy: Accuracy | None = Field(
+        None, description="The quality demanded of the model. Without it nothing is judged and nothing rolled back."
+    )
+    rollback: Rollback = Field(default_factory=Rollback, description="What happens to a revision that is proven worse.")
+    monitoring: Monitoring = Field(default_factory=Monitoring, description="How the pods are watched by others.")
+    revision_history_limit: int = Field(
+        10, ge=0, le=100, description="How many revisions are kept that neither serve nor stand by."
+    )
+    paused: bool = Field(
+        False, description="Hold the traffic where it is: nothing new is started, switched or rolled back."
+    )
+
+    rules = (
+        Rule(
+            cel="!has(self.accuracy) || !has(self.accuracy.metric) || self.accuracy.metric == 'accuracy' || "
+            "!has(self.model.labels) || size(self.model.labels) == 2",
+            holds=lambda self: (
+                self.accuracy is None
+                or self.accuracy.metric is AccuracyMetric.ACCURACY
+                or self.model.labels is None
+                or len(self.model.labels) == 2
+            ),
+            message="precision, recall and f1 are judged for two classes: judge accuracy, or give two model.labels",
+        ),
+    )

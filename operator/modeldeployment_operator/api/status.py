@@ -1,0 +1,146 @@
+"""The status of a ModelDeployment: what the operator did, saw and concluded.
+
+It is also the operator's memory: everything that a decision rests on is written here before the decision is carried
+out, so that an operator that dies at any moment goes on where it stopped. Fractions are strings, as Kubernetes asks.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from modeldeployment_operator.api.base import ApiModel
+from modeldeployment_operator.api.conditions import Condition
+
+Timestamp = str
+_TIME = {"format": "date-time"}
+
+
+class RevisionPhase(StrEnum):
+    """What a revision is at the moment."""
+
+    CANDIDATE = "Candidate"
+    """Starting; takes the traffic when it is ready."""
+    SERVING = "Serving"
+    STANDBY = "Standby"
+    """The last good revision, running, to take the traffic back if the serving one is proven worse."""
+    REJECTED = "Rejected"
+    """Proven worse; not served again until its user asks for a retry."""
+    RETIRED = "Retired"
+    """Kept as history only."""
+
+
+class Verdict(StrEnum):
+    """What the labels say of a revision."""
+
+    HEALTHY = "Healthy"
+    """Labels enough, and they do not speak against it."""
+    DEGRADED = "Degraded"
+    """Proven below the level that was demanded, at the chance of error `alpha`."""
+    INCONCLUSIVE = "Inconclusive"
+    """Not labels enough, or below the level without proof."""
+    UNAVAILABLE = "Unavailable"
+    """Its pods could not be asked."""
+
+
+class PodCounts(ApiModel):
+    """What was last read from a pod, so that a number read twice counts once."""
+
+    uid: str = Field(description="UID of the pod.")
+    started: str = Field(description="Run of counting that the numbers belong to.")
+    right: int = Field(ge=0, description="Labels that spoke for the model.")
+    wrong: int = Field(ge=0, description="Labels that spoke against it.")
+
+
+class EvidenceState(ApiModel):
+    """The test's state: see judgement in the operator's design page."""
+
+    metric: str = Field(description="What is judged.")
+    level: str = Field(description="Lowest value at which the revision counts as good.")
+    right: int = Field(0, ge=0, description="Labels that spoke for the model since the test began.")
+    wrong: int = Field(0, ge=0, description="Labels that spoke against it.")
+    log_bets: list[str] = Field(max_length=64, description="Natural logarithms of the capital of each bet.")
+    pods: list[PodCounts] = Field(
+        default_factory=list, max_length=1100, description="What was last read from each pod."
+    )
+
+
+class Revision(ApiModel):
+    """One revision that the operator knows."""
+
+    name: str = Field(description="Name of the revision, of its ControllerRevision, Deployment and Service.")
+    phase: RevisionPhase = Field(description="What it is at the moment.")
+    model_uri: str = Field(description="Where its model lies.")
+    digest: str | None = Field(None, description="SHA-256 that its model was demanded to have.")
+    serving_since: Timestamp | None = Field(None, description="When it took the traffic.", json_schema_extra=_TIME)
+    replicas: int = Field(0, ge=0, description="Pods it has.")
+    ready_replicas: int = Field(0, ge=0, description="Pods of it that answer.")
+    verdict: Verdict | None = Field(None, description="What the labels say of it.")
+    evidence: EvidenceState | None = Field(None, description="State of the test.")
+
+
+class AccuracyStatus(ApiModel):
+    """What the labels say of the revision that serves, for people to read."""
+
+    metric: str = Field(description="What is judged.")
+    level: str = Field(description="Lowest value at which the revision counts as good.")
+    estimate: str | None = Field(None, description="Share of labels that spoke for the model.")
+    lower: str | None = Field(
+        None, description="Lower end of an interval that holds at any time, at chance of error alpha."
+    )
+    upper: str | None = Field(None, description="Upper end of that interval.")
+    labels: int = Field(0, ge=0, description="Labels that were judged.")
+    wrong: int = Field(0, ge=0, description="Those that spoke against the model.")
+    evidence: str | None = Field(
+        None,
+        description="Evidence that the revision is degraded, as a share of what a verdict needs: 1 or more is proof.",
+    )
+
+
+class Rejection(ApiModel):
+    """Why a revision was taken back: the verdict in numbers."""
+
+    revision: str = Field(description="Name of the revision.")
+    model_uri: str = Field(description="Where its model lies.")
+    time: Timestamp = Field(description="When it was decided.", json_schema_extra=_TIME)
+    metric: str = Field(description="What was judged.")
+    level: str = Field(description="Lowest value at which the revision would have counted as good.")
+    estimate: str = Field(description="What its labels came to.")
+    lower: str = Field(description="Lower end of the interval.")
+    upper: str = Field(description="Upper end of the interval.")
+    labels: int = Field(ge=0, description="Labels that were judged.")
+    wrong: int = Field(ge=0, description="Those that spoke against it.")
+    log_e: str = Field(description="Natural logarithm of the evidence; the verdict needs ln(1/alpha).")
+    alpha: str = Field(description="Chance of error that the verdict was allowed.")
+    serving_since: Timestamp | None = Field(
+        None, description="When the revision took the traffic.", json_schema_extra=_TIME
+    )
+    rolled_back_to: str | None = Field(None, description="Revision that took the traffic back.")
+    retry: str | None = Field(None, description="Value of the retry annotation at that time; another one asks again.")
+
+
+class ModelDeploymentStatus(ApiModel):
+    """What is so."""
+
+    observed_generation: int | None = Field(None, ge=0, description="Generation of the spec that was acted on.")
+    serving_revision: str | None = Field(None, description="Revision that has the traffic.")
+    candidate_revision: str | None = Field(None, description="Revision that the spec asks for, while it starts.")
+    standby_revision: str | None = Field(None, description="Last good revision, running, to go back to.")
+    replicas: int = Field(0, ge=0, description="Pods of the revision that serves.")
+    ready_replicas: int = Field(0, ge=0, description="Those that answer.")
+    selector: str | None = Field(None, description="Label selector of the pods of the revision that serves.")
+    endpoint: str | None = Field(None, description="URL of the model inside the cluster.")
+    accuracy: AccuracyStatus | None = Field(None, description="What the labels say of the revision that serves.")
+    revisions: list[Revision] = Field(
+        default_factory=list, max_length=128, description="Revisions that run or were kept."
+    )
+    rejections: list[Rejection] = Field(
+        default_factory=list, max_length=32, description="Revisions that were taken back, and why."
+    )
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Conditions; Ready is the summary.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )

@@ -9,12 +9,13 @@ from __future__ import annotations
 from enum import StrEnum
 
 from pydantic import Field
+from pydantic.config import JsonDict
 
 from modeldeployment_operator.api.base import ApiModel
 from modeldeployment_operator.api.conditions import Condition
 
 Timestamp = str
-_TIME = {"format": "date-time"}
+_TIME: JsonDict = {"format": "date-time"}
 
 
 class RevisionPhase(StrEnum):

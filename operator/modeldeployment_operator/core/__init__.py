@@ -1,0 +1,1 @@
+"""What the operator thinks: pure functions from what was observed to what should be. No IO, clock or randomness."""

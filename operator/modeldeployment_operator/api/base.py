@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, core_schema
 
 DURATION_PATTERN: Final = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
 _DURATION: Final = re.compile(r"^(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?$")
@@ -23,12 +24,39 @@ Duration = Annotated[str, Field(pattern=DURATION_PATTERN, min_length=2, max_leng
 class Rule:
     """A rule over several fields, said twice: to the API server in CEL, and to Python.
 
-    `tests/contract` gives both the same objects and expects the same answers.
+    `tests/integration/test_crd_corpus.py` gives both the same objects and expects the same answers.
     """
 
     cel: str
     holds: Callable[[Any], bool]
     message: str
+
+
+@dataclass(frozen=True)
+class NoTwins:
+    """Marks a list whose items differ from each other, in a field (`NoTwins("name")`) or as a whole (`NoTwins()`).
+
+    The API server refuses twins in such a list, and lets several owners apply one item each.
+    """
+
+    key: str | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._refuse_twins, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        kind = {"x-kubernetes-list-type": "set" if self.key is None else "map"}
+        keys = {} if self.key is None else {"x-kubernetes-list-map-keys": [self.key]}
+        return handler(schema) | kind | keys
+
+    def _refuse_twins(self, items: list[Any]) -> list[Any]:
+        seen = set()
+        for item in items:
+            value = item if self.key is None else getattr(item, self.key)
+            if value in seen:
+                raise ValueError(f"{str(value)!r} stands twice in the list")
+            seen.add(value)
+        return items
 
 
 class ApiModel(BaseModel):
@@ -37,6 +65,22 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
     rules: ClassVar[tuple[Rule, ...]] = ()
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> Self:
+        """Read a part of an object as the API server would: `"2"` is no number and `"true"` no truth value.
+
+        Raises pydantic.ValidationError.
+        """
+        return cls.model_validate_json(json.dumps(document), strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, document: Any) -> Any:
+        """Take `field: null` as no field, as the API server does."""
+        if isinstance(document, dict):
+            return {key: value for key, value in document.items() if value is not None}
+        return document
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:

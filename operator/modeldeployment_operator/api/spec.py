@@ -11,18 +11,27 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from modeldeployment_operator.api.base import ApiModel, Duration, Rule, seconds
+from modeldeployment_operator.api.base import ApiModel, Duration, NoTwins, Rule, seconds
 
 OPAQUE: Final = "x-kubernetes-preserve-unknown-fields"
 
-URI_PATTERN: Final = r"^(pvc|http|https|s3)://[^/\s]+(/\S*)?$"
+# Go's and Rust's \s differ, so what a space is stands here.
+URI_PATTERN: Final = r"^(pvc|http|https|s3)://[^/\x00-\x20\x7f]+(/[^\x00-\x20\x7f]*)?$"
 DIGEST_PATTERN: Final = r"^sha256:[0-9a-f]{64}$"
 MODEL_NAME_PATTERN: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+QUANTITY_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 
 LabelMap = Annotated[dict[str, str], Field(max_length=32)]
-Quantity = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True})]
+Quantity = Annotated[
+    Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=QUANTITY_PATTERN, max_length=32)],
+    Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
+]
+"""An amount as Kubernetes writes it: 2, "500m", "1.5", 4Gi."""
 Opaque = Annotated[dict[str, Any], Field(json_schema_extra={OPAQUE: True})]
 """An object of Kubernetes' own that is passed on as it is and checked when the pods are made."""
+ClassNames = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=128)]], Field(min_length=2, max_length=1000), NoTwins()
+]
 
 
 class ModelFormat(StrEnum):
@@ -64,15 +73,10 @@ class ModelSource(ApiModel):
         max_length=63,
         description="Name in the URL that clients call, /v1/models/NAME; the ModelDeployment's name if absent.",
     )
-    labels: list[Annotated[str, Field(min_length=1, max_length=128)]] | None = Field(
+    labels: ClassNames | None = Field(
         None,
-        min_length=2,
-        max_length=1000,
         description="Names of the classes in the order of the model's outputs. Of two classes the second is the "
         "positive one. With them, labels can be sent by name.",
-        json_schema_extra={
-            "x-kubernetes-list-type": "set",
-        },
     )
 
 
@@ -82,6 +86,14 @@ class EnvVar(ApiModel):
     name: str = Field(min_length=1, max_length=256, description="Name of the variable.")
     value: str | None = Field(None, max_length=4096, description="Its value.")
     value_from: Opaque | None = Field(None, description="Where its value comes from, as in a pod's env.")
+
+    rules = (
+        Rule(
+            cel="!(has(self.value) && has(self.valueFrom))",
+            holds=lambda self: self.value is None or self.value_from is None,
+            message="give value or valueFrom, not both",
+        ),
+    )
 
 
 class LocalObjectReference(ApiModel):
@@ -110,10 +122,8 @@ class Serving(ApiModel):
         max_length=512,
         description="Serving image; the one that the operator was installed with if absent.",
     )
-    env: Annotated[list[EnvVar], Field(max_length=64)] | None = Field(
-        None,
-        description="Environment of both containers, as for the credentials of an s3:// URI.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    env: Annotated[list[EnvVar], Field(max_length=64), NoTwins("name")] | None = Field(
+        None, description="Environment of both containers, as for the credentials of an s3:// URI."
     )
     resources: ResourceRequirements | None = Field(None, description="Compute resources of a pod.")
     node_selector: LabelMap | None = Field(None, description="Labels that a node must have.")

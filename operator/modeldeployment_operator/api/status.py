@@ -7,11 +7,12 @@ out, so that an operator that dies at any moment goes on where it stopped. Fract
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 from pydantic.config import JsonDict
 
-from modeldeployment_operator.api.base import ApiModel
+from modeldeployment_operator.api.base import ApiModel, NoTwins
 from modeldeployment_operator.api.conditions import Condition
 
 Timestamp = str
@@ -139,9 +140,6 @@ class ModelDeploymentStatus(ApiModel):
     rejections: list[Rejection] = Field(
         default_factory=list, max_length=32, description="Revisions that were taken back, and why."
     )
-    conditions: list[Condition] = Field(
-        default_factory=list,
-        max_length=16,
-        description="Conditions; Ready is the summary.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    conditions: Annotated[list[Condition], Field(max_length=16), NoTwins("type")] = Field(
+        default_factory=list, description="Conditions; Ready is the summary."
     )

@@ -53,7 +53,7 @@ TERMINATION_LOG: Final = "/dev/termination-log"
 
 FEEDBACK_KEY_FILE: Final = "feedback-key"
 """In KEYS_DIR: the HMAC key of prediction ids, 32 bytes as 64 hexadecimal digits."""
-ADMIN_TOKEN_FILE: Final = "admin-token"
+ADMIN_TOKEN_FILE: Final = "admin-token"  # noqa: S105  # The name of a file, no password.
 """In KEYS_DIR: the bearer token of COUNTS_PATH and ROTATION_PATH."""
 
 FETCH_COMMAND: Final = ("python3", "-m", "model_server.fetch")
@@ -79,6 +79,8 @@ class Env(StrEnum):
     """DNS name of the revision's headless Service: the pods that may hold a label that came here."""
     DRAIN_SECONDS = "MODEL_DRAIN_SECONDS"
     """How long a pod goes on answering after SIGTERM, until no Service sends it anything."""
+    EXTRA_OPS = "MODEL_EXTRA_OPS"
+    """Operations, with commas between, that a SavedModel may use beyond the harmless ones; `*` for any. Or absent."""
 
 
 class ModelFormat(StrEnum):
@@ -114,6 +116,8 @@ class FeedbackRejection(StrEnum):
     """The label names no class of the model."""
     EXPIRED = "expired"
     """Older than the label horizon."""
+    UNAVAILABLE = "unavailable"
+    """The pod that has to count it did not answer in time. The only reason for which sending it again helps."""
 
 
 class Metric(StrEnum):

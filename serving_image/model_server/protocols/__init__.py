@@ -1,0 +1,1 @@
+"""The protocols that clients speak. Pure: bytes in, arrays out, and back."""

@@ -1,0 +1,184 @@
+"""What a container is told: its environment, read once, and its command line, which only tests use."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+from dataclasses import dataclass, fields
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from model_server import contract
+from model_server.contract import Env, ModelFormat, StartFailure
+from model_server.errors import StartError
+from model_server.prediction_id import Key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from model_server.prediction_id import Address
+
+DEFAULT_DRAIN_SECONDS: Final = 5.0
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Ports and folders. All but tests use the defaults, which are the contract's."""
+
+    host: str = "0.0.0.0"  # noqa: S104  # A container's server is there for other pods.
+    http_port: int = contract.HTTP_PORT
+    admin_port: int = contract.ADMIN_PORT
+    model_dir: Path = Path(contract.MODEL_DIR)
+    keys_dir: Path = Path(contract.KEYS_DIR)
+    state_dir: Path = Path(contract.STATE_DIR)
+    source_dir: Path = Path(contract.PVC_DIR)
+    termination_log: Path = Path(contract.TERMINATION_LOG)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSettings:
+    """Of the init container."""
+
+    uri: str
+    digest: str | None
+    """`sha256:…`; None: nothing is verified."""
+    format: ModelFormat | None
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """Of the serving container."""
+
+    model: str
+    revision: str
+    version: str
+    """The number that clients of TensorFlow Serving see: the last part of the URI if that is one, else 1."""
+    format: ModelFormat | None
+    labels: tuple[str, ...] | None
+    extra_ops: frozenset[str]
+    pod_uid: str
+    pod_ip: Address | None
+    peers_host: str | None
+    drain_seconds: float
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What lies in the folder of keys."""
+
+    feedback_key: Key
+    admin_token: bytes
+
+
+def read_place(arguments: Sequence[str]) -> Place:
+    """Read the command line; ends the process if it is wrong."""
+    parser = argparse.ArgumentParser(description="All options are for tests: in a pod the defaults are the contract.")
+    for field in fields(Place):
+        default = getattr(Place(), field.name)
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(default), default=default)
+    return Place(**vars(parser.parse_args(arguments)))
+
+
+def fetch_settings(environment: Mapping[str, str], place: Place) -> FetchSettings:
+    """Read the environment of the init container. Raises `StartError`."""
+    digest = environment.get(Env.MODEL_DIGEST) or None
+    if digest is not None and not _DIGEST.fullmatch(digest):
+        raise _bad(f"{Env.MODEL_DIGEST} is {digest!r}: a digest is sha256: and 64 hexadecimal digits in lower case")
+    return FetchSettings(_required(environment, Env.MODEL_URI), digest, _format(environment), place)
+
+
+def serve_settings(environment: Mapping[str, str], place: Place) -> ServeSettings:
+    """Read the environment of the serving container. Raises `StartError`."""
+    return ServeSettings(
+        model=_required(environment, Env.MODEL_NAME),
+        revision=_required(environment, Env.REVISION),
+        version=_version(environment.get(Env.MODEL_URI, "")),
+        format=_format(environment),
+        labels=_labels(environment.get(Env.MODEL_LABELS, "")),
+        extra_ops=frozenset(filter(None, map(str.strip, environment.get(Env.EXTRA_OPS, "").split(",")))),
+        pod_uid=environment.get(Env.POD_UID, ""),
+        pod_ip=_address(environment.get(Env.POD_IP, "")),
+        peers_host=environment.get(Env.PEERS_HOST) or None,
+        drain_seconds=_seconds(environment.get(Env.DRAIN_SECONDS, "")),
+        place=place,
+    )
+
+
+def read_secrets(folder: Path) -> Secrets:
+    """Read the keys that the operator has put into a Secret. Raises `StartError`."""
+    key, token = folder / contract.FEEDBACK_KEY_FILE, folder / contract.ADMIN_TOKEN_FILE
+    try:
+        secret = bytes.fromhex(key.read_text().strip())
+        admin_token = token.read_bytes().strip()
+    except OSError as error:
+        raise _bad(
+            f"{error.filename} cannot be read ({error.strerror}): is the Secret with the keys mounted?"
+        ) from error
+    except ValueError as error:
+        raise _bad(f"{key} is not hexadecimal") from error
+    if len(secret) != 32:  # As the contract says.
+        raise _bad(f"{key} holds {len(secret)} bytes, not 32")
+    if not admin_token:
+        raise _bad(f"{token} is empty")
+    return Secrets(Key.from_secret(secret), admin_token)
+
+
+def _required(environment: Mapping[str, str], name: Env) -> str:
+    value = environment.get(name)
+    if not value:
+        raise _bad(f"{name} is not set")
+    return value
+
+
+def _format(environment: Mapping[str, str]) -> ModelFormat | None:
+    text = environment.get(Env.MODEL_FORMAT)
+    try:
+        return ModelFormat(text) if text else None
+    except ValueError:
+        raise _bad(f"{Env.MODEL_FORMAT} is {text!r}, not one of {', '.join(ModelFormat)}") from None
+
+
+def _version(uri: str) -> str:
+    last = uri.rstrip("/").rpartition("/")[2]
+    return last if re.fullmatch(r"[1-9][0-9]{0,17}", last, re.ASCII) else "1"
+
+
+def _labels(text: str) -> tuple[str, ...] | None:
+    if not text:
+        return None
+    try:
+        labels = json.loads(text)
+    except ValueError:
+        labels = None
+    if not isinstance(labels, list) or not labels or not all(isinstance(label, str) and label for label in labels):
+        raise _bad(f"{Env.MODEL_LABELS} is no JSON list of names")
+    if len(set(labels)) < len(labels):
+        raise _bad(f"{Env.MODEL_LABELS} names a class twice")
+    return tuple(labels)
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return ip_address(text) if text else None
+    except ValueError:
+        raise _bad(f"{Env.POD_IP} is {text!r}, no IP address") from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text) if text else DEFAULT_DRAIN_SECONDS
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise _bad(f"{Env.DRAIN_SECONDS} is {text!r}, no number of seconds")
+    return seconds
+
+
+def _bad(message: str) -> StartError:
+    return StartError(StartFailure.BAD_SETTINGS, message)

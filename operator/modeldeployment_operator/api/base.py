@@ -14,7 +14,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 DURATION_PATTERN: Final = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
-_DURATION: Final = re.compile(r"^(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?$")
+_DURATION: Final = re.compile(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
 
 Duration = Annotated[str, Field(pattern=DURATION_PATTERN, min_length=2, max_length=16)]
 """A span of time as `24h`, `1h30m`, `10s`."""
@@ -68,11 +68,12 @@ class ApiModel(BaseModel):
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
-        """Read a part of an object as the API server would: `"2"` is no number and `"true"` no truth value.
+        """Read a part of an object as the API server would.
 
+        `"2"` is no number, `"true"` no truth value, and a field goes by its name in JSON alone.
         Raises pydantic.ValidationError.
         """
-        return cls.model_validate_json(json.dumps(document), strict=True)
+        return cls.model_validate_json(json.dumps(document), strict=True, by_alias=True, by_name=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -101,7 +102,7 @@ class ApiModel(BaseModel):
 
 def seconds(duration: str) -> float:
     """Return the length of a `Duration` in seconds; ValueError if it is none."""
-    match = _DURATION.match(duration)
+    match = _DURATION.fullmatch(duration)
     if not match or not any(match.groups()):
         raise ValueError(f"{duration!r} is no duration; write hours, minutes and seconds as 24h, 1h30m or 10s")
     hours, minutes, secs = (int(part or 0) for part in match.groups())

@@ -1,0 +1,81 @@
+"""A real API server for the tests: etcd, API server, controller manager and scheduler, but no nodes.
+
+Set MODELOPS_TEST_CLUSTER to the kubeconfig of a cluster made for tests, and it is used instead. Whatever a kubeconfig
+of your own names is never touched.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import cluster
+
+REPOSITORY = Path(__file__).parents[2]
+CLUSTER = "integration"
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """A cluster with the kind ModelDeployment."""
+
+    kubeconfig: Path
+    kubectl_path: Path
+
+    def run(self, *args: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run kubectl as the cluster's administrator. With `check`, a failure fails the test and shows what was said."""
+        done = subprocess.run(
+            [self.kubectl_path, f"--kubeconfig={self.kubeconfig}", *args],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=REPOSITORY,
+            check=False,
+        )
+        if check and done.returncode:
+            pytest.fail(f"kubectl {' '.join(args)} failed:\n{done.stderr or done.stdout}")
+        return done
+
+    def kubectl(self, *args: str, stdin: str | None = None) -> str:
+        """Return what kubectl prints."""
+        return self.run(*args, stdin=stdin).stdout
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """Bring the cluster up if it is not, and leave it as it was."""
+    if given := os.environ.get("MODELOPS_TEST_CLUSTER"):
+        plane, ours = ControlPlane(Path(given).resolve(), _kubectl()), False
+    else:
+        before = cluster.status(CLUSTER)
+        local = cluster.up(CLUSTER, cluster.Shape.CONTROL_PLANE)
+        plane, ours = ControlPlane(local.kubeconfig, local.kubectl), not (before and before.up)
+    plane.kubectl("apply", "--server-side", "--force-conflicts", "-k", "crds")
+    plane.kubectl("wait", "--for=condition=Established", "crd/modeldeployments.modelops.dev", "--timeout=30s")
+    yield plane
+    if ours:
+        cluster.down(CLUSTER)
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """Make a namespace for one test."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    control_plane.kubectl("create", "namespace", name)
+    yield name
+    control_plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def _kubectl() -> Path:
+    found = shutil.which("kubectl")
+    if not found:
+        pytest.fail("MODELOPS_TEST_CLUSTER is set, so a kubectl is needed in PATH")
+    return Path(found)

@@ -1,0 +1,79 @@
+"""The node of a cluster with pods: its namespaces, its cgroups, its link to the machine, its container runtime."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.cluster import api, cgroups, components, network, processes
+from tests.cluster.configs import PAUSE_IMAGE
+from tests.cluster.console import step
+from tests.cluster.errors import ClusterError
+from tests.cluster.runtime import has_image, import_layout, runtime_answers
+from tests.cluster.scratch_image import write_layout
+from tests.cluster.state import INIT, Shape, load_all
+
+if TYPE_CHECKING:
+    from tests.cluster.state import Cluster
+
+MOUNT_POINTS = (Path("/var/lib/kubelet"), Path("/var/lib/cni"))
+"""Directories that the kubelet and the network plugins write to without asking. The cluster mounts its own on them."""
+START_SECONDS = 30
+
+
+def enter(cluster: Cluster) -> Cluster:
+    """Make the node's surroundings, unless they stand; return the cluster with its first process."""
+    link = _link(cluster)
+    if processes.init_alive(cluster) and network.exists(link):
+        return cluster
+    leave(cluster)
+    with step("make the node's namespaces, cgroups and network"):
+        cgroups.create(cluster.paths.key)
+        for directory in MOUNT_POINTS:
+            directory.mkdir(parents=True, exist_ok=True)
+        kubelet = cluster.paths.data / "kubelet"
+        kubelet.mkdir(exist_ok=True)
+        cluster = dataclasses.replace(cluster, init=processes.spawn_init(cluster, str(kubelet)))
+        network.join(link, network.plan(cluster.pods, cluster.services), cluster.init)
+    return cluster
+
+
+def leave(cluster: Cluster) -> None:
+    """End the node and all its pods; nothing is left of it but files under the cluster's directories."""
+    processes.kill_init(cluster)
+    (cluster.paths.pids / INIT).unlink(missing_ok=True)
+    network.unjoin(_link(cluster))
+    cgroups.remove(cluster.paths.key)
+    if not any(processes.init_alive(other) for other in load_all() if other.shape is Shape.FULL):
+        # Another cluster would lose what it has mounted there.
+        for directory in MOUNT_POINTS:
+            with contextlib.suppress(OSError):  # absent, or not empty and so not ours
+                directory.rmdir()
+
+
+def start_containerd(cluster: Cluster) -> None:
+    """Start the container runtime, with the image that every pod begins with."""
+    containerd = components.containerd(cluster)
+    processes.ensure(cluster, containerd.name, containerd.command)
+    deadline = time.monotonic() + START_SECONDS
+    while not runtime_answers(cluster):
+        if time.monotonic() > deadline or not processes.alive(cluster, containerd.name):
+            raise ClusterError(f"containerd does not work.{processes.tail(cluster.paths, containerd.name)}")
+        time.sleep(0.05)
+    if not has_image(cluster, PAUSE_IMAGE):
+        layout = cluster.paths.data / "pause-image"
+        import_layout(cluster, PAUSE_IMAGE, layout, write_layout(layout, Path(cluster.executable).parent / "pause"))
+
+
+def is_ready(cluster: Cluster) -> bool:
+    """Whether the node takes pods, now and not just before it was started again."""
+    node = api.get(cluster, f"/api/v1/nodes/{cluster.name}")
+    conditions = {part["type"]: part["status"] for part in node["status"].get("conditions", [])} if node else {}
+    return conditions.get("Ready") == "True" and not (node or {})["spec"].get("taints")
+
+
+def _link(cluster: Cluster) -> str:
+    return f"mo-{cluster.paths.key}"

@@ -134,7 +134,7 @@ def _root_schema() -> Schema:
         "properties": {
             "apiVersion": {"description": f"Always {group.API_VERSION}.", "type": "string"},
             "kind": {"description": f"Always {group.KIND}.", "type": "string"},
-            "metadata": {"description": "Name, namespace, labels and annotations.", "type": "object"},
+            "metadata": {"type": "object"},  # The API server explains it, and allows no words of ours.
             "spec": structural(ModelDeploymentSpec, tell_defaults=True),
             "status": structural(ModelDeploymentStatus, tell_defaults=False),
         },

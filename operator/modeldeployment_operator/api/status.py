@@ -68,6 +68,13 @@ class EvidenceState(ApiModel):
     )
 
 
+class Baseline(ApiModel):
+    """Labels of the predecessor, frozen when its successor took the traffic: what `maximumDrop` is measured from."""
+
+    right: int = Field(ge=0, description="Labels that spoke for the predecessor.")
+    wrong: int = Field(ge=0, description="Labels that spoke against it.")
+
+
 class Revision(ApiModel):
     """One revision that the operator knows."""
 
@@ -76,6 +83,8 @@ class Revision(ApiModel):
     model_uri: str = Field(description="Where its model lies.")
     digest: str | None = Field(None, description="SHA-256 that its model was demanded to have.")
     serving_since: Timestamp | None = Field(None, description="When it took the traffic.", json_schema_extra=_TIME)
+    serving_until: Timestamp | None = Field(None, description="When it gave the traffic away.", json_schema_extra=_TIME)
+    baseline: Baseline | None = Field(None, description="Labels of the revision it took over from, at that time.")
     replicas: int = Field(0, ge=0, description="Pods it has.")
     ready_replicas: int = Field(0, ge=0, description="Pods of it that answer.")
     verdict: Verdict | None = Field(None, description="What the labels say of it.")

@@ -1,0 +1,246 @@
+"""What the conditions of a ModelDeployment say: the truth, why, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modeldeployment_operator.api import group
+from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from modeldeployment_operator.api.status import Rejection, Verdict
+from modeldeployment_operator.core.decision import Decision, latched_rejection
+from modeldeployment_operator.core.judgement import Judged
+from modeldeployment_operator.core.observation import Observation, Problem
+from modeldeployment_operator.core.text import count, ratio, timestamp
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A condition without its times."""
+
+    type: ConditionType
+    status: ConditionStatus
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True)
+class View:
+    """What the claims are made from."""
+
+    observation: Observation
+    decision: Decision
+    judged: Judged | None
+    """Of the revision that serves; None if nothing is judged."""
+    problem: Problem | None
+    """Why the operator could not do what it decided."""
+
+    @property
+    def wish(self) -> str:
+        """The revision that the spec asks for."""
+        return self.observation.desired.name
+
+    @property
+    def rejection(self) -> Rejection | None:
+        """Why the revision that the spec asks for may not serve."""
+        if self.decision.rejection and self.decision.rejection.revision == self.wish:
+            return self.decision.rejection
+        return latched_rejection(self.observation, self.wish)
+
+    @property
+    def ready(self) -> int:
+        """Pods that answer of the revision that serves."""
+        workload = self.observation.workloads.get(self.decision.serving or "")
+        return workload.ready if workload else 0
+
+    @property
+    def start_problem(self) -> Problem | None:
+        """Why the revision that the spec asks for does not come up."""
+        if self.decision.serving != self.wish and self.decision.candidate != self.wish:
+            return None
+        workload = self.observation.workloads.get(self.wish)
+        if workload and workload.settled and workload.ready >= self.observation.replicas:
+            return None
+        if workload and workload.problem:
+            return workload.problem
+        problems = [pod.problem for pod in self.observation.pods_of(self.wish) if pod.problem and not pod.ready]
+        return problems[0] if problems else None
+
+
+def conditions(view: View) -> list[Condition]:
+    """Return all conditions; a time of transition is kept until a status changes."""
+    claims = [_ready(view), *_progress(view), _available(view), _accuracy(view), _monitored(view), *_rolled_back(view)]
+    before = {condition.type: condition for condition in view.observation.status.conditions}
+    now = timestamp(view.observation.now)
+    out = []
+    for claim in claims:
+        old = before.get(claim.type)
+        since = old.last_transition_time if old and old.status == claim.status else now
+        out.append(
+            Condition(
+                type=claim.type,
+                status=claim.status,
+                reason=claim.reason,
+                message=claim.message,
+                last_transition_time=since,
+                observed_generation=view.observation.generation,
+            )
+        )
+    return out
+
+
+def _ready(view: View) -> Claim:
+    """Whether the revision that the spec asks for serves with all its replicas."""
+    no = ConditionStatus.FALSE
+    if view.problem:
+        return Claim(ConditionType.READY, no, view.problem.reason, view.problem.message)
+    if view.rejection:
+        return Claim(ConditionType.READY, no, Reason.ROLLED_BACK, _refusal(view, view.rejection))
+    if problem := view.start_problem:
+        return Claim(ConditionType.READY, no, problem.reason, _with_fallback(view, problem.message))
+    if view.decision.serving != view.wish:
+        if view.observation.spec.paused:
+            return Claim(
+                ConditionType.READY, no, Reason.PAUSED, f"{view.wish} waits: set spec.paused to false to go on"
+            )
+        return Claim(ConditionType.READY, no, Reason.STARTING, _with_fallback(view, f"{view.wish} is starting"))
+    wanted = view.observation.replicas
+    workload = view.observation.workloads.get(view.wish)
+    if workload is None or not workload.settled or workload.ready < wanted:
+        message = f"{view.ready} of {count(wanted, 'pod')} of {view.wish} ready"
+        return Claim(ConditionType.READY, no, Reason.SCALING, message)
+    reason = Reason.SERVING if wanted else Reason.SCALED_TO_ZERO
+    return Claim(ConditionType.READY, ConditionStatus.TRUE, reason, f"{view.wish} serves with {count(wanted, 'pod')}")
+
+
+def _progress(view: View) -> list[Claim]:
+    """Reconciling or Stalled, whichever is true. What only its user can mend is stalled."""
+    ready = _ready(view)
+    yes = ConditionStatus.TRUE
+    if ready.status is yes:
+        return []
+    if ready.reason in {Reason.STARTING, Reason.SCALING}:
+        return [Claim(ConditionType.RECONCILING, yes, ready.reason, ready.message)]
+    if ready.reason is Reason.PAUSED:
+        return []
+    return [Claim(ConditionType.STALLED, yes, ready.reason, ready.message)]
+
+
+def _available(view: View) -> Claim:
+    no = ConditionStatus.FALSE
+    serving = view.decision.serving
+    if serving is None:
+        return Claim(ConditionType.AVAILABLE, no, Reason.STARTING, "no revision has been ready yet")
+    if view.ready:
+        return Claim(ConditionType.AVAILABLE, ConditionStatus.TRUE, Reason.SERVING, f"{serving} answers requests")
+    if view.observation.replicas == 0:
+        return Claim(ConditionType.AVAILABLE, no, Reason.SCALED_TO_ZERO, "spec.replicas is 0")
+    return Claim(
+        ConditionType.AVAILABLE, no, Reason.NO_READY_PODS, f"{serving} has the traffic, but none of its pods is ready"
+    )
+
+
+def _accuracy(view: View) -> Claim:
+    kind, unknown = ConditionType.ACCURACY_HEALTHY, ConditionStatus.UNKNOWN
+    judged = view.judged
+    if view.observation.spec.accuracy is None:
+        return Claim(kind, unknown, Reason.NOT_JUDGED, "spec.accuracy is not set: labels are counted, but not judged")
+    if judged is None:
+        return Claim(kind, unknown, Reason.INCONCLUSIVE, "nothing to judge yet")
+    if judged.level is None:
+        return Claim(
+            kind,
+            unknown,
+            Reason.NO_BASELINE,
+            "no level to judge against: spec.accuracy.maximumDrop is measured from the predecessor's labels, and it "
+            "has none or too few; set spec.accuracy.minimum to judge from the first revision on",
+        )
+    if judged.verdict is Verdict.UNAVAILABLE:
+        return Claim(
+            kind,
+            unknown,
+            Reason.SAMPLES_UNAVAILABLE,
+            f"no pod of {view.decision.serving} could be asked for its labels; is its admin port reachable from the "
+            "operator?",
+        )
+    facts = _facts(judged)
+    if judged.verdict is Verdict.HEALTHY:
+        return Claim(kind, ConditionStatus.TRUE, Reason.HEALTHY, facts)
+    if judged.verdict is Verdict.DEGRADED:
+        reason, advice = _degraded(view)
+        return Claim(kind, ConditionStatus.FALSE, reason, f"{facts}; {advice}")
+    minimum = view.observation.spec.accuracy.minimum_labels
+    lacking = f"; a verdict needs {count(minimum, 'label')}" if judged.labels < minimum else "; no proof either way"
+    return Claim(kind, unknown, Reason.INCONCLUSIVE, facts + lacking)
+
+
+def _degraded(view: View) -> tuple[Reason, str]:
+    """Return why a degraded revision still serves, and what to do."""
+    spec = view.observation.spec
+    if not spec.rollback.enabled:
+        return Reason.ROLLBACK_DISABLED, "it goes on serving because spec.rollback.enabled is false"
+    if spec.paused:
+        return Reason.PAUSED, "it goes on serving because spec.paused is true"
+    if view.decision.returning:
+        return Reason.DEGRADED, f"{view.decision.standby} is being started to take the traffic back"
+    return (
+        Reason.NO_ROLLBACK_TARGET,
+        "it goes on serving because there is no good revision to go back to: apply a better model, or ask whether the "
+        "world has changed",
+    )
+
+
+def _facts(judged: Judged) -> str:
+    """Return the numbers that a verdict rests on, in one line."""
+    assert judged.level is not None  # noqa: S101 - the callers have looked.
+    metric, level = judged.level.metric.value, f"{judged.level.value:g}"
+    if judged.estimate is None:
+        return f"no labels yet; {metric} should be at least {level}"
+    low, high = judged.interval
+    share = judged.log_e / judged.level.proof
+    return (
+        f"{metric} {ratio(judged.estimate)} [{ratio(low)}, {ratio(high)}] from {count(judged.labels, 'label')}, "
+        f"should be at least {level}; evidence against it {max(0.0, share):.0%} of proof"
+    )
+
+
+def _monitored(view: View) -> Claim:
+    kind = ConditionType.MONITORED
+    if not view.observation.spec.monitoring.service_monitor.enabled:
+        return Claim(
+            kind, ConditionStatus.FALSE, Reason.SWITCHED_OFF, "spec.monitoring.serviceMonitor.enabled is false"
+        )
+    if not view.observation.knows_service_monitors:
+        return Claim(
+            kind,
+            ConditionStatus.FALSE,
+            Reason.NO_SERVICE_MONITOR_KIND,
+            "the cluster has no kind ServiceMonitor: install the Prometheus Operator, or scrape the pods' port "
+            "admin, path /metrics, by other means; judgement and rollback do not need it",
+        )
+    return Claim(
+        kind,
+        ConditionStatus.TRUE,
+        Reason.SERVICE_MONITOR_APPLIED,
+        f"ServiceMonitor {view.observation.key.name} selects the pods of all revisions",
+    )
+
+
+def _rolled_back(view: View) -> list[Claim]:
+    if view.rejection is None:
+        return []
+    message = _refusal(view, view.rejection)
+    return [Claim(ConditionType.ROLLED_BACK, ConditionStatus.TRUE, Reason.DEGRADED, message)]
+
+
+def _refusal(view: View, rejection: Rejection) -> str:
+    return (
+        f"{rejection.revision} was taken back at {rejection.time}: {rejection.metric} {rejection.estimate} "
+        f"[{rejection.lower}, {rejection.upper}] from {count(rejection.labels, 'label')}, should have been at least "
+        f"{rejection.level}; {view.decision.serving} serves. Apply another model, or to try this one again: kubectl "
+        f"annotate mdep {view.observation.key.name} {group.RETRY_ANNOTATION}=$(date +%s) --overwrite"
+    )
+
+
+def _with_fallback(view: View, message: str) -> str:
+    serving = view.decision.serving
+    return f"{message}; {serving} goes on serving" if serving and serving != view.wish else message

@@ -1,0 +1,42 @@
+"""What can go wrong at the edge, in the words of the core. Adapters map foreign errors to these."""
+
+from __future__ import annotations
+
+
+class OperatorError(Exception):
+    """Base of all errors that the operator knows how to handle."""
+
+
+class ApiError(OperatorError):
+    """The API server did not do what it was asked.
+
+    Attributes:
+        status: HTTP status, or 0 if there was no answer.
+        message: what the API server said.
+
+    """
+
+    def __init__(self, status: int, message: str, request: str) -> None:
+        super().__init__(f"{request}: {status or 'no answer'}: {message}")
+        self.status = status
+        self.message = message
+
+
+class NotFoundError(ApiError):
+    """There is no such object or kind (404)."""
+
+
+class ConflictError(ApiError):
+    """The object is another one than was read (409)."""
+
+
+class RefusedError(ApiError):
+    """The request is not acceptable, and will not be if it is repeated (400, 403, 422)."""
+
+
+class ForeignObjectError(OperatorError):
+    """An object that the operator would make is there already and belongs to someone else."""
+
+
+class PodUnreachableError(OperatorError):
+    """A pod's admin port did not answer as agreed."""

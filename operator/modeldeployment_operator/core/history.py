@@ -1,0 +1,19 @@
+"""Which revisions are remembered."""
+
+from __future__ import annotations
+
+from modeldeployment_operator.core.decision import Decision
+from modeldeployment_operator.core.observation import Observation
+
+
+def kept(observation: Observation, decision: Decision) -> frozenset[str]:
+    """Return the revisions to keep: all that run or are wished for, and the newest of the others.
+
+    The last good one and what the spec asks for now are kept whatever the limit is: to go back to the first, and to
+    know why the second was rejected.
+    """
+    needed = set(decision.running) | {observation.desired.name}
+    needed |= {name for name in (decision.standby, decision.serving) if name}
+    others = [name for name in observation.stored if name not in needed]
+    others.sort(key=lambda name: observation.stored[name].number, reverse=True)
+    return frozenset(needed | set(others[: observation.spec.revision_history_limit]))

@@ -1,0 +1,219 @@
+"""From counts of labels to a verdict on each revision that runs.
+
+Counts are cumulative, so a reading may be missed, late or repeated: what is judged is the difference to what was last
+read from the same pod in the same run of counting. A run that began anew is counted in full; labels lost in between
+cost power, never validity.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from modeldeployment_operator.api.spec import Accuracy, AccuracyMetric
+from modeldeployment_operator.api.status import Baseline, EvidenceState, PodCounts, Revision, Verdict
+from modeldeployment_operator.core.evidence import Evidence
+from modeldeployment_operator.core.intervals import anytime_interval, clopper_pearson_lower
+from modeldeployment_operator.core.metrics import right_and_wrong, share_of, value_of
+from modeldeployment_operator.core.observation import Observation, Sample
+
+ABSENT_PODS_KEPT: Final = 64
+"""Pods that are gone may be back in the next list; remembering the last few of them costs little."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """What a revision is judged against.
+
+    Attributes:
+        metric: what is judged.
+        value: lowest good value of the metric, in (0, 1).
+        alpha: chance of error that is left to the test.
+
+    """
+
+    metric: AccuracyMetric
+    value: float
+    alpha: float
+
+    @property
+    def text(self) -> str:
+        """The value as it is written into the status. Two levels are the same if their texts are."""
+        return f"{self.value:.6f}"
+
+    @property
+    def proof(self) -> float:
+        """Natural logarithm of the evidence that proves a revision worse."""
+        return -math.log(self.alpha)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is known of a revision's quality. Without a level there is no state, and the verdict is Inconclusive."""
+
+    verdict: Verdict
+    level: Level | None = None
+    state: EvidenceState | None = None
+    log_e: float = 0.0
+
+    @property
+    def labels(self) -> int:
+        """Labels that were judged."""
+        return self.state.right + self.state.wrong if self.state else 0
+
+    @property
+    def estimate(self) -> float | None:
+        """Value of the metric over all labels judged; None without a label."""
+        if self.level is None or self.state is None or not self.labels:
+            return None
+        return value_of(self.level.metric, self.state.right / self.labels)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Ends of an interval of the metric that holds at all times at once, at chance of error alpha."""
+        if self.level is None or self.state is None:
+            return 0.0, 1.0
+        low, high = anytime_interval(self.state.right, self.state.wrong, self.level.alpha)
+        return value_of(self.level.metric, low), value_of(self.level.metric, high)
+
+
+def judge(observation: Observation) -> Mapping[str, Judged]:
+    """Return what is known of each revision that runs and is to be judged; empty if nothing is."""
+    accuracy = observation.spec.accuracy
+    if accuracy is None:
+        return {}
+    judged = {}
+    for revision in observation.status.revisions:
+        pods = {pod.uid for pod in observation.pods_of(revision.name)}
+        if pods or revision.evidence is not None:
+            samples = None
+            if observation.samples is not None:
+                samples = [sample for uid, sample in observation.samples.items() if uid in pods]
+            judged[revision.name] = judge_revision(accuracy, revision, samples, pods)
+    return judged
+
+
+def judge_revision(
+    accuracy: Accuracy, revision: Revision, samples: Iterable[Sample] | None, present: set[str]
+) -> Judged:
+    """Return what is known of one revision after these samples; None means that it was not time to read any.
+
+    `present` holds the UIDs of its pods, those that did not answer among them.
+    """
+    level = level_of(accuracy, revision.baseline)
+    if level is None:
+        return Judged(Verdict.INCONCLUSIVE)
+    known = revision.evidence
+    same_test = known is not None and (known.metric, known.level) == (level.metric.value, level.text)
+    if samples is None and (known is None or same_test):
+        return _assess(accuracy, level, known, latched=same_test and _is_degraded(revision))
+    samples = list(samples or ())
+    if known is not None and not same_test:
+        # Another test begins. What was counted before its level was chosen does not count for it.
+        if not samples:
+            return Judged(Verdict.INCONCLUSIVE, state=known)
+        return _assess(accuracy, level, _start(level, _last_counts(level, samples, (), set())), latched=False)
+    state = _observe(level, known or _start(level, []), samples, present)
+    latched = _is_degraded(revision) and same_test
+    if present and not samples and not latched:
+        return Judged(Verdict.UNAVAILABLE, level, state, _evidence_of(level, state).log_e)
+    return _assess(accuracy, level, state, latched=latched)
+
+
+def level_of(accuracy: Accuracy, baseline: Baseline | None) -> Level | None:
+    """Return the level for a revision, or None if there is none yet.
+
+    A level that rests on labels of the predecessor is itself an estimate: half of alpha is for its being too high (the
+    lower end of Clopper and Pearson's interval), the other half is for the test.
+    """
+    levels = []
+    if accuracy.minimum is not None:
+        levels.append(Level(accuracy.metric, accuracy.minimum, accuracy.alpha))
+    if accuracy.maximum_drop is not None and baseline is not None:
+        half = accuracy.alpha / 2
+        share = clopper_pearson_lower(baseline.right, baseline.right + baseline.wrong, half)
+        value = value_of(accuracy.metric, share) - accuracy.maximum_drop
+        if value > 0:
+            levels.append(Level(accuracy.metric, value, half))
+    return max(levels, key=lambda level: level.value, default=None)
+
+
+def restarted(state: EvidenceState) -> EvidenceState:
+    """Return a state without evidence in which everything that was counted so far is known."""
+    log_bets = [repr(value) for value in Evidence.start(0.5).log_bets]  # They do not depend on the level.
+    return state.model_copy(update={"right": 0, "wrong": 0, "log_bets": log_bets})
+
+
+def _is_degraded(revision: Revision) -> bool:
+    return revision.verdict is Verdict.DEGRADED
+
+
+def _start(level: Level, pods: list[PodCounts]) -> EvidenceState:
+    log_bets = Evidence.start(share_of(level.metric, level.value)).log_bets
+    return EvidenceState(
+        metric=level.metric.value, level=level.text, log_bets=[repr(value) for value in log_bets], pods=pods
+    )
+
+
+def _observe(level: Level, state: EvidenceState, samples: list[Sample], present: set[str]) -> EvidenceState:
+    """Return the state after what is new in the samples."""
+    last = {pod.uid: pod for pod in state.pods}
+    right = wrong = 0
+    for sample in samples:
+        more_right, more_wrong = _increment(last.get(sample.pod_uid), level, sample)
+        right += more_right
+        wrong += more_wrong
+    evidence = _evidence_of(level, state).observe(right, wrong)
+    return EvidenceState(
+        metric=state.metric,
+        level=state.level,
+        right=state.right + right,
+        wrong=state.wrong + wrong,
+        log_bets=[repr(value) for value in evidence.log_bets],
+        pods=_last_counts(level, samples, state.pods, present),
+    )
+
+
+def _increment(last: PodCounts | None, level: Level, sample: Sample) -> tuple[int, int]:
+    """Return the labels that a pod counted since it was last read."""
+    right, wrong = right_and_wrong(level.metric, sample)
+    if last is None or last.started != sample.started or right < last.right or wrong < last.wrong:
+        return right, wrong
+    return right - last.right, wrong - last.wrong
+
+
+def _last_counts(
+    level: Level, samples: Iterable[Sample], known: Iterable[PodCounts], present: set[str]
+) -> list[PodCounts]:
+    """Return what was last read from each pod that is there, and from the last few that are not."""
+    counts = {pod.uid: pod for pod in known}
+    for sample in samples:
+        right, wrong = right_and_wrong(level.metric, sample)
+        counts[sample.pod_uid] = PodCounts(uid=sample.pod_uid, started=sample.started, right=right, wrong=wrong)
+        present = present | {sample.pod_uid}
+    absent = [pod for pod in counts.values() if pod.uid not in present]
+    return [*absent[-ABSENT_PODS_KEPT:], *(pod for pod in counts.values() if pod.uid in present)]
+
+
+def _evidence_of(level: Level, state: EvidenceState) -> Evidence:
+    return Evidence(
+        level=share_of(level.metric, level.value),
+        labels=float(state.right + state.wrong),
+        log_bets=tuple(float(value) for value in state.log_bets),
+    )
+
+
+def _assess(accuracy: Accuracy, level: Level, state: EvidenceState | None, *, latched: bool) -> Judged:
+    """Return the verdict that a state allows; once Degraded, a revision stays so."""
+    if state is None:
+        return Judged(Verdict.INCONCLUSIVE, level)
+    log_e = _evidence_of(level, state).log_e
+    judged = Judged(Verdict.INCONCLUSIVE, level, state, log_e)
+    enough = judged.labels >= accuracy.minimum_labels
+    if latched or (enough and log_e >= level.proof):
+        return Judged(Verdict.DEGRADED, level, state, log_e)
+    if enough and judged.estimate is not None and judged.estimate >= level.value:
+        return Judged(Verdict.HEALTHY, level, state, log_e)
+    return judged

@@ -1,0 +1,52 @@
+"""The kinds of objects that the operator makes and watches, and where the API serves them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from modeldeployment_operator.api import group
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of the Kubernetes API."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+
+    @property
+    def api_version(self) -> str:
+        """As an object writes it."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """Return the URL path of one object, of a namespace's, or of all of the cluster."""
+        parts = ["/apis" if self.group else "/api", self.api_version]
+        if namespace is not None:
+            parts += ["namespaces", namespace]
+        parts += [self.plural, *(part for part in (name, subresource) if part is not None)]
+        return "/".join(parts)
+
+
+MODEL_DEPLOYMENT: Final = Kind(group.GROUP, group.VERSION, group.KIND, group.PLURAL)
+CONTROLLER_REVISION: Final = Kind("apps", "v1", "ControllerRevision", "controllerrevisions")
+DEPLOYMENT: Final = Kind("apps", "v1", "Deployment", "deployments")
+SERVICE: Final = Kind("", "v1", "Service", "services")
+POD: Final = Kind("", "v1", "Pod", "pods")
+POD_DISRUPTION_BUDGET: Final = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+SECRET: Final = Kind("", "v1", "Secret", "secrets")
+EVENT: Final = Kind("", "v1", "Event", "events")
+SERVICE_MONITOR: Final = Kind("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors")
+
+WATCHED: Final = (CONTROLLER_REVISION, DEPLOYMENT, SERVICE, POD, POD_DISRUPTION_BUDGET)
+"""Kinds of children that every cluster has. A ServiceMonitor's kind may come and go, and a Secret is only written."""
+
+_BY_NAME: Final = {kind.kind: kind for kind in (*WATCHED, SECRET, EVENT, SERVICE_MONITOR, MODEL_DEPLOYMENT)}
+
+
+def kind_of(manifest: dict[str, Any]) -> Kind:
+    """Return the kind of an object that the operator made."""
+    return _BY_NAME[manifest["kind"]]

@@ -1,0 +1,117 @@
+"""What one reconcile looks at: everything that was seen, and nothing that was concluded from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from modeldeployment_operator.api.conditions import Reason
+from modeldeployment_operator.api.spec import ModelDeploymentSpec
+from modeldeployment_operator.api.status import ModelDeploymentStatus, Rejection
+from modeldeployment_operator.core.revisions import Snapshot, Template
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """Names a ModelDeployment."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why something does not come up, in words for its user."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A serving pod."""
+
+    name: str
+    uid: str
+    revision: str
+    ip: str | None
+    running: bool
+    """Its serving container runs; it may be ready or not."""
+    ready: bool
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A revision's Deployment."""
+
+    replicas: int
+    """Wanted pods, as the Deployment says."""
+    ready: int
+    settled: bool
+    """Its controller has seen the latest change, and all pods are of that change."""
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class StoredRevision:
+    """A ControllerRevision."""
+
+    number: int
+    template: Template
+    rejection: Rejection | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Counts of one pod, read at one time; the cells are 0 unless the model has two classes."""
+
+    pod_uid: str
+    revision: str
+    started: str
+    correct: int
+    wrong: int
+    true_positive: int
+    false_positive: int
+    false_negative: int
+    forward_to: str | None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Everything that was seen of one ModelDeployment."""
+
+    key: Key
+    uid: str
+    generation: int
+    spec: ModelDeploymentSpec
+    desired: Snapshot
+    """What the spec asks for."""
+    status: ModelDeploymentStatus
+    """What the operator remembers."""
+    retry: str | None = None
+    """Value of the retry annotation."""
+    stored: Mapping[str, StoredRevision] = field(default_factory=dict)
+    """By revision."""
+    workloads: Mapping[str, Workload] = field(default_factory=dict)
+    """By revision."""
+    pods: tuple[Pod, ...] = ()
+    samples: Mapping[str, Sample] | None = None
+    """By pod's UID, of the pods that answered; None if it was not time to ask."""
+    selected: str | None = None
+    """Revision that the serving Service selects."""
+    knows_service_monitors: bool = False
+    now: datetime = field(kw_only=True)
+
+    def pods_of(self, revision: str) -> Iterable[Pod]:
+        """Return the pods of a revision."""
+        return (pod for pod in self.pods if pod.revision == revision)
+
+    @property
+    def replicas(self) -> int:
+        """Pods that the spec asks for."""
+        return 1 if self.spec.replicas is None else self.spec.replicas

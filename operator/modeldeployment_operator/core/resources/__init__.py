@@ -1,0 +1,55 @@
+"""What should exist in the cluster: one builder a kind, and the list of all."""
+
+from __future__ import annotations
+
+from modeldeployment_operator.api.status import Rejection
+from modeldeployment_operator.core.decision import Decision, latched_rejection
+from modeldeployment_operator.core.history import kept
+from modeldeployment_operator.core.observation import Observation
+from modeldeployment_operator.core.resources.availability import build_disruption_budget
+from modeldeployment_operator.core.resources.controller_revision import build_controller_revision
+from modeldeployment_operator.core.resources.deployment import build_deployment
+from modeldeployment_operator.core.resources.metadata import Manifest
+from modeldeployment_operator.core.resources.monitoring import build_service_monitor
+from modeldeployment_operator.core.resources.secret import Keys, build_secret
+from modeldeployment_operator.core.resources.services import build_revision_service, build_serving_service
+from modeldeployment_operator.core.revisions import Snapshot
+
+
+def records(observation: Observation, decision: Decision) -> list[Manifest]:
+    """Return the ControllerRevisions, which are written before anything else."""
+    stored = {name: Snapshot(name, revision.template) for name, revision in observation.stored.items()}
+    numbers = {name: revision.number for name, revision in observation.stored.items()}
+    if decision.candidate and decision.candidate not in stored:
+        stored[decision.candidate] = observation.desired
+        numbers[decision.candidate] = max(numbers.values(), default=0) + 1
+    return [
+        build_controller_revision(observation, stored[name], numbers[name], _rejection(observation, decision, name))
+        for name in sorted(stored, key=lambda name: numbers[name])
+        if name in kept(observation, decision)
+    ]
+
+
+def desired(observation: Observation, decision: Decision, keys: Keys) -> list[Manifest]:
+    """Return everything else, in the order of writing.
+
+    The serving Service comes last: its selector moves when all that it will select is there.
+    """
+    manifests = [build_secret(observation, keys)]
+    for name in sorted(decision.running):
+        stored = observation.stored.get(name)
+        snapshot = Snapshot(name, stored.template) if stored else observation.desired
+        manifests += [build_revision_service(observation, name), build_deployment(observation, snapshot)]
+    if decision.serving:
+        manifests.append(build_serving_service(observation, decision.serving))
+        if observation.replicas > 1:
+            manifests.append(build_disruption_budget(observation, decision.serving))
+    if observation.knows_service_monitors and observation.spec.monitoring.service_monitor.enabled:
+        manifests.append(build_service_monitor(observation))
+    return manifests
+
+
+def _rejection(observation: Observation, decision: Decision, name: str) -> Rejection | None:
+    if decision.rejection and decision.rejection.revision == name:
+        return decision.rejection
+    return latched_rejection(observation, name)

@@ -1,0 +1,58 @@
+"""A revision: an immutable snapshot of what decides the answers of the pods."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from modeldeployment_operator.api.base import ApiModel
+from modeldeployment_operator.api.spec import EnvVar, ModelDeploymentSpec, ModelSource
+
+HASH_LENGTH: Final = 10
+
+
+class Template(ApiModel):
+    """What a ControllerRevision keeps: enough to make the pods again after the spec has moved on."""
+
+    model: ModelSource
+    image: str
+    env: list[EnvVar] | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A named template."""
+
+    name: str
+    template: Template
+
+
+def snapshot_of(name: str, spec: ModelDeploymentSpec, default_image: str) -> Snapshot:
+    """Return the revision that a spec asks for; the same wish always gives the same name.
+
+    The name is made from what the user wrote. What is filled in for him, the serving image and the model's name,
+    stands in the template only: so an operator that is installed with another default image moves no traffic, and
+    does not try a rejected revision again under another name.
+    """
+    wish = {
+        "model": document_of(spec.model),
+        "image": spec.serving.image,
+        "env": [document_of(variable) for variable in spec.serving.env or ()],
+    }
+    model = spec.model if spec.model.name else spec.model.model_copy(update={"name": name})
+    template = Template(model=model, image=spec.serving.image or default_image, env=spec.serving.env)
+    return Snapshot(f"{name}-{digest_of(wish)}", template)
+
+
+def document_of(model: ApiModel) -> dict[str, Any]:
+    """Return a model as JSON data, without what is not set."""
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def digest_of(document: Mapping[str, Any]) -> str:
+    """Return a short hash of JSON data that does not depend on the order of keys."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:HASH_LENGTH]

@@ -1,0 +1,38 @@
+"""When to look again, if nothing happens before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from modeldeployment_operator.api.base import seconds
+from modeldeployment_operator.core.decision import Decision, lingers_until, probation_ends
+from modeldeployment_operator.core.observation import Observation
+
+REPAIR_INTERVAL: Final = timedelta(seconds=10)
+"""How often pods are asked whether they know of the rotation, where no judgement asks more often."""
+
+
+def sampling_interval(observation: Observation) -> timedelta | None:
+    """Return how often the pods are to be asked; None if there is nothing to learn from them."""
+    accuracy = observation.spec.accuracy
+    if accuracy is not None:
+        return timedelta(seconds=seconds(accuracy.sample_interval)) if observation.pods else None
+    revisions = {pod.revision for pod in observation.pods}
+    return REPAIR_INTERVAL if len(revisions) > 1 else None
+
+
+def next_deadline(observation: Observation, decision: Decision) -> datetime | None:
+    """Return when time alone will change what should be."""
+    return min(_deadlines(observation, decision), default=None)
+
+
+def _deadlines(observation: Observation, decision: Decision) -> Iterator[datetime]:
+    ends = probation_ends(observation)
+    if decision.standby_runs and ends is not None and ends > observation.now:
+        yield ends
+    for revision in observation.status.revisions:
+        until = lingers_until(revision)
+        if until is not None and until > observation.now:
+            yield until

@@ -1,0 +1,184 @@
+"""The status: what was observed and decided, for people, for tools, and as the operator's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from model_server import contract
+
+from modeldeployment_operator.api.status import (
+    AccuracyStatus,
+    Baseline,
+    ModelDeploymentStatus,
+    Rejection,
+    Revision,
+    RevisionPhase,
+)
+from modeldeployment_operator.core import names
+from modeldeployment_operator.core.conditions import View, conditions
+from modeldeployment_operator.core.decision import Decision, latched_rejection, revision_status
+from modeldeployment_operator.core.history import kept
+from modeldeployment_operator.core.judgement import Judged, restarted
+from modeldeployment_operator.core.observation import Observation, Problem, StoredRevision
+from modeldeployment_operator.core.revisions import Template
+from modeldeployment_operator.core.text import precise, ratio
+
+REJECTIONS_KEPT: Final = 32
+
+
+def summarise(
+    observation: Observation, judged: Mapping[str, Judged], decision: Decision, problem: Problem | None = None
+) -> ModelDeploymentStatus:
+    """Return the whole status. `problem` is why the operator could not do what it decided."""
+    serving = decision.serving
+    view = View(observation, decision, judged.get(serving or ""), problem)
+    workload = observation.workloads.get(serving or "")
+    return ModelDeploymentStatus(
+        observed_generation=observation.generation,
+        serving_revision=serving,
+        candidate_revision=decision.candidate,
+        standby_revision=decision.standby,
+        replicas=workload.replicas if workload else 0,
+        ready_replicas=view.ready,
+        selector=_selector(observation, serving) if serving else None,
+        endpoint=_endpoint(observation, serving) if serving else None,
+        accuracy=_accuracy(judged.get(serving or "")),
+        revisions=_revisions(observation, judged, decision),
+        rejections=_rejections(observation, decision),
+        conditions=conditions(view),
+    )
+
+
+def recover(status: ModelDeploymentStatus, stored: Mapping[str, StoredRevision]) -> ModelDeploymentStatus:
+    """Return a status with the rejections that the ControllerRevisions tell of, should it have lost them."""
+    known = {rejection.revision for rejection in status.rejections}
+    lost = [revision.rejection for revision in stored.values() if revision.rejection]
+    missing = [rejection for rejection in lost if rejection.revision not in known]
+    return status.model_copy(update={"rejections": [*status.rejections, *missing]}) if missing else status
+
+
+def without_counts(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    """Return a status without what moves with every label: two that are equal so need not be told apart at once."""
+    revisions = [revision.model_copy(update={"evidence": None}) for revision in status.revisions]
+    quiet = [
+        condition.model_copy(update={"message": ""}) if condition.type == "AccuracyHealthy" else condition
+        for condition in status.conditions
+    ]
+    return status.model_copy(update={"accuracy": None, "revisions": revisions, "conditions": quiet})
+
+
+def document(status: ModelDeploymentStatus) -> dict[str, Any]:
+    """Return the status as it is written."""
+    return status.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _selector(observation: Observation, serving: str) -> str:
+    labels = names.pod_selector(observation.key.name, serving)
+    return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
+def _endpoint(observation: Observation, serving: str) -> str | None:
+    stored = observation.stored.get(serving)
+    if stored is None:
+        return None
+    path = contract.MODEL_PATH_TEMPLATE.format(model=stored.template.model.name)
+    return f"http://{observation.key.name}.{observation.key.namespace}.svc:{contract.HTTP_PORT}{path}"
+
+
+def _accuracy(judged: Judged | None) -> AccuracyStatus | None:
+    if judged is None or judged.level is None:
+        return None
+    low, high = judged.interval
+    return AccuracyStatus(
+        metric=judged.level.metric.value,
+        level=f"{judged.level.value:.6g}",
+        estimate=None if judged.estimate is None else ratio(judged.estimate),
+        lower=ratio(low),
+        upper=ratio(high),
+        labels=judged.labels,
+        wrong=judged.state.wrong if judged.state else 0,
+        evidence=f"{max(0.0, judged.log_e / judged.level.proof):.3f}",
+    )
+
+
+def _revisions(observation: Observation, judged: Mapping[str, Judged], decision: Decision) -> list[Revision]:
+    """Return what is known of each revision, the newest first."""
+    templates = {name: stored.template for name, stored in observation.stored.items()}
+    if decision.candidate:
+        templates.setdefault(decision.candidate, observation.desired.template)
+    keep = kept(observation, decision)
+    newest = max((stored.number for stored in observation.stored.values()), default=0) + 1
+    numbers = {name: observation.stored[name].number if name in observation.stored else newest for name in templates}
+    return [
+        _revision(observation, judged, decision, name, templates[name])
+        for name in sorted(templates, key=lambda name: numbers[name], reverse=True)
+        if name in keep
+    ]
+
+
+def _revision(
+    observation: Observation, judged: Mapping[str, Judged], decision: Decision, name: str, template: Template
+) -> Revision:
+    old = revision_status(observation, name)
+    phase = _phase(observation, decision, name)
+    workload = observation.workloads.get(name)
+    revision = Revision(
+        name=name,
+        phase=phase,
+        model_uri=template.model.uri,
+        digest=template.model.digest,
+        serving_since=old.serving_since if old else None,
+        serving_until=old.serving_until if old else None,
+        baseline=old.baseline if old else None,
+        replicas=workload.replicas if workload else 0,
+        ready_replicas=workload.ready if workload else 0,
+        verdict=judged[name].verdict if name in judged else old.verdict if old else None,
+        evidence=judged[name].state if name in judged and name in decision.running else None,
+    )
+    if decision.switched:
+        revision = revision.model_copy(update=_switch(observation, judged, decision, name))
+    if phase is RevisionPhase.CANDIDATE and old is not None and old.phase is RevisionPhase.REJECTED:
+        # Tried again: what spoke against it then is known, and does not count a second time.
+        evidence = restarted(revision.evidence) if revision.evidence else None
+        revision = revision.model_copy(update={"verdict": None, "evidence": evidence})
+    return revision
+
+
+def _switch(
+    observation: Observation, judged: Mapping[str, Judged], decision: Decision, name: str
+) -> dict[str, str | Baseline | None]:
+    """Return what changes about a revision when the traffic moves."""
+    now, left = precise(observation.now), observation.status.serving_revision
+    if name == left:
+        return {"serving_until": now}
+    if name != decision.serving:
+        return {}
+    taken: dict[str, str | Baseline | None] = {"serving_since": now, "serving_until": None}
+    before = judged.get(left or "")
+    predecessor = before.state if before else None
+    if decision.rejection is None and predecessor is not None and predecessor.right + predecessor.wrong:
+        taken["baseline"] = Baseline(right=predecessor.right, wrong=predecessor.wrong)
+    return taken
+
+
+def _phase(observation: Observation, decision: Decision, name: str) -> RevisionPhase:
+    if name == decision.serving:
+        return RevisionPhase.SERVING
+    if name == decision.candidate:
+        return RevisionPhase.CANDIDATE
+    if name == decision.standby and decision.standby_runs:
+        return RevisionPhase.STANDBY
+    rejected = decision.rejection is not None and decision.rejection.revision == name
+    if rejected or latched_rejection(observation, name):
+        return RevisionPhase.REJECTED
+    return RevisionPhase.RETIRED
+
+
+def _rejections(observation: Observation, decision: Decision) -> list[Rejection]:
+    """Return why revisions were taken back, the latest first."""
+    known = observation.status.rejections
+    if decision.rejection is None:
+        return known
+    others = [rejection for rejection in known if rejection.revision != decision.rejection.revision]
+    return [decision.rejection, *others][:REJECTIONS_KEPT]

@@ -1,0 +1,25 @@
+"""How numbers and times are written for people and for the API."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def timestamp(time: datetime) -> str:
+    """Return a time as Kubernetes writes it, to the second."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def precise(time: datetime) -> str:
+    """Return a time to the millisecond."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03d}Z"
+
+
+def ratio(value: float) -> str:
+    """Return a share or a metric with four decimals."""
+    return f"{value:.4f}"
+
+
+def count(number: int, noun: str) -> str:
+    """Return `1 label`, `2 labels`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -125,7 +125,7 @@ def join(link: str, addresses: AddressPlan, init: int) -> None:
 
 
 def unjoin(link: str) -> None:
-    """Remove the link, and with it its routes. The kernel does so too, but a moment after the namespace's last process."""
+    """Remove the link, and with it its routes. The kernel does so too, a moment after the namespace's last process."""
     if not exists(link):
         return
     # It may vanish between the look and the removal.

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
-
 from modeldeployment_operator.api import group
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
+from pydantic import ValidationError
 
 CORPUS = Path(__file__).parent / "crd"
 
@@ -23,10 +22,10 @@ class Case:
     title: str
     name: str
     spec: dict[str, Any]
-    server: str | None = None
-    """A piece of the API server's refusal; None if the object is accepted."""
-    models: str | None = None
-    """A piece of the models' refusal; None if the object is accepted."""
+    server: str = ""
+    """A piece of the API server's refusal; empty if the object is accepted."""
+    models: str = ""
+    """A piece of the models' refusal; empty if the object is accepted."""
 
     def __str__(self) -> str:
         return self.title
@@ -65,8 +64,8 @@ def _read(file: str, *, name: str) -> list[Case]:
             title=_written_out(entry["case"]),
             name=_written_out(entry.get("name", name)),
             spec=_written_out(entry["spec"]),
-            server=entry.get("server"),
-            models=entry.get("models"),
+            server=entry.get("server", ""),
+            models=entry.get("models", ""),
         )
         for entry in yaml.safe_load((CORPUS / file).read_text(encoding="utf-8"))
     ]

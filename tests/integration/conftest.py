@@ -30,7 +30,7 @@ class ControlPlane:
     kubectl_path: Path
 
     def run(self, *args: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run kubectl as the cluster's administrator. With `check`, a failure fails the test and shows what was said."""
+        """Run kubectl as the cluster's administrator. With `check`, a failure fails the test and is shown."""
         done = subprocess.run(
             [self.kubectl_path, f"--kubeconfig={self.kubeconfig}", *args],
             input=stdin,

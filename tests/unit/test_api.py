@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from pydantic import ValidationError
-
 from modeldeployment_operator.api import group
 from modeldeployment_operator.api.base import seconds
 from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from modeldeployment_operator.api.spec import AccuracyMetric, ModelDeploymentSpec
 from modeldeployment_operator.api.status import ModelDeploymentStatus
+from pydantic import ValidationError
+
 from tests import golden
 
 LEAST = {"model": {"uri": "http://h/m"}}

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import Field
-
 from modeldeployment_operator.api import crd, group
 from modeldeployment_operator.api.base import ApiModel
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
+from pydantic import Field
 
 COMMITTED = Path(__file__).parents[2] / "crds" / f"{group.PLURAL}.{group.GROUP}.yaml"
 
@@ -31,13 +30,13 @@ def nodes(schema: dict[str, Any], path: str = "") -> Iterator[Node]:
 
 
 @pytest.fixture(scope="module")
-def version() -> dict[str, Any]:
+def version() -> Any:
     (only,) = crd.crd()["spec"]["versions"]
     return only
 
 
 @pytest.fixture(scope="module")
-def schema(version: dict[str, Any]) -> dict[str, Any]:
+def schema(version: dict[str, Any]) -> Any:
     return version["schema"]["openAPIV3Schema"]
 
 
@@ -223,3 +222,13 @@ def test_keyword_without_a_rule_is_refused() -> None:
 
     with pytest.raises(NotImplementedError, match="multipleOf"):
         structural(Odd)
+
+
+def test_lower_bound_that_the_api_server_would_round_is_refused() -> None:
+    class Small(ApiModel):
+        """An object."""
+
+        number: float = Field(description="A number.", ge=0.5)
+
+    with pytest.raises(NotImplementedError, match="use a Rule"):
+        structural(Small)

@@ -20,6 +20,13 @@ Duration = Annotated[str, Field(pattern=DURATION_PATTERN, min_length=2, max_leng
 """A span of time as `24h`, `1h30m`, `10s`."""
 
 
+def drop_nulls(document: Any) -> Any:
+    """Take `field: null` as no field, as the API server does."""
+    if isinstance(document, dict):
+        return {key: value for key, value in document.items() if value is not None}
+    return document
+
+
 @dataclass(frozen=True)
 class Rule:
     """A rule over several fields, said twice: to the API server in CEL, and to Python.
@@ -78,10 +85,7 @@ class ApiModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _drop_nulls(cls, document: Any) -> Any:
-        """Take `field: null` as no field, as the API server does."""
-        if isinstance(document, dict):
-            return {key: value for key, value in document.items() if value is not None}
-        return document
+        return drop_nulls(document)
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
@@ -107,3 +111,14 @@ def seconds(duration: str) -> float:
         raise ValueError(f"{duration!r} is no duration; write hours, minutes and seconds as 24h, 1h30m or 10s")
     hours, minutes, secs = (int(part or 0) for part in match.groups())
     return float(hours * 3600 + minutes * 60 + secs)
+
+
+def lasts(attribute: str, shortest: str, longest: str) -> Rule:
+    """Return the rule that a `Duration` lies between two others: an endless one would overflow every clock."""
+    field = to_camel(attribute)
+    return Rule(
+        cel=f"!has(self.{field}) || (duration(self.{field}) >= duration('{shortest}') && "
+        f"duration(self.{field}) <= duration('{longest}'))",
+        holds=lambda self: seconds(shortest) <= seconds(getattr(self, attribute)) <= seconds(longest),
+        message=f"{field} must lie between {shortest} and {longest}",
+    )

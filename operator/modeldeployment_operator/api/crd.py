@@ -173,6 +173,8 @@ def _flatten(schema: Mapping[str, Any], defs: Mapping[str, Schema]) -> Schema:
     for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
         if exclusive in flat:
             flat |= {bound: flat[exclusive], exclusive: True}
+    if flat.get("minimum", 0) % 1:
+        raise NotImplementedError(f"the API server compares whole numbers with {flat['minimum']:g} rounded: use a Rule")
     if flat.get("type") == "integer":
         flat["format"] = "int32" if flat.get("maximum", _INT32_MAX + 1) <= _INT32_MAX else "int64"
     return flat

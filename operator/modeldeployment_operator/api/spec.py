@@ -9,9 +9,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from modeldeployment_operator.api.base import ApiModel, Duration, NoTwins, Rule, seconds
+from modeldeployment_operator.api.base import ApiModel, Duration, NoTwins, Rule, drop_nulls, lasts
 
 OPAQUE: Final = "x-kubernetes-preserve-unknown-fields"
 
@@ -21,12 +21,13 @@ DIGEST_PATTERN: Final = r"^sha256:[0-9a-f]{64}$"
 MODEL_NAME_PATTERN: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 QUANTITY_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 
-LabelMap = Annotated[dict[str, str], Field(max_length=32)]
+LabelMap = Annotated[dict[str, str], Field(max_length=32), BeforeValidator(drop_nulls)]
 Quantity = Annotated[
     Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=QUANTITY_PATTERN, max_length=32)],
     Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
 ]
 """An amount as Kubernetes writes it: 2, "500m", "1.5", 4Gi."""
+Quantities = Annotated[dict[str, Quantity], Field(max_length=16), BeforeValidator(drop_nulls)]
 Opaque = Annotated[dict[str, Any], Field(json_schema_extra={OPAQUE: True})]
 """An object of Kubernetes' own that is passed on as it is and checked when the pods are made."""
 ClassNames = Annotated[
@@ -105,10 +106,8 @@ class LocalObjectReference(ApiModel):
 class ResourceRequirements(ApiModel):
     """Compute resources of the serving container."""
 
-    requests: Annotated[dict[str, Quantity], Field(max_length=16)] | None = Field(
-        None, description="What is reserved for each pod."
-    )
-    limits: Annotated[dict[str, Quantity], Field(max_length=16)] | None = Field(
+    requests: Quantities | None = Field(None, description="What is reserved for each pod.")
+    limits: Quantities | None = Field(
         None, description="What a pod may use at most. The number of threads follows the CPU limit."
     )
 
@@ -158,7 +157,7 @@ class Accuracy(ApiModel):
     )
     alpha: float = Field(
         0.01,
-        ge=1e-6,
+        gt=0,
         le=0.2,
         description="Chance that a good revision is ever called degraded, over its whole life, however often it is "
         "looked at.",
@@ -172,12 +171,13 @@ class Accuracy(ApiModel):
             holds=lambda self: self.minimum is not None or self.maximum_drop is not None,
             message="accuracy needs minimum, maximumDrop or both: without a level there is nothing to judge against",
         ),
+        # Not a bound of the field: the API server rounds bounds when it compares them with a whole number, as with 0.
         Rule(
-            cel="!has(self.sampleInterval) || "
-            "(duration(self.sampleInterval) >= duration('1s') && duration(self.sampleInterval) <= duration('24h'))",
-            holds=lambda self: 1 <= seconds(self.sample_interval) <= 86400,
-            message="sampleInterval must lie between 1s and 24h",
+            cel="!has(self.alpha) || self.alpha >= 0.000001",
+            holds=lambda self: self.alpha >= 0.000001,
+            message="alpha must be at least 0.000001",
         ),
+        lasts("sample_interval", "1s", "24h"),
     )
 
 
@@ -191,6 +191,8 @@ class Rollback(ApiModel):
         "24h", description="How long the previous revision is kept running, ready to take the traffic back at once."
     )
 
+    rules = (lasts("probation", "0s", "8760h"),)
+
 
 class ServiceMonitor(ApiModel):
     """How Prometheus Operator is told to scrape the pods."""
@@ -200,6 +202,8 @@ class ServiceMonitor(ApiModel):
         None, description="Labels by which your Prometheus selects ServiceMonitors, as release: kube-prometheus-stack."
     )
     interval: Duration = Field("30s", description="How often Prometheus scrapes.")
+
+    rules = (lasts("interval", "1s", "24h"),)
 
 
 class Monitoring(ApiModel):

@@ -74,7 +74,7 @@ class Run(NamedTuple):
 
 
 def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, **TENSORFLOW_ENVIRONMENT, "PYTHONPATH": ":".join(sys.path), **more}
+    return {**os.environ, **TENSORFLOW_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(sys.path), **more}
 
 
 @pytest.fixture(scope="module")

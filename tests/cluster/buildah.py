@@ -38,10 +38,11 @@ def build(name: str, dockerfile: Path, context: Path) -> None:
     """Build an image, from the layers of the last build as far as they still hold.
 
     A machine may reach the package registries through a proxy that reads TLS; its certificate lies with the others.
+    They are mounted as an overlay (O): what a package writes there is forgotten, while a read-only mount would fail it.
     """
     arguments = ["bud", "--layers", "--isolation", "chroot", "--network", "host", "--pull=false", "--format", "oci"]
     if CERTIFICATES.is_dir():
-        arguments += ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"]
+        arguments += ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:O"]
     log = directory() / "logs" / f"{dockerfile.parent.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with step(f"build {name} (log: {log})"):

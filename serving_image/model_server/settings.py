@@ -29,7 +29,8 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 class Place:
     """Ports and folders. All but tests use the defaults, which are the contract's."""
 
-    host: str = "0.0.0.0"  # noqa: S104  # A container's server is there for other pods.
+    host: str = ""
+    """Empty: every address, of IPv4 and IPv6."""
     http_port: int = contract.HTTP_PORT
     admin_port: int = contract.ADMIN_PORT
     model_dir: Path = Path(contract.MODEL_DIR)

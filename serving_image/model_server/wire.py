@@ -29,12 +29,15 @@ def load(body: bytes) -> Any:
 
 def dump(value: object) -> bytes:
     """Write JSON without NaN; arrays of numbers and truth values may be in it."""
-    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError:  # Half a surrogate pair, a whole number beyond 64 bits.
+        return dump_with_nan(value)
 
 
 def dump_with_nan(value: object) -> bytes:
     """Write JSON in which NaN and infinities stand as NaN, Infinity and -Infinity, as TensorFlow Serving does."""
-    return json.dumps(value, default=_plain, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(value, default=_plain, separators=(",", ":")).encode()
 
 
 def all_finite(arrays: Iterable[Array]) -> bool:

@@ -1,0 +1,162 @@
+"""The HTTP port: predictions, status, metadata and feedback."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from model_server import contract
+from model_server.errors import BodyTooLarge, RequestError, Unavailable
+from model_server.logs import logger
+from model_server.pods import end_to_end
+from model_server.protocols import feedback_rest, tensorflow_rest
+from model_server.protocols.tensorflow_rest import Method, Target
+from model_server.state import Phase
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from model_server.book import Book
+    from model_server.forwarder import Forwarder
+    from model_server.intake import Intake
+    from model_server.metrics import Metrics
+    from model_server.prediction_id import Issuer
+    from model_server.predictor import Predictor
+    from model_server.settings import ServeSettings
+    from model_server.state import State
+
+MAX_BODY_BYTES: Final = 64 * 2**20
+_JSON: Final = "application/json"
+
+
+@dataclass(slots=True)
+class Parts:
+    """What answers requests. `predictor` is None until the model is loaded."""
+
+    settings: ServeSettings
+    state: State
+    book: Book
+    metrics: Metrics
+    issuer: Issuer
+    intake: Intake
+    forwarder: Forwarder
+    predictor: Predictor | None = None
+
+
+class PredictionApp:
+    """An ASGI application. Not a framework's: a router and middleware would double the cost of a small prediction."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive)
+        try:
+            response = await self._answer(request)
+        except ClientDisconnect:
+            return
+        response.headers.setdefault(contract.REVISION_HEADER, self._parts.settings.revision)
+        if self._parts.state.is_leaving:
+            response.headers["Connection"] = "close"
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        started = time.perf_counter()
+        method = Method.OTHER
+        try:
+            target = tensorflow_rest.read_path(request.method, request.url.path)
+            method = target.method
+            body = await read_body(request)
+            forwarded = await self._forward(request, target, body)
+            if forwarded is not None:
+                return forwarded  # The pod that answered measures it.
+            response = await self._dispatch(request, target, body)
+        except RequestError as error:
+            response = error_response(error)
+        except ClientDisconnect:
+            raise
+        except Exception:
+            logger.exception("a request failed")
+            response = error_response(RequestError("internal error; the log of the pod has the details"))
+        self._parts.metrics.observe(method, response.status_code, time.perf_counter() - started)
+        return response
+
+    async def _forward(self, request: Request, target: Target, body: bytes) -> Response | None:
+        """Let the revision that serves answer, if this pod has left the rotation. Labels stay: they belong here."""
+        address = self._parts.state.forward_to
+        if address is None or target.method is Method.FEEDBACK or contract.FORWARDED_HEADER in request.headers:
+            return None
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        answer = await self._parts.forwarder.forward(address, request.method, path, request.headers.items(), body)
+        if answer is None:
+            return None
+        response = Response(answer.body, answer.status)
+        for name, value in end_to_end(answer.headers):
+            response.headers.append(name, value)
+        return response
+
+    async def _dispatch(self, request: Request, target: Target, body: bytes) -> Response:
+        settings = self._parts.settings
+        tensorflow_rest.check_target(target, model=settings.model, version=settings.version, revision=settings.revision)
+        if target.method is Method.FEEDBACK:
+            return await self._feedback(body, forwarded=contract.FORWARDED_HEADER in request.headers)
+        if target.method is Method.STATUS:
+            available = self._parts.state.phase is not Phase.LOADING
+            return json_response(tensorflow_rest.write_status(settings.version, available=available))
+        predictor = self._parts.predictor
+        if predictor is None:
+            raise Unavailable("the model is still loading: try again")
+        if target.method is Method.METADATA:
+            return json_response(
+                tensorflow_rest.write_metadata(settings.model, settings.version, predictor.model.signatures)
+            )
+        return await self._predict(predictor, body)
+
+    async def _predict(self, predictor: Predictor, body: bytes) -> Response:
+        predicted = await predictor.predict(body)
+        response = json_response(predicted.body)
+        token = self._parts.issuer.issue(predicted.classes) if predicted.classes is not None else None
+        if token is not None:
+            response.headers[contract.PREDICTION_ID_HEADER] = token
+        self._parts.book.count_predictions(predicted.instances)
+        return response
+
+    async def _feedback(self, body: bytes, *, forwarded: bool) -> Response:
+        request = feedback_rest.read_feedback(body)
+        results = await self._parts.intake.take(request.labels, forwarded=forwarded)
+        code, answer = feedback_rest.write_results(request, results)
+        return json_response(answer, code)
+
+
+async def read_body(request: Request) -> bytes:
+    """Read the whole body. Raises `BodyTooLarge`, `ClientDisconnect`."""
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > MAX_BODY_BYTES:
+        raise _too_large()
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise _too_large()
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _too_large() -> BodyTooLarge:
+    return BodyTooLarge(f"the body is over {MAX_BODY_BYTES // 2**20} MiB: send fewer instances in one request")
+
+
+def json_response(body: bytes, code: int = 200) -> Response:
+    """Make a response of JSON that is written already."""
+    return Response(body, code, media_type=_JSON)
+
+
+def error_response(error: RequestError) -> Response:
+    """Make the response that tells an error."""
+    return json_response(tensorflow_rest.write_error(str(error)), error.status)

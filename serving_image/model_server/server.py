@@ -1,0 +1,182 @@
+"""Runs both ports in one process, from loading the model to the last answer after SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import secrets as randomness
+import signal
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+
+from model_server import contract, cpus, loading
+from model_server.admin import admin_app
+from model_server.app import Parts, PredictionApp
+from model_server.book import Book
+from model_server.classes import class_count
+from model_server.contract import Env, StartFailure
+from model_server.errors import StartError
+from model_server.forwarder import Forwarder
+from model_server.intake import Intake, Others
+from model_server.logs import event
+from model_server.metrics import Metrics
+from model_server.pods import PodClient, addresses_of
+from model_server.prediction_id import Issuer, fingerprint
+from model_server.predictor import Predictor
+from model_server.routing import Self
+from model_server.state import Phase, State
+from model_server.tensors import DEFAULT_SIGNATURE
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from starlette.types import ASGIApp
+
+    from model_server.prediction_id import Address
+    from model_server.settings import Secrets, ServeSettings
+    from model_server.tensors import Model
+
+KEEP_ALIVE_SECONDS: Final = 75
+"""Longer than the 60 s of usual load balancers, so that they close idle connections and never find one closed."""
+FINISH_SECONDS: Final = 20
+"""For running requests, after draining."""
+_BACKLOG: Final = 2048
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn that leaves signals to this module."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(settings: ServeSettings, secrets: Secrets) -> bool:
+    """Serve until SIGTERM. Raises `StartError`. False if it ended while the model was loading."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    client = PodClient()
+    parts = assemble(settings, secrets, client)
+    async with (
+        contextlib.aclosing(client),
+        _listen(admin_app(parts, secrets.admin_token), settings.place.host, settings.place.admin_port),
+        _listen(PredictionApp(parts), settings.place.host, settings.place.http_port),
+    ):
+        started = time.monotonic()
+        model = await _load_unless(stop, settings)
+        if model is None:
+            return False
+        parts.predictor = Predictor(model, max(2, cpus.available()))
+        parts.state.phase = Phase.SERVING
+        event("serving", model=settings.model, revision=settings.revision, seconds=round(time.monotonic() - started, 2))
+        await stop.wait()
+        parts.state.phase = Phase.DRAINING
+        event("draining", seconds=settings.drain_seconds)
+        await asyncio.sleep(settings.drain_seconds)
+    event("stopped")
+    return True
+
+
+def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Parts:
+    """Put the parts together. Raises `StartError`."""
+    place, key = settings.place, secrets.feedback_key
+    this = Self(fingerprint(settings.model, settings.revision), settings.pod_ip)
+    book = Book(place.state_dir, revision=settings.revision, pod_uid=settings.pod_uid, clock=time.time)
+    metrics = Metrics(settings.model, settings.revision, book)
+    name = str(settings.pod_ip or settings.pod_uid or "pod")
+
+    async def siblings() -> set[Address]:
+        return await addresses_of(settings.peers_host) if settings.peers_host else set()
+
+    path = contract.MODEL_PATH_TEMPLATE.format(model=settings.model) + contract.FEEDBACK_SUFFIX
+    others = Others(client, path, place.http_port, name, siblings)
+    return Parts(
+        settings=settings,
+        state=State(place.state_dir),
+        book=book,
+        metrics=metrics,
+        issuer=Issuer(key, this.fingerprint, this.address, time.time, randomness.token_bytes),
+        intake=Intake(this, {key.id: key}, settings.labels, book, metrics.rejected, others),
+        forwarder=Forwarder(client, name),
+    )
+
+
+def load_model(settings: ServeSettings) -> Model:
+    """Find, check, load and warm up the model. Blocks for seconds. Raises `StartError`."""
+    found = loading.find_model(settings.place.model_dir, settings.format)
+    from model_server import engine  # Here, because it takes seconds: what is no model is told at once.
+
+    engine.use_threads(cpus.available())
+    model = engine.load(found, settings.extra_ops)
+    classes = class_count(model.signatures[DEFAULT_SIGNATURE])
+    if settings.labels is not None and classes is not None and len(settings.labels) != classes:
+        raise StartError(
+            StartFailure.BAD_SETTINGS,
+            f"{Env.MODEL_LABELS} has {len(settings.labels)} names, but the model tells {classes} classes apart",
+        )
+    gc.collect()
+    gc.freeze()  # TensorFlow's millions of objects stay: later collections need not look at them.
+    return model
+
+
+async def _load_unless(stop: asyncio.Event, settings: ServeSettings) -> Model | None:
+    """Load the model while the ports answer; None if the server is told to stop before that is done."""
+    loop = asyncio.get_running_loop()
+    loaded: asyncio.Future[Model] = loop.create_future()
+
+    def work() -> None:
+        try:
+            model = load_model(settings)
+        except Exception as error:  # It is raised again, by the one who waits.
+            loop.call_soon_threadsafe(loaded.set_exception, error)
+        else:
+            loop.call_soon_threadsafe(loaded.set_result, model)
+
+    threading.Thread(target=work, name="load", daemon=True).start()
+    stopping = asyncio.ensure_future(stop.wait())
+    waiting: set[asyncio.Future[Any]] = {loaded, stopping}
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    return loaded.result() if loaded.done() else None
+
+
+@contextlib.asynccontextmanager
+async def _listen(app: ASGIApp, host: str, port: int) -> AsyncIterator[None]:
+    """Answer on a port; at the end take no more connections and finish running requests."""
+    listener = _bind(host, port)
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=FINISH_SECONDS,
+        backlog=_BACKLOG,
+    )
+    server = _Server(config)
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await running
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    both = not host and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
+    except OSError as error:
+        message = f"cannot listen on port {port} of {host or 'all addresses'}: {error.strerror}"
+        raise StartError(StartFailure.BAD_SETTINGS, message) from error

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,11 @@ class ControlPlane:
         return self.run(*args, stdin=stdin).stdout
 
 
+def fresh_name() -> str:
+    """Return a name that no other test and no other run uses."""
+    return f"test-{uuid.uuid4().hex[:8]}"
+
+
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
     """Bring the cluster up if it is not, and leave it as it was."""
@@ -68,10 +74,24 @@ def control_plane() -> Iterator[ControlPlane]:
 @pytest.fixture
 def namespace(control_plane: ControlPlane) -> Iterator[str]:
     """Make a namespace for one test."""
-    name = f"test-{uuid.uuid4().hex[:8]}"
+    name = fresh_name()
     control_plane.kubectl("create", "namespace", name)
     yield name
     control_plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    """Wait until something becomes true, for 20 seconds."""
+
+    def wait(holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 20
+        while not holds():
+            if time.monotonic() > deadline:
+                pytest.fail("it has not become true in 20 seconds")
+            time.sleep(0.2)
+
+    return wait
 
 
 def _kubectl() -> Path:

@@ -16,7 +16,7 @@ from tests.integration.conftest import ControlPlane
 
 @pytest.fixture(scope="module")
 def api(control_plane: ControlPlane) -> CustomObjectsApi:
-    client = new_client_from_config(str(control_plane.kubeconfig))  # type: ignore[no-untyped-call]  # untyped there
+    client = new_client_from_config(str(control_plane.kubeconfig))
     return CustomObjectsApi(client)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from modeldeployment_operator.api import group
 from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
@@ -70,22 +71,22 @@ def conditions(view: View) -> list[Condition]:
     """Return all conditions; a time of transition is kept until a status changes."""
     claims = [_ready(view), *_progress(view), _available(view), _accuracy(view), _monitored(view), *_rolled_back(view)]
     before = {condition.type: condition for condition in view.observation.status.conditions}
-    now = timestamp(view.observation.now)
-    out = []
-    for claim in claims:
-        old = before.get(claim.type)
-        since = old.last_transition_time if old and old.status == claim.status else now
-        out.append(
-            Condition(
-                type=claim.type,
-                status=claim.status,
-                reason=claim.reason,
-                message=claim.message,
-                last_transition_time=since,
-                observed_generation=view.observation.generation,
-            )
+    return [
+        Condition(
+            type=claim.type,
+            status=claim.status,
+            reason=claim.reason,
+            message=claim.message,
+            last_transition_time=transition_time(before.get(claim.type), claim.status, view.observation.now),
+            observed_generation=view.observation.generation,
         )
-    return out
+        for claim in claims
+    ]
+
+
+def transition_time(before: Condition | None, status: ConditionStatus, now: datetime) -> str:
+    """Return when a condition got its status: it keeps its time while only reason or message change."""
+    return before.last_transition_time if before and before.status is status else timestamp(now)
 
 
 def _ready(view: View) -> Claim:

@@ -9,6 +9,7 @@ Only a verdict of Degraded takes traffic back. Nothing here knows how the traffi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -56,7 +57,7 @@ class Decision:
         return frozenset(name for name in named if name is not None) | self.lingering
 
 
-def decide(observation: Observation, judged: dict[str, Judged]) -> Decision:
+def decide(observation: Observation, judged: Mapping[str, Judged]) -> Decision:
     """Return what should be, given what is and what is known."""
     serving = _serving(observation)
     if serving is None:
@@ -107,7 +108,7 @@ def _serving(observation: Observation) -> str | None:
     return None
 
 
-def _standby(observation: Observation, judged: dict[str, Judged], serving: str) -> str | None:
+def _standby(observation: Observation, judged: Mapping[str, Judged], serving: str) -> str | None:
     """Return the last good revision, as long as it is one."""
     name = observation.status.standby_revision
     usable = name in observation.stored and name != serving and not _is_degraded(judged, name)
@@ -122,8 +123,8 @@ def _may_start(observation: Observation, wish: str) -> bool:
     return not observation.spec.paused and latched_rejection(observation, wish) is None
 
 
-def _is_degraded(judged: dict[str, Judged], name: str | None) -> bool:
-    return name in judged and judged[name].verdict is Verdict.DEGRADED
+def _is_degraded(judged: Mapping[str, Judged], name: str | None) -> bool:
+    return name is not None and name in judged and judged[name].verdict is Verdict.DEGRADED
 
 
 def _is_ready(observation: Observation, name: str) -> bool:
@@ -175,7 +176,7 @@ def _wants_standby(observation: Observation) -> bool:
 
 
 def _promote(
-    observation: Observation, judged: dict[str, Judged], serving: str, wish: str, standby: str | None
+    observation: Observation, judged: Mapping[str, Judged], serving: str, wish: str, standby: str | None
 ) -> Decision:
     last_good = _last_good(observation, judged, serving, wish, standby)
     return Decision(
@@ -188,7 +189,7 @@ def _promote(
 
 
 def _last_good(
-    observation: Observation, judged: dict[str, Judged], serving: str, wish: str, standby: str | None
+    observation: Observation, judged: Mapping[str, Judged], serving: str, wish: str, standby: str | None
 ) -> str | None:
     """Return what to go back to once `wish` has taken over from `serving`.
 

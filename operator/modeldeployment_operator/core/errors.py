@@ -40,3 +40,11 @@ class ForeignObjectError(OperatorError):
 
 class PodUnreachableError(OperatorError):
     """A pod's admin port did not answer as agreed."""
+
+
+class InvalidSpecError(OperatorError):
+    """The object is not a sound ModelDeployment; the API server has a schema that allowed it."""
+
+    def __init__(self, key: object, message: str) -> None:
+        super().__init__(f"{key}: {message}")
+        self.message = message

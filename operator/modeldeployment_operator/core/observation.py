@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from modeldeployment_operator.api.conditions import Reason
@@ -110,6 +110,10 @@ class Observation:
     def pods_of(self, revision: str) -> Iterable[Pod]:
         """Return the pods of a revision."""
         return (pod for pod in self.pods if pod.revision == revision)
+
+    def with_samples(self, samples: Mapping[str, Sample], now: datetime) -> Observation:
+        """Return the same with what the pods said just now."""
+        return replace(self, samples=samples, now=now)
 
     @property
     def replicas(self) -> int:

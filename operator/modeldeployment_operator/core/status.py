@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from model_server import contract
 
+from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from modeldeployment_operator.api.status import (
     AccuracyStatus,
     Baseline,
@@ -16,7 +18,7 @@ from modeldeployment_operator.api.status import (
     RevisionPhase,
 )
 from modeldeployment_operator.core import names
-from modeldeployment_operator.core.conditions import View, conditions
+from modeldeployment_operator.core.conditions import View, conditions, transition_time
 from modeldeployment_operator.core.decision import Decision, latched_rejection, revision_status
 from modeldeployment_operator.core.history import kept
 from modeldeployment_operator.core.judgement import Judged, restarted
@@ -58,11 +60,30 @@ def recover(status: ModelDeploymentStatus, stored: Mapping[str, StoredRevision])
     return status.model_copy(update={"rejections": [*status.rejections, *missing]}) if missing else status
 
 
+def refused(status: ModelDeploymentStatus, generation: int, message: str, now: datetime) -> ModelDeploymentStatus:
+    """Return a status that says that the spec cannot be read, and is the same in everything else."""
+    changed = {ConditionType.READY: ConditionStatus.FALSE, ConditionType.STALLED: ConditionStatus.TRUE}
+    before = {condition.type: condition for condition in status.conditions}
+    told = [
+        Condition(
+            type=kind,
+            status=value,
+            reason=Reason.INVALID_SPEC,
+            message=f"the spec cannot be read, and what served before serves on: {message}",
+            last_transition_time=transition_time(before.get(kind), value, now),
+            observed_generation=generation,
+        )
+        for kind, value in changed.items()
+    ]
+    others = [one for one in status.conditions if one.type not in {*changed, ConditionType.RECONCILING}]
+    return status.model_copy(update={"observed_generation": generation, "conditions": [*told, *others]})
+
+
 def without_counts(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     """Return a status without what moves with every label: two that are equal so need not be told apart at once."""
     revisions = [revision.model_copy(update={"evidence": None}) for revision in status.revisions]
     quiet = [
-        condition.model_copy(update={"message": ""}) if condition.type == "AccuracyHealthy" else condition
+        condition.model_copy(update={"message": ""}) if condition.type is ConditionType.ACCURACY_HEALTHY else condition
         for condition in status.conditions
     ]
     return status.model_copy(update={"accuracy": None, "revisions": revisions, "conditions": quiet})

@@ -1,0 +1,92 @@
+"""Wires the operator and runs it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+import kopf
+from prometheus_client import CollectorRegistry
+
+from modeldeployment_operator import handlers
+from modeldeployment_operator.adapters import keys, web
+from modeldeployment_operator.adapters.api import Api, connect
+from modeldeployment_operator.adapters.cache import Cache
+from modeldeployment_operator.adapters.cluster import Cluster
+from modeldeployment_operator.adapters.discovery import Discovery
+from modeldeployment_operator.adapters.observe import Observer
+from modeldeployment_operator.adapters.pods import Pods
+from modeldeployment_operator.adapters.queue import Queue
+from modeldeployment_operator.adapters.recorder import Recorder
+from modeldeployment_operator.adapters.statuses import Statuses
+from modeldeployment_operator.adapters.telemetry import Telemetry
+from modeldeployment_operator.engine import Engine
+from modeldeployment_operator.reconcile import Reconciler
+from modeldeployment_operator.settings import WORKERS, Settings, SettingsError
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def run(settings: Settings) -> None:
+    """Run until Kopf ends: at SIGTERM or SIGINT, or if it cannot go on."""
+    api, pods, cache, queue = Api(await connect()), Pods(), Cache(), Queue()
+    telemetry = Telemetry(CollectorRegistry())
+    key_ring = await keys.load(api, settings.operator_namespace)
+    cluster = Cluster(api, cache)
+    observer = Observer(cache, pods, key_ring, Discovery(api), default_image=settings.serving_image, now=_now)
+    statuses = Statuses(cluster, observer, Recorder(api, settings.instance), _now)
+    reconciler = Reconciler(observer, cluster, statuses, pods, key_ring, telemetry)
+    engine = Engine(api, cache, queue, cluster, reconciler, telemetry, settings.watch_namespaces)
+    port = await web.serve(telemetry, lambda: engine.synced, settings.host, settings.port)
+    try:
+        await engine.start()
+        await _until_first(
+            kopf.operator(
+                registry=handlers.register(engine),
+                settings=handlers.configure(kopf.OperatorSettings()),
+                clusterwide=not settings.watch_namespaces,
+                namespaces=settings.watch_namespaces,
+                standalone=True,
+            ),
+            engine.resync(),
+            *(engine.work() for _ in range(WORKERS)),
+        )
+    finally:
+        await port.cleanup()
+        await pods.close()
+        await api.close()
+
+
+async def _until_first(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run all until one ends, and end the others; raise what it raised."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+def main() -> int:
+    """Return the exit status of the process."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s %(message)s")
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    try:
+        settings = Settings.of(os.environ)
+    except SettingsError as error:
+        sys.stderr.write(f"modeldeployment-operator: {error}\n")
+        return 2
+    asyncio.run(run(settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""The Kubernetes API in plain dictionaries.
+
+`kubernetes.aio` brings configuration, credentials and TLS; its typed models are left out, as they cost twice the CPU
+(DESIGN.md). A request ends after ten seconds: the client's own limit is five minutes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import client, config
+from kubernetes.aio.config.config_exception import ConfigException
+
+from modeldeployment_operator.core.errors import ApiError, ConflictError, NotFoundError, RefusedError
+from modeldeployment_operator.core.kinds import Kind
+from modeldeployment_operator.core.names import MANAGER
+
+Body = dict[str, Any]
+
+_TIMEOUT_SECONDS: Final = 10.0
+_PAGE: Final = 500
+_APPLY: Final = "application/apply-patch+yaml"
+_JSON: Final = "application/json"
+_ERRORS: Final[Mapping[int, type[ApiError]]] = {
+    400: RefusedError,
+    403: RefusedError,
+    404: NotFoundError,
+    409: ConflictError,
+    413: RefusedError,
+    422: RefusedError,
+}
+
+
+async def connect() -> client.ApiClient:
+    """Return a client with the credentials of the pod, or else of the user's kubeconfig."""
+    configuration = client.Configuration()
+    try:
+        config.load_incluster_config(client_configuration=configuration)
+    except ConfigException:
+        await config.load_kube_config(client_configuration=configuration)
+    return client.ApiClient(configuration)
+
+
+class Api:
+    """The requests that the operator makes."""
+
+    def __init__(self, api_client: client.ApiClient) -> None:
+        self._client = api_client
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def get(self, path: str) -> Body:
+        """Return what lies at a path; NotFoundError if there is nothing."""
+        return await self._request("GET", path)
+
+    async def list(self, kind: Kind, namespace: str | None, selector: str | None) -> tuple[list[Body], int]:
+        """Return all objects of a kind, in one namespace or everywhere, and the resourceVersion of the list."""
+        items: list[Body] = []
+        query: dict[str, str | int] = {"limit": _PAGE} | ({"labelSelector": selector} if selector else {})
+        while True:
+            page = await self._request("GET", kind.path(namespace), query=query)
+            items += page["items"]
+            metadata = page["metadata"]
+            if not metadata.get("continue"):
+                return items, int(metadata["resourceVersion"])
+            query = query | {"continue": metadata["continue"]}
+
+    async def apply(self, kind: Kind, manifest: Body, subresource: str | None = None) -> Body:
+        """Apply an object server-side, as the owner of all its fields, and return what it is then.
+
+        With a resourceVersion in its metadata, ConflictError if the object is at another.
+        """
+        metadata = manifest["metadata"]
+        path = kind.path(metadata["namespace"], metadata["name"], subresource)
+        query = {"fieldManager": MANAGER, "force": "true"}
+        return await self._request("PATCH", path, query=query, body=manifest, content_type=_APPLY)
+
+    async def create(self, kind: Kind, namespace: str, manifest: Body) -> Body:
+        """Create an object; ConflictError if it is there already."""
+        return await self._request("POST", kind.path(namespace), query={"fieldManager": MANAGER}, body=manifest)
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Delete an object and what belongs to it, unless it is gone or another has taken its name."""
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        try:
+            await self._request("DELETE", kind.path(namespace, name), body=body)
+        except (NotFoundError, ConflictError):
+            return
+
+    async def serves(self, kind: Kind) -> bool:
+        """Return whether the cluster knows a kind."""
+        try:
+            resources = await self.get(f"/apis/{kind.group}/{kind.version}")
+        except NotFoundError:
+            return False
+        return any(resource["name"] == kind.plural for resource in resources["resources"])
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Body | None = None,
+        content_type: str = _JSON,
+    ) -> Body:
+        headers = {"Accept": _JSON, "Content-Type": content_type, "User-Agent": MANAGER}
+        url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        try:
+            await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+            response = await self._client.call_api(method, url, headers, body, _request_timeout=_TIMEOUT_SECONDS)
+            data = await response.read()
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise ApiError(0, str(error) or type(error).__name__, f"{method} {path}") from error
+        if response.status >= 400:
+            message = _message(data) or response.reason
+            raise _ERRORS.get(response.status, ApiError)(response.status, message, f"{method} {path}")
+        document: Body = json.loads(data)
+        return document
+
+
+def _message(data: bytes) -> str | None:
+    """Return what a metav1.Status says."""
+    try:
+        message: str | None = json.loads(data).get("message")
+    except (ValueError, AttributeError):
+        return data.decode(errors="replace")[:200] or None
+    return message

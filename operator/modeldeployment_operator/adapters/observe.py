@@ -1,0 +1,158 @@
+"""Gathers what one reconcile looks at, from the cache and from the pods."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from modeldeployment_operator.adapters.cache import Cache
+from modeldeployment_operator.adapters.discovery import Discovery
+from modeldeployment_operator.adapters.keys import KeyRing
+from modeldeployment_operator.adapters.pods import Pods
+from modeldeployment_operator.api import group
+from modeldeployment_operator.api.spec import ModelDeploymentSpec
+from modeldeployment_operator.api.status import ModelDeploymentStatus
+from modeldeployment_operator.core import kinds
+from modeldeployment_operator.core.children import Child
+from modeldeployment_operator.core.errors import InvalidSpecError
+from modeldeployment_operator.core.kinds import Kind
+from modeldeployment_operator.core.observation import Key, Observation, Pod, StoredRevision, Workload
+from modeldeployment_operator.core.revisions import Snapshot, snapshot_of
+from modeldeployment_operator.core.schedule import sampling_interval
+from modeldeployment_operator.core.status import recover
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass
+class Memory:
+    """What is known of a ModelDeployment beyond what its status says; losing it costs one larger step, no more."""
+
+    persisted: ModelDeploymentStatus
+    """The status that `working` goes on from: if the object has another, somebody else wrote it, and it counts."""
+    working: ModelDeploymentStatus
+    written: datetime
+    sampled: datetime | None = None
+
+
+class Observer:
+    """Looks at one ModelDeployment at a time."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        pods: Pods,
+        keys: KeyRing,
+        discovery: Discovery,
+        *,
+        default_image: str,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._cache = cache
+        self._pods = pods
+        self._keys = keys
+        self._discovery = discovery
+        self._default_image = default_image
+        self._now = now
+        self.memories: dict[Key, Memory] = {}
+
+    async def gather(self, key: Key) -> Observation | None:
+        """Return what is seen of a ModelDeployment; None if it is gone or going.
+
+        Raises InvalidSpecError if it is not sound.
+        """
+        body = self._cache.get(key)
+        if body is None or "deletionTimestamp" in body["metadata"]:
+            return None
+        spec = _parse_spec(key, body)
+        children = self._cache.children(key, body["metadata"]["uid"])
+        stored = _details(children, kinds.CONTROLLER_REVISION, StoredRevision)
+        workloads = _details(children, kinds.DEPLOYMENT, Workload)
+        pods = tuple(
+            child.detail
+            for child in self._cache.children(key)
+            if isinstance(child.detail, Pod) and child.detail.revision in stored
+        )
+        observation = Observation(
+            key=key,
+            uid=body["metadata"]["uid"],
+            generation=body["metadata"]["generation"],
+            spec=spec,
+            desired=self._desired(key, spec, stored),
+            status=recover(self.status(key), stored),
+            retry=body["metadata"].get("annotations", {}).get(group.RETRY_ANNOTATION),
+            stored=stored,
+            workloads=workloads,
+            pods=pods,
+            selected=next((child.detail for child in children if isinstance(child.detail, str)), None),
+            knows_service_monitors=await self._discovery.serves(kinds.SERVICE_MONITOR),
+            now=self._now(),
+        )
+        return await self._with_samples(observation)
+
+    def version(self, key: Key) -> str:
+        """Return the resourceVersion of an object as it is known."""
+        return str(self._metadata(key).get("resourceVersion", ""))
+
+    def identity(self, key: Key) -> tuple[str, int]:
+        """Return the UID and the generation of an object as it is known."""
+        metadata = self._metadata(key)
+        return metadata.get("uid", ""), metadata.get("generation", 0)
+
+    def status(self, key: Key) -> ModelDeploymentStatus:
+        """Return the status to go on from: the one in memory, unless somebody else has written another."""
+        persisted = _parse_status(key, self._cache.get(key) or {})
+        memory = self.memories.get(key)
+        return memory.working if memory and memory.persisted == persisted else persisted
+
+    def _metadata(self, key: Key) -> dict[str, Any]:
+        metadata: dict[str, Any] = (self._cache.get(key) or {}).get("metadata", {})
+        return metadata
+
+    def _desired(self, key: Key, spec: ModelDeploymentSpec, stored: dict[str, StoredRevision]) -> Snapshot:
+        snapshot = snapshot_of(key.name, spec, self._default_image)
+        known = stored.get(snapshot.name)
+        return Snapshot(snapshot.name, known.template) if known else snapshot
+
+    async def _with_samples(self, observation: Observation) -> Observation:
+        """Return the observation with the pods' counts, if it is time to ask them."""
+        interval = sampling_interval(observation)
+        if interval is None:
+            return observation
+        memory = self.memories.get(observation.key)
+        if memory and memory.sampled and observation.now - memory.sampled < interval:
+            return observation
+        token = self._keys.of(observation.uid).admin
+        samples = await self._pods.sample(observation.pods, token)
+        now = self._now()
+        if memory:
+            memory.sampled = now
+        return observation.with_samples(samples, now)
+
+
+def _parse_spec(key: Key, body: dict[str, Any]) -> ModelDeploymentSpec:
+    try:
+        return ModelDeploymentSpec.parse(body["spec"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in ("spec", *first["loc"]))
+        raise InvalidSpecError(key, f"{where}: {first['msg']}") from error
+
+
+def _parse_status(key: Key, body: dict[str, Any]) -> ModelDeploymentStatus:
+    try:
+        return ModelDeploymentStatus.parse(body.get("status", {}))
+    except ValidationError as error:
+        _log.warning("%s: the status is not this operator's and is made anew: %s", key, error)
+        return ModelDeploymentStatus()
+
+
+def _details(children: list[Child], kind: Kind, wanted: type[T]) -> dict[str, T]:
+    return {child.name: child.detail for child in children if child.kind is kind and isinstance(child.detail, wanted)}

@@ -1,0 +1,106 @@
+"""Which ModelDeployments are to be looked at, and when.
+
+A key stands in the queue at most once, and never with two workers at a time: what happens while it is worked on makes
+it due once more. Failures wait longer each time, up to a limit, and a little at random so as not to come all at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from typing import Final
+
+from modeldeployment_operator.core.observation import Key
+
+FIRST_BACKOFF: Final = 0.1
+"""Seconds."""
+LONGEST_BACKOFF: Final = 60.0
+
+
+class Queue:
+    """One for the process; used from its event loop only."""
+
+    def __init__(self) -> None:
+        self._due: dict[Key, None] = {}
+        """Keys that wait for a worker, in order."""
+        self._working: set[Key] = set()
+        self._again: set[Key] = set()
+        self._failures: dict[Key, int] = {}
+        self._wake_at: dict[Key, float] = {}
+        """The one time that counts for a key; entries of the heap that differ are void."""
+        self._heap: list[tuple[float, Key]] = []
+        self._changed = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._due) + len(self._again)
+
+    def add(self, key: Key) -> None:
+        """Make a key due now."""
+        if key in self._working:
+            self._again.add(key)
+        else:
+            self._due[key] = None
+        self._changed.set()
+
+    def schedule(self, key: Key, delay: float | None) -> None:
+        """Make a key due after so many seconds, instead of at any time set before; None for not at all."""
+        self._wake_at.pop(key, None)
+        if delay is not None:
+            self._wake_at[key] = asyncio.get_running_loop().time() + max(0.0, delay)
+            heapq.heappush(self._heap, (self._wake_at[key], key))
+            self._changed.set()
+
+    async def get(self) -> Key:
+        """Return the next key that is due; `done` must follow."""
+        while True:
+            wait = self._wake_due()
+            if self._due:
+                key = next(iter(self._due))
+                del self._due[key]
+                self._working.add(key)
+                return key
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), wait)
+            except TimeoutError:
+                continue
+
+    def done(self, key: Key) -> None:
+        """Give a key back."""
+        self._working.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+
+    def failed(self, key: Key) -> float:
+        """Make a key due after a while that grows with each failure in a row; return the seconds."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        delay = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0**failures) * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load.
+        self.schedule(key, delay)
+        return delay
+
+    def succeeded(self, key: Key) -> None:
+        """Forget the failures of a key."""
+        self._failures.pop(key, None)
+
+    def forget(self, key: Key) -> None:
+        """Forget everything about a key whose object is gone."""
+        self._failures.pop(key, None)
+        self._wake_at.pop(key, None)
+
+    def _wake_due(self) -> float | None:
+        """Make due what is, and return the seconds until the next is."""
+        now = asyncio.get_running_loop().time()
+        while self._heap:
+            time, key = self._heap[0]
+            if self._wake_at.get(key) != time:
+                heapq.heappop(self._heap)
+            elif time <= now:
+                heapq.heappop(self._heap)
+                del self._wake_at[key]
+                self.add(key)
+            else:
+                return time - now
+        return None

@@ -1,0 +1,127 @@
+"""What the operator keeps of the objects that it made: a trimmed view, read from what the API server sends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from modeldeployment_operator.api.status import Rejection
+from modeldeployment_operator.core import kinds, names
+from modeldeployment_operator.core.kinds import Kind
+from modeldeployment_operator.core.observation import Key, Pod, StoredRevision, Workload
+from modeldeployment_operator.core.resources.deployment import SERVER_CONTAINER
+from modeldeployment_operator.core.revisions import Template, digest_of
+from modeldeployment_operator.core.startup import pod_problem, workload_problem
+
+Detail = Workload | StoredRevision | Pod | str | None
+
+
+@dataclass(frozen=True)
+class Child:
+    """One object that belongs to a ModelDeployment."""
+
+    kind: Kind
+    name: str
+    uid: str
+    key: Key
+    """The ModelDeployment that it is labelled with."""
+    owner: str | None
+    """UID of its controller; a ReplicaSet's for a pod."""
+    version: int
+    """Its resourceVersion."""
+    applied: str | None
+    """Hash of what the operator applied."""
+    live: str
+    """Hash of what it is now, without status: another one than after the last apply means that somebody else wrote."""
+    revision: str | None
+    detail: Detail
+    """Of a Deployment, a ControllerRevision or a pod what its kind says; of the serving Service its revision."""
+
+
+def parse_child(kind: Kind, body: Mapping[str, Any]) -> Child | None:
+    """Return the trimmed view of an object, or None if it is not labelled as a child."""
+    metadata = body["metadata"]
+    labels = metadata.get("labels", {})
+    owner_name = labels.get(names.NAME_LABEL)
+    if owner_name is None or labels.get(names.MANAGED_BY_LABEL) != names.MANAGER:
+        return None
+    owners = (owner for owner in metadata.get("ownerReferences", ()) if owner.get("controller"))
+    return Child(
+        kind=kind,
+        name=metadata["name"],
+        uid=metadata["uid"],
+        key=Key(metadata["namespace"], owner_name),
+        owner=next((owner["uid"] for owner in owners), None),
+        version=int(metadata["resourceVersion"]),
+        applied=metadata.get("annotations", {}).get(names.HASH_ANNOTATION),
+        live=_live(body),
+        revision=labels.get(names.REVISION_LABEL),
+        detail=_detail(kind, body),
+    )
+
+
+def _live(body: Mapping[str, Any]) -> str:
+    metadata = body["metadata"]
+    kept = {key: value for key, value in body.items() if key not in {"metadata", "status", "apiVersion", "kind"}}
+    return digest_of(kept | {"labels": metadata.get("labels"), "owners": metadata.get("ownerReferences")})
+
+
+def _detail(kind: Kind, body: Mapping[str, Any]) -> Detail:
+    if kind is kinds.DEPLOYMENT:
+        return _workload(body)
+    if kind is kinds.CONTROLLER_REVISION:
+        return _stored_revision(body)
+    if kind is kinds.POD:
+        return _pod(body)
+    if kind is kinds.SERVICE and body["metadata"]["labels"].get(names.ROLE_LABEL) == names.ROLE_SERVING:
+        selected: str | None = body["spec"].get("selector", {}).get(names.REVISION_LABEL)
+        return selected
+    return None
+
+
+def _workload(body: Mapping[str, Any]) -> Workload:
+    status, replicas = body.get("status", {}), body["spec"].get("replicas", 1)
+    seen = status.get("observedGeneration", 0) >= body["metadata"].get("generation", 0)
+    return Workload(
+        replicas=replicas,
+        ready=status.get("readyReplicas", 0),
+        settled=seen and status.get("updatedReplicas", 0) == status.get("replicas", 0) == replicas,
+        problem=workload_problem(body),
+    )
+
+
+def _stored_revision(body: Mapping[str, Any]) -> StoredRevision | None:
+    """Return a revision's record, or None if it is not one that this operator can read."""
+    try:
+        template = Template.parse(body.get("data") or {})
+    except ValidationError:
+        return None
+    return StoredRevision(number=body["revision"], template=template, rejection=_rejection(body))
+
+
+def _rejection(body: Mapping[str, Any]) -> Rejection | None:
+    text = body["metadata"].get("annotations", {}).get(names.REJECTION_ANNOTATION)
+    try:
+        return Rejection.model_validate_json(text) if text else None
+    except ValidationError:
+        return None
+
+
+def _pod(body: Mapping[str, Any]) -> Pod:
+    metadata, status = body["metadata"], body.get("status", {})
+    conditions = {condition["type"]: condition["status"] for condition in status.get("conditions", ())}
+    servers = [one for one in status.get("containerStatuses", ()) if one.get("name") == SERVER_CONTAINER]
+    running = any("running" in one.get("state", {}) for one in servers)
+    leaving = "deletionTimestamp" in metadata
+    return Pod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        revision=metadata["labels"].get(names.REVISION_LABEL, ""),
+        ip=status.get("podIP"),
+        running=running,
+        ready=conditions.get("Ready") == "True" and not leaving,
+        problem=None if leaving else pod_problem(body),
+    )

@@ -1,0 +1,128 @@
+"""Keeps looking: a first list of everything, then whatever is noted by the watches, and a new list now and then.
+
+A watch may miss a deletion (after it had to begin anew), so the lists are what the cache is held against.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from modeldeployment_operator.adapters.api import Api
+from modeldeployment_operator.adapters.cache import Cache
+from modeldeployment_operator.adapters.cluster import Cluster
+from modeldeployment_operator.adapters.queue import Queue
+from modeldeployment_operator.adapters.telemetry import Telemetry
+from modeldeployment_operator.core import kinds, names
+from modeldeployment_operator.core.errors import ApiError, ConflictError, OperatorError
+from modeldeployment_operator.core.kinds import Kind
+from modeldeployment_operator.core.observation import Key
+from modeldeployment_operator.reconcile import Reconciler
+
+_log = logging.getLogger(__name__)
+
+FIRST_RESYNC_SECONDS: Final = 60.0
+"""Soon after the start: what was deleted between our list and the watch's own is found then."""
+RESYNC_SECONDS: Final = 600.0
+_START_RETRY_SECONDS: Final = 2.0
+
+
+class Engine:
+    """Connects the watches with the reconciler."""
+
+    def __init__(
+        self,
+        api: Api,
+        cache: Cache,
+        queue: Queue,
+        cluster: Cluster,
+        reconciler: Reconciler,
+        telemetry: Telemetry,
+        namespaces: Iterable[str],
+    ) -> None:
+        self._api = api
+        self._cache = cache
+        self._queue = queue
+        self._cluster = cluster
+        self._reconciler = reconciler
+        self._telemetry = telemetry
+        self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
+        self.synced = False
+
+    def note(self, kind: Kind, body: Mapping[str, Any], *, deleted: bool) -> None:
+        """Take note of what a watch saw."""
+        key = self._cache.remove(kind, body) if deleted else self._cache.put(kind, body)
+        if key is not None:
+            self._queue.add(key)
+
+    async def start(self) -> None:
+        """List everything once; until that has worked, nothing can be decided."""
+        while not self.synced:
+            try:
+                await self._list_all()
+                self.synced = True
+            except ApiError as error:
+                _log.warning("the first look at the cluster failed, and is tried again: %s", error)
+                await asyncio.sleep(_START_RETRY_SECONDS)
+        for key in self._cache.known():
+            self._queue.add(key)
+        _log.info("watching %d ModelDeployments", len(self._cache.known()))
+
+    async def work(self) -> None:
+        """Reconcile what is due, for ever."""
+        while True:
+            key = await self._queue.get()
+            self._telemetry.queue_length.set(len(self._queue))
+            try:
+                await self._reconcile(key)
+            finally:
+                self._queue.done(key)
+
+    async def resync(self) -> None:
+        """Hold the cache against new lists, and look at everything, for ever."""
+        wait = FIRST_RESYNC_SECONDS
+        while True:
+            await asyncio.sleep(wait)
+            wait = RESYNC_SECONDS
+            try:
+                await self._list_all()
+            except ApiError as error:
+                _log.warning("looking at everything failed, and is tried again later: %s", error)
+                wait = FIRST_RESYNC_SECONDS
+                continue
+            self._cluster.forget_unwatched()
+            for key in self._cache.known():
+                self._queue.add(key)
+
+    async def _reconcile(self, key: Key) -> None:
+        try:
+            with self._telemetry.reconcile_seconds.time():
+                wait = await self._reconciler.reconcile(key)
+        except OperatorError as error:
+            delay = self._fail(key)
+            level = logging.DEBUG if isinstance(error, ConflictError) else logging.WARNING
+            _log.log(level, "%s: %s; tried again in %.1f s", key, error, delay)
+        except Exception:
+            delay = self._fail(key)
+            _log.exception("%s: an error in the operator itself; tried again in %.1f s", key, delay)
+        else:
+            self._queue.succeeded(key)
+            if self._cache.get(key) is None:
+                self._queue.forget(key)
+            else:
+                self._queue.schedule(key, None if wait is None else wait.total_seconds())
+
+    def _fail(self, key: Key) -> float:
+        self._telemetry.reconcile_errors.inc()
+        return self._queue.failed(key)
+
+    async def _list_all(self) -> None:
+        """Children first: a ModelDeployment that is looked at has them all."""
+        for kind in (*kinds.WATCHED, kinds.MODEL_DEPLOYMENT):
+            selector = None if kind is kinds.MODEL_DEPLOYMENT else names.SELECTOR
+            for namespace in self._namespaces:
+                bodies, version = await self._api.list(kind, namespace, selector)
+                for key in self._cache.replace(kind, namespace, bodies, version):
+                    self._queue.add(key)

@@ -52,12 +52,10 @@ def build(name: str, dockerfile: Path, context: Path) -> None:
         raise ClusterError(f"{dockerfile} could not be built:\n{log.read_text()[-3000:]}")
 
 
-def export(name: str, layout: Path, tag: str) -> str:
-    """Write an image to an OCI layout, without the layers that it has already; return its digest.
-
-    The layers stay uncompressed: compressing and decompressing gigabytes on one machine would take a minute.
-    """
-    done = _run("push", "--quiet", "--disable-compression", "--format", "oci", name, f"oci:{layout}:{tag}")
+def push(name: str, layout: Path, tag: str) -> str:
+    """Write an image to an OCI layout, without the blobs that are there already; return its manifest's digest."""
+    compression = ["--compression-format", "zstd", "--compression-level", "1"]  # three times as fast as gzip
+    done = _run("push", "--quiet", "--format", "oci", *compression, name, f"oci:{layout}:{tag}")
     if done.returncode != 0:
         raise ClusterError(f"The image {name} could not be written to {layout}: {done.stderr[-2000:]}")
     for manifest in json.loads((layout / "index.json").read_text())["manifests"]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from tests.cluster.errors import ClusterError
 
 _NEEDED = ("cpuset", "cpu", "memory", "pids")
+_WANTED_IF_THERE = ("hugetlb",)
+"""The kubelet (v2) takes a group for missing that lacks a controller which the machine's root group has."""
 
 
 def name(key: str) -> str:
@@ -52,13 +54,15 @@ def _delegate(group: Path) -> None:
             f"The cgroup controllers {', '.join(sorted(missing))} are not available in {group}. "
             "Start the machine without `cgroup_disable` and outside a container, or use `--shape control-plane`."
         )
+    controllers = [controller for controller in (*_NEEDED, *_WANTED_IF_THERE) if controller in available]
+    orders = " ".join(f"+{controller}" for controller in controllers)
     try:
-        (group / "cgroup.subtree_control").write_text(" ".join(f"+{controller}" for controller in _NEEDED))
+        (group / "cgroup.subtree_control").write_text(orders)
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise
         _move_processes_aside(group)
-        (group / "cgroup.subtree_control").write_text(" ".join(f"+{controller}" for controller in _NEEDED))
+        (group / "cgroup.subtree_control").write_text(orders)
 
 
 def _move_processes_aside(group: Path) -> None:

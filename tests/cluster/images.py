@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.cluster import base_image, buildah, runtime
 from tests.cluster.console import say, step
 from tests.cluster.errors import ClusterError
+from tests.cluster.layout import Layout
 from tests.cluster.paths import REPOSITORY
 from tests.cluster.requirements import check_images, check_rights
 from tests.cluster.state import Cluster, Shape, locked
@@ -38,9 +39,9 @@ class Built:
     """Digest of its manifest in the layout."""
 
 
-def layout() -> Path:
-    """The OCI layout that the images share their layers in."""
-    return buildah.directory() / "layout"
+def layout() -> Layout:
+    """Where the images lie when they are built."""
+    return Layout(buildah.directory() / "layout")
 
 
 def build_all() -> None:
@@ -52,7 +53,7 @@ def build_all() -> None:
         built = {name: _build(name, dockerfile, base) for name, dockerfile in DOCKERFILES.items()}
         if any(built.values()):
             buildah.prune()
-            _prune_layout()
+            layout().keep_only(record.digest for record in map(_record, NAMES) if record)
 
 
 def give(cluster: Cluster, name: str) -> None:
@@ -65,7 +66,7 @@ def give(cluster: Cluster, name: str) -> None:
         say(f"  {name} is in the cluster {cluster.name}")
         return
     with step(f"import {name} into the cluster {cluster.name}"):
-        runtime.import_layout(cluster, name, layout(), built.digest)
+        runtime.import_layout(cluster, name, layout().directory, built.digest)
 
 
 def give_archive(cluster: Cluster, archive: Path) -> None:
@@ -104,30 +105,14 @@ def _build(name: str, dockerfile: Path, base: str) -> bool:
         digest.update(f"{file.relative_to(REPOSITORY)}\0{file.stat().st_mode}\0".encode() + file.read_bytes() + b"\0")
     key = digest.hexdigest()
     found = _record(name)
-    if found and found.sources == key and buildah_blob(found.digest).exists():
+    if found and found.sources == key and layout().blob(found.digest).exists():
         say(f"  {name} is built")
         return False
     buildah.build(name, dockerfile, REPOSITORY)
-    with step(f"write {name} to {layout()}"):
-        exported = buildah.export(name, layout(), _tag(name))
+    with step(f"write {name} to {layout().directory}"):
+        exported = layout().export(name, _tag(name))
     _record_file(name).write_text(json.dumps(dataclasses.asdict(Built(key, exported))) + "\n")
     return True
-
-
-def buildah_blob(digest: str) -> Path:
-    """The file of a blob in the layout."""
-    return layout() / "blobs" / digest.replace(":", "/")
-
-
-def _prune_layout() -> None:
-    """Remove the blobs that no image needs any more."""
-    needed = set()
-    for built in filter(None, map(_record, NAMES)):
-        manifest = json.loads(buildah_blob(built.digest).read_text())
-        needed |= {built.digest, manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])}
-    for file in (layout() / "blobs" / "sha256").iterdir():
-        if f"sha256:{file.name}" not in needed:
-            file.unlink()
 
 
 def _check_node(cluster: Cluster) -> None:

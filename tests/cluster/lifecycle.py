@@ -56,10 +56,11 @@ def up(name: str = DEFAULT_NAME, shape: Shape | str | None = None, *, audit: boo
         executables = build()
         if not cluster:
             cluster = _decide(name, chosen)
-        if not cluster.ready:
-            _stop(cluster)  # what a start that was cut short left behind
+        if not cluster.ready or not node.stands(cluster):
+            cluster = dataclasses.replace(cluster, ready=False).save()
+            _stop(cluster)  # what a start that was cut short, or a node that died, left behind
         executable = str(executables / CLUSTER)
-        cluster = dataclasses.replace(cluster, executable=executable, audit=audit or cluster.audit, ready=False).save()
+        cluster = dataclasses.replace(cluster, executable=executable, audit=audit or cluster.audit).save()
         return dataclasses.replace(_start(cluster), ready=True).save()
 
 

@@ -14,7 +14,7 @@ from tests.cluster.console import step
 from tests.cluster.errors import ClusterError
 from tests.cluster.runtime import has_image, import_layout, runtime_answers
 from tests.cluster.scratch_image import write_layout
-from tests.cluster.state import INIT, Shape, load_all
+from tests.cluster.state import INIT, Shape
 
 if TYPE_CHECKING:
     from tests.cluster.state import Cluster
@@ -24,12 +24,15 @@ MOUNT_POINTS = (Path("/var/lib/kubelet"), Path("/var/lib/cni"))
 START_SECONDS = 30
 
 
+def stands(cluster: Cluster) -> bool:
+    """Whether the node's surroundings are there; so they are for a cluster without a node."""
+    return cluster.shape is not Shape.FULL or (processes.init_alive(cluster) and network.exists(_link(cluster)))
+
+
 def enter(cluster: Cluster) -> Cluster:
     """Make the node's surroundings, unless they stand; return the cluster with its first process."""
-    link = _link(cluster)
-    if processes.init_alive(cluster) and network.exists(link):
+    if stands(cluster):
         return cluster
-    leave(cluster)
     with step("make the node's namespaces, cgroups and network"):
         cgroups.create(cluster.paths.key)
         for directory in MOUNT_POINTS:
@@ -37,7 +40,7 @@ def enter(cluster: Cluster) -> Cluster:
         kubelet = cluster.paths.data / "kubelet"
         kubelet.mkdir(exist_ok=True)
         cluster = dataclasses.replace(cluster, init=processes.spawn_init(cluster, str(kubelet)))
-        network.join(link, network.plan(cluster.pods, cluster.services), cluster.init)
+        network.join(_link(cluster), network.plan(cluster.pods, cluster.services), cluster.init)
     return cluster
 
 
@@ -47,11 +50,19 @@ def leave(cluster: Cluster) -> None:
     (cluster.paths.pids / INIT).unlink(missing_ok=True)
     network.unjoin(_link(cluster))
     cgroups.remove(cluster.paths.key)
-    if not any(processes.init_alive(other) for other in load_all() if other.shape is Shape.FULL):
-        # Another cluster would lose what it has mounted there.
-        for directory in MOUNT_POINTS:
-            with contextlib.suppress(OSError):  # absent, or not empty and so not ours
+    for directory in MOUNT_POINTS:
+        if directory.exists() and not _is_mounted_by_anyone(directory):
+            with contextlib.suppress(OSError):  # not empty, and so not ours
                 directory.rmdir()
+
+
+def _is_mounted_by_anyone(directory: Path) -> bool:
+    """Whether a process has something mounted there, as those of another cluster have: removing it would unmount that."""
+    for table in Path("/proc").glob("[0-9]*/mounts"):
+        with contextlib.suppress(OSError):
+            if f" {directory} " in table.read_text(errors="replace"):
+                return True
+    return False
 
 
 def start_containerd(cluster: Cluster) -> None:

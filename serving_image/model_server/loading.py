@@ -61,8 +61,8 @@ def _find(path: Path, depth: int) -> Found:
     entries = [entry for entry in sorted(path.iterdir()) if not entry.name.startswith(".")] if path.is_dir() else []
     files = [entry for entry in entries if entry.is_file() and format_of_file(entry) is not None]
     folders = [entry for entry in entries if entry.is_dir()]
-    if len(files) == 1:
-        return _find(files[0], depth)
+    if len(files) == 1 or (len(entries) == 1 and entries[0].is_file()):
+        return _find((files or entries)[0], depth)
     if not files and len(folders) == 1 and depth:
         return _find(folders[0], depth - 1)
     names = ", ".join(entry.name for entry in entries[:8]) or "nothing"

@@ -130,7 +130,7 @@ def _root_schema() -> Schema:
         "than its predecessor.",
         "type": "object",
         "required": ["spec"],
-        "x-kubernetes-validations": [{"rule": group.NAME_RULE.cel, "message": group.NAME_RULE.message}],
+        "x-kubernetes-validations": [group.NAME_RULE.document],
         "properties": {
             "apiVersion": {"description": f"Always {group.API_VERSION}.", "type": "string"},
             "kind": {"description": f"Always {group.KIND}.", "type": "string"},

@@ -11,16 +11,36 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field
 
-from modeldeployment_operator.api.base import ApiModel, Duration, NoTwins, Rule, drop_nulls, lasts
+from modeldeployment_operator.api.base import ApiModel, NoTwins, Rule, drop_nulls, form, lasts
 
 OPAQUE: Final = "x-kubernetes-preserve-unknown-fields"
 
-# Go's and Rust's \s differ, so what a space is stands here.
-URI_PATTERN: Final = r"^(pvc|http|https|s3)://[^/\x00-\x20\x7f]+(/[^\x00-\x20\x7f]*)?$"
-DIGEST_PATTERN: Final = r"^sha256:[0-9a-f]{64}$"
-MODEL_NAME_PATTERN: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 QUANTITY_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 
+Interval = Annotated[str, Field(max_length=16), lasts("1s", "24h")]
+Probation = Annotated[str, Field(max_length=16), lasts("0s", "8760h")]
+Uri = Annotated[
+    str,
+    Field(max_length=1024),
+    # What a space is stands here: it differs between the dialects.
+    form(
+        r"(pvc|http|https|s3)://[^/\x00-\x20\x7f]+(/[^\x00-\x20\x7f]*)?",
+        "write pvc://CLAIM/PATH, http://HOST/FILE, https://HOST/FILE or s3://BUCKET/KEY, without spaces",
+    ),
+]
+Digest = Annotated[
+    str,
+    Field(max_length=71),
+    form("sha256:[0-9a-f]{64}", "write sha256: and the 64 hexadecimal digits that sha256sum prints"),
+]
+ModelName = Annotated[
+    str,
+    Field(max_length=63),
+    form(
+        "[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?",
+        "use letters, digits, '.', '_' and '-' only, and begin and end with a letter or a digit",
+    ),
+]
 LabelMap = Annotated[dict[str, str], Field(max_length=32), BeforeValidator(drop_nulls)]
 Quantity = Annotated[
     Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=QUANTITY_PATTERN, max_length=32)],
@@ -55,23 +75,18 @@ class AccuracyMetric(StrEnum):
 class ModelSource(ApiModel):
     """The model to serve."""
 
-    uri: str = Field(
-        pattern=URI_PATTERN,
-        max_length=1024,
+    uri: Uri = Field(
         description="Where the model lies: pvc://CLAIM/PATH, http(s)://HOST/FILE or s3://BUCKET/KEY; a file (.keras, "
         ".h5, or a .zip or .tar.gz of a SavedModel) or a SavedModel directory.",
     )
-    digest: str | None = Field(
+    digest: Digest | None = Field(
         None,
-        pattern=DIGEST_PATTERN,
         description="SHA-256 of the model, verified before anything opens it. Without it, a file that changes behind "
         "its URI goes unnoticed: give it in production.",
     )
     format: ModelFormat | None = Field(None, description="Format of the model; found out from the files if absent.")
-    name: str | None = Field(
+    name: ModelName | None = Field(
         None,
-        pattern=MODEL_NAME_PATTERN,
-        max_length=63,
         description="Name in the URL that clients call, /v1/models/NAME; the ModelDeployment's name if absent.",
     )
     labels: ClassNames | None = Field(
@@ -163,7 +178,7 @@ class Accuracy(ApiModel):
         "looked at.",
     )
     minimum_labels: int = Field(30, ge=1, le=1_000_000, description="Labels that a verdict needs at least.")
-    sample_interval: Duration = Field("10s", description="How often the labels that the pods counted are read.")
+    sample_interval: Interval = Field("10s", description="How often the labels that the pods counted are read.")
 
     rules = (
         Rule(
@@ -177,7 +192,6 @@ class Accuracy(ApiModel):
             holds=lambda self: self.alpha >= 0.000001,
             message="alpha must be at least 0.000001",
         ),
-        lasts("sample_interval", "1s", "24h"),
     )
 
 
@@ -187,11 +201,9 @@ class Rollback(ApiModel):
     enabled: bool = Field(
         True, description="Give the traffic back to the last good revision. If false, a verdict is only reported."
     )
-    probation: Duration = Field(
+    probation: Probation = Field(
         "24h", description="How long the previous revision is kept running, ready to take the traffic back at once."
     )
-
-    rules = (lasts("probation", "0s", "8760h"),)
 
 
 class ServiceMonitor(ApiModel):
@@ -201,9 +213,7 @@ class ServiceMonitor(ApiModel):
     labels: LabelMap | None = Field(
         None, description="Labels by which your Prometheus selects ServiceMonitors, as release: kube-prometheus-stack."
     )
-    interval: Duration = Field("30s", description="How often Prometheus scrapes.")
-
-    rules = (lasts("interval", "1s", "24h"),)
+    interval: Interval = Field("30s", description="How often Prometheus scrapes.")
 
 
 class Monitoring(ApiModel):

@@ -59,7 +59,9 @@ class EvidenceState(ApiModel):
     """The test's state: see judgement in the operator's design page."""
 
     metric: str = Field(description="What is judged.")
-    level: str = Field(description="Lowest value at which the revision counts as good.")
+    level: str | None = Field(
+        None, description="Lowest value at which the revision counts as good; absent while labels are only counted."
+    )
     right: int = Field(0, ge=0, description="Labels that spoke for the model since the test began.")
     wrong: int = Field(0, ge=0, description="Labels that spoke against it.")
     log_bets: list[str] = Field(max_length=64, description="Natural logarithms of the capital of each bet.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from modeldeployment_operator.api.spec import Accuracy, AccuracyMetric
@@ -21,6 +21,8 @@ from modeldeployment_operator.core.observation import Observation, Sample
 
 ABSENT_PODS_KEPT: Final = 64
 """Pods that are gone may be back in the next list; remembering the last few of them costs little."""
+_FRESH_BETS: Final = Evidence.start(0.5).log_bets
+"""At the start, the capital of the bets does not depend on the level."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,9 @@ class Level:
 
 @dataclass(frozen=True)
 class Judged:
-    """What is known of a revision's quality. Without a level there is no state, and the verdict is Inconclusive."""
+    """What is known of a revision's quality. Without a level its labels are only counted."""
 
+    metric: AccuracyMetric
     verdict: Verdict
     level: Level | None = None
     state: EvidenceState | None = None
@@ -66,9 +69,9 @@ class Judged:
     @property
     def estimate(self) -> float | None:
         """Value of the metric over all labels judged; None without a label."""
-        if self.level is None or self.state is None or not self.labels:
+        if self.state is None or not self.labels:
             return None
-        return value_of(self.level.metric, self.state.right / self.labels)
+        return value_of(self.metric, self.state.right / self.labels)
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -76,7 +79,7 @@ class Judged:
         if self.level is None or self.state is None:
             return 0.0, 1.0
         low, high = anytime_interval(self.state.right, self.state.wrong, self.level.alpha)
-        return value_of(self.level.metric, low), value_of(self.level.metric, high)
+        return value_of(self.metric, low), value_of(self.metric, high)
 
 
 def judge(observation: Observation) -> Mapping[str, Judged]:
@@ -86,7 +89,7 @@ def judge(observation: Observation) -> Mapping[str, Judged]:
         return {}
     judged = {}
     for revision in observation.status.revisions:
-        pods = {pod.uid for pod in observation.pods_of(revision.name)}
+        pods = {pod.uid for pod in observation.pods_of(revision.name) if pod.running}
         if pods or revision.evidence is not None:
             samples = None
             if observation.samples is not None:
@@ -100,26 +103,20 @@ def judge_revision(
 ) -> Judged:
     """Return what is known of one revision after these samples; None means that it was not time to read any.
 
-    `present` holds the UIDs of its pods, those that did not answer among them.
+    `present` holds the UIDs of its pods that run, those that did not answer among them.
     """
     level = level_of(accuracy, revision.baseline)
-    if level is None:
-        return Judged(Verdict.INCONCLUSIVE)
-    known = revision.evidence
-    same_test = known is not None and (known.metric, known.level) == (level.metric.value, level.text)
-    if samples is None and (known is None or same_test):
-        return _assess(accuracy, level, known, latched=same_test and _is_degraded(revision))
-    samples = list(samples or ())
-    if known is not None and not same_test:
-        # Another test begins. What was counted before its level was chosen does not count for it.
-        if not samples:
-            return Judged(Verdict.INCONCLUSIVE, state=known)
-        return _assess(accuracy, level, _start(level, _last_counts(level, samples, (), set())), latched=False)
-    state = _observe(level, known or _start(level, []), samples, present)
-    latched = _is_degraded(revision) and same_test
-    if present and not samples and not latched:
-        return Judged(Verdict.UNAVAILABLE, level, state, _evidence_of(level, state).log_e)
-    return _assess(accuracy, level, state, latched=latched)
+    known, samples = revision.evidence, None if samples is None else list(samples)
+    if known is not None and (known.metric, known.level) != (accuracy.metric.value, level.text if level else None):
+        return _another_test(accuracy, level, known, samples or [])
+    latched = known is not None and revision.verdict is Verdict.DEGRADED
+    unanswered = samples is not None and bool(present) and not samples
+    if samples:
+        known = _observe(accuracy.metric, level, known or _start(accuracy.metric, level), samples, present)
+    judged = _assess(accuracy, level, known, latched=latched)
+    if unanswered and judged.verdict is not Verdict.DEGRADED:
+        return replace(judged, verdict=Verdict.UNAVAILABLE)
+    return judged
 
 
 def level_of(accuracy: Accuracy, baseline: Baseline | None) -> Level | None:
@@ -142,55 +139,66 @@ def level_of(accuracy: Accuracy, baseline: Baseline | None) -> Level | None:
 
 def restarted(state: EvidenceState) -> EvidenceState:
     """Return a state without evidence in which everything that was counted so far is known."""
-    log_bets = [repr(value) for value in Evidence.start(0.5).log_bets]  # They do not depend on the level.
+    log_bets = [repr(value) for value in _FRESH_BETS] if state.log_bets else []
     return state.model_copy(update={"right": 0, "wrong": 0, "log_bets": log_bets})
 
 
-def _is_degraded(revision: Revision) -> bool:
-    return revision.verdict is Verdict.DEGRADED
+def _another_test(accuracy: Accuracy, level: Level | None, known: EvidenceState, samples: list[Sample]) -> Judged:
+    """Begin to judge another metric, or against another level.
+
+    What was counted before its level was chosen does not count for it; so it begins when the counts can be read.
+    """
+    if not samples:
+        return Judged(accuracy.metric, Verdict.INCONCLUSIVE, state=known)
+    state = _start(accuracy.metric, level, _last_counts(accuracy.metric, samples, (), set()))
+    return _assess(accuracy, level, state, latched=False)
 
 
-def _start(level: Level, pods: list[PodCounts]) -> EvidenceState:
-    log_bets = Evidence.start(share_of(level.metric, level.value)).log_bets
+def _start(metric: AccuracyMetric, level: Level | None, pods: list[PodCounts] | None = None) -> EvidenceState:
     return EvidenceState(
-        metric=level.metric.value, level=level.text, log_bets=[repr(value) for value in log_bets], pods=pods
+        metric=metric.value,
+        level=level.text if level else None,
+        log_bets=[repr(value) for value in _FRESH_BETS] if level else [],
+        pods=pods or [],
     )
 
 
-def _observe(level: Level, state: EvidenceState, samples: list[Sample], present: set[str]) -> EvidenceState:
+def _observe(
+    metric: AccuracyMetric, level: Level | None, state: EvidenceState, samples: list[Sample], present: set[str]
+) -> EvidenceState:
     """Return the state after what is new in the samples."""
     last = {pod.uid: pod for pod in state.pods}
     right = wrong = 0
     for sample in samples:
-        more_right, more_wrong = _increment(last.get(sample.pod_uid), level, sample)
+        more_right, more_wrong = _increment(metric, last.get(sample.pod_uid), sample)
         right += more_right
         wrong += more_wrong
-    evidence = _evidence_of(level, state).observe(right, wrong)
+    bets = _evidence_of(level, state).observe(right, wrong).log_bets if level else ()
     return EvidenceState(
         metric=state.metric,
         level=state.level,
         right=state.right + right,
         wrong=state.wrong + wrong,
-        log_bets=[repr(value) for value in evidence.log_bets],
-        pods=_last_counts(level, samples, state.pods, present),
+        log_bets=[repr(value) for value in bets],
+        pods=_last_counts(metric, samples, state.pods, present),
     )
 
 
-def _increment(last: PodCounts | None, level: Level, sample: Sample) -> tuple[int, int]:
+def _increment(metric: AccuracyMetric, last: PodCounts | None, sample: Sample) -> tuple[int, int]:
     """Return the labels that a pod counted since it was last read."""
-    right, wrong = right_and_wrong(level.metric, sample)
+    right, wrong = right_and_wrong(metric, sample)
     if last is None or last.started != sample.started or right < last.right or wrong < last.wrong:
         return right, wrong
     return right - last.right, wrong - last.wrong
 
 
 def _last_counts(
-    level: Level, samples: Iterable[Sample], known: Iterable[PodCounts], present: set[str]
+    metric: AccuracyMetric, samples: Iterable[Sample], known: Iterable[PodCounts], present: set[str]
 ) -> list[PodCounts]:
     """Return what was last read from each pod that is there, and from the last few that are not."""
     counts = {pod.uid: pod for pod in known}
     for sample in samples:
-        right, wrong = right_and_wrong(level.metric, sample)
+        right, wrong = right_and_wrong(metric, sample)
         counts[sample.pod_uid] = PodCounts(uid=sample.pod_uid, started=sample.started, right=right, wrong=wrong)
         present = present | {sample.pod_uid}
     absent = [pod for pod in counts.values() if pod.uid not in present]
@@ -205,15 +213,14 @@ def _evidence_of(level: Level, state: EvidenceState) -> Evidence:
     )
 
 
-def _assess(accuracy: Accuracy, level: Level, state: EvidenceState | None, *, latched: bool) -> Judged:
+def _assess(accuracy: Accuracy, level: Level | None, state: EvidenceState | None, *, latched: bool) -> Judged:
     """Return the verdict that a state allows; once Degraded, a revision stays so."""
-    if state is None:
-        return Judged(Verdict.INCONCLUSIVE, level)
-    log_e = _evidence_of(level, state).log_e
-    judged = Judged(Verdict.INCONCLUSIVE, level, state, log_e)
+    if level is None or state is None:
+        return Judged(accuracy.metric, Verdict.INCONCLUSIVE, level, state)
+    judged = Judged(accuracy.metric, Verdict.INCONCLUSIVE, level, state, _evidence_of(level, state).log_e)
     enough = judged.labels >= accuracy.minimum_labels
-    if latched or (enough and log_e >= level.proof):
-        return Judged(Verdict.DEGRADED, level, state, log_e)
+    if latched or (enough and judged.log_e >= level.proof):
+        return replace(judged, verdict=Verdict.DEGRADED)
     if enough and judged.estimate is not None and judged.estimate >= level.value:
-        return Judged(Verdict.HEALTHY, level, state, log_e)
+        return replace(judged, verdict=Verdict.HEALTHY)
     return judged

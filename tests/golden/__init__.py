@@ -22,8 +22,8 @@ class Case:
     title: str
     name: str
     spec: dict[str, Any]
-    server: str = ""
-    """A piece of the API server's refusal; empty if the object is accepted."""
+    server: tuple[str, ...] = ()
+    """Pieces of the API server's refusal; none if the object is accepted."""
     models: str = ""
     """A piece of the models' refusal; empty if the object is accepted."""
 
@@ -59,16 +59,22 @@ def refusals(case: Case) -> list[str]:
 
 
 def _read(file: str, *, name: str) -> list[Case]:
-    return [
-        Case(
-            title=_written_out(entry["case"]),
-            name=_written_out(entry.get("name", name)),
-            spec=_written_out(entry["spec"]),
-            server=entry.get("server", ""),
-            models=entry.get("models", ""),
+    cases = []
+    for entry in yaml.safe_load((CORPUS / file).read_text(encoding="utf-8")):
+        server, models = entry.get("server"), entry.get("models", "")
+        if says := entry.get("says"):
+            path = entry["at"].replace("[", ".").replace("]", "")
+            models = f"{path}: Value error, {says}"
+        cases.append(
+            Case(
+                title=entry["case"],
+                name=_written_out(entry.get("name", name)),
+                spec=_written_out(entry["spec"]),
+                server=(f"spec.{entry['at']}: Invalid value", says) if says else (server,) if server else (),
+                models=models,
+            )
         )
-        for entry in yaml.safe_load((CORPUS / file).read_text(encoding="utf-8"))
-    ]
+    return cases
 
 
 def _written_out(value: Any) -> Any:

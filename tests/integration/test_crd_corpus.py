@@ -40,7 +40,8 @@ def test_flawed_object_is_refused_with_its_reason(api: CustomObjectsApi, case: g
         create(api, case.document)
 
     assert refusal.value.status in {400, 422}
-    assert case.server in str(refusal.value.body).replace('\\"', '"')
+    said = str(refusal.value.body).replace('\\"', '"')
+    assert [piece for piece in case.server if piece not in said] == []
 
 
 def _without_nulls(value: Any) -> Any:

@@ -27,6 +27,10 @@ def test_flawed_object_is_refused_with_its_reason(case: golden.Case) -> None:
     assert case.models in "\n".join(golden.refusals(case))
 
 
+def test_every_flawed_case_tells_both_answers() -> None:
+    assert [case.title for case in golden.invalid() if not (case.server and case.models)] == []
+
+
 def test_every_case_of_the_corpus_has_a_title_of_its_own() -> None:
     titles = Counter(case.title for case in golden.valid() + golden.invalid())
 

@@ -1,0 +1,121 @@
+"""Counts outlive the container, and no label is lost or counted twice."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from model_server import journal
+from model_server.book import Book
+from model_server.contract import FeedbackRejection
+from model_server.errors import LabelRejected, StartError
+from model_server.feedback import Outcome
+from model_server.journal import LABELS_FILE
+from model_server.prediction_id import Prediction
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = 1_790_000_000.0
+
+
+def book(folder: Path, *, pod_uid: str = "uid", now: float = NOW) -> Book:
+    return Book(folder, revision="r1", pod_uid=pod_uid, clock=lambda: now)
+
+
+def prediction(number: int, issued: int = int(NOW) - 60) -> Prediction:
+    return Prediction(b"f" * 8, issued, None, 2, 1, number.to_bytes(16))
+
+
+def refusal(counted: Book, number: int) -> FeedbackRejection:
+    with pytest.raises(LabelRejected) as caught:
+        counted.count_label(prediction(number), Outcome.TRUE_POSITIVE)
+    return caught.value.reason
+
+
+def test_a_restart_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    first = book(tmp_path)
+    first.count_predictions(5)
+    first.count_label(prediction(1), Outcome.TRUE_POSITIVE)
+    first.count_label(prediction(2), Outcome.FALSE_NEGATIVE)
+    for later in (10, 20, 30):  # Nothing is closed in between, as when the process is killed.
+        again = book(tmp_path, now=NOW + later)
+        assert again.counts(None) == first.counts(None)
+        assert refusal(again, 1) is FeedbackRejection.DUPLICATE
+    again.count_label(prediction(3), Outcome.TRUE_NEGATIVE)
+    again.count_predictions(1)
+    counts = book(tmp_path, now=NOW + 40).counts("host:1")
+    assert counts == {
+        "revision": "r1",
+        "pod_uid": "uid",
+        "started": first.counts(None)["started"],
+        "correct": 2,
+        "wrong": 1,
+        "true_positive": 1,
+        "false_positive": 0,
+        "true_negative": 1,
+        "false_negative": 1,
+        "predictions": 6,
+        "forward_to": "host:1",
+    }
+
+
+def test_a_label_cut_in_the_act_of_writing_can_come_again(tmp_path: Path) -> None:
+    first = book(tmp_path)
+    first.count_label(prediction(1), Outcome.TRUE_POSITIVE)
+    first.count_label(prediction(2), Outcome.TRUE_POSITIVE)
+    file = tmp_path / LABELS_FILE
+    os.truncate(file, file.stat().st_size - 1)
+    again = book(tmp_path)
+    assert again.tally.correct == 1
+    again.count_label(prediction(2), Outcome.TRUE_POSITIVE)
+    assert book(tmp_path).tally.correct == 2
+
+
+def test_another_pod_begins_again(tmp_path: Path) -> None:
+    first = book(tmp_path)
+    first.count_predictions(1)
+    first.count_label(prediction(1), Outcome.TRUE_POSITIVE)
+    other = book(tmp_path, pod_uid="other", now=NOW + 1).counts(None)
+    assert (other["correct"], other["predictions"]) == (0, 0)
+    assert other["started"] != first.counts(None)["started"]
+
+
+def test_a_damaged_file_begins_again_and_takes_no_old_label(tmp_path: Path) -> None:
+    first = book(tmp_path)
+    first.count_label(prediction(1), Outcome.TRUE_POSITIVE)
+    (tmp_path / LABELS_FILE).write_bytes(b"\0\0\0")
+    again = book(tmp_path, now=NOW + 1)
+    assert again.tally.correct == 0
+    assert again.counts(None)["started"] != first.counts(None)["started"]
+    assert refusal(again, 1) is FeedbackRejection.EXPIRED
+    again.count_label(prediction(2, issued=int(NOW) + 3), Outcome.TRUE_POSITIVE)
+
+
+def test_a_long_file_is_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "COMPACT_AFTER", 3)
+    counted = book(tmp_path)
+    for number in range(8):
+        counted.count_label(prediction(number), Outcome.FALSE_POSITIVE)
+    again = book(tmp_path)
+    assert again.tally.wrong == 8
+    assert {refusal(again, number) for number in range(8)} == {FeedbackRejection.DUPLICATE}
+
+
+def test_a_full_volume_counts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = book(tmp_path)
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda file, content: real(file, content[:7]))
+    with pytest.raises(OSError, match="full"):
+        counted.count_label(prediction(1), Outcome.TRUE_POSITIVE)
+    monkeypatch.undo()
+    assert counted.tally.correct == 0
+    counted.count_label(prediction(1), Outcome.TRUE_POSITIVE)
+    assert book(tmp_path).tally.correct == 1
+
+
+def test_a_folder_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StartError, match="is the volume mounted there"):
+        book(tmp_path / "file")

@@ -1,0 +1,85 @@
+"""Requests pass to the revision that serves, and back to this pod when that cannot be reached."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from model_server import contract
+from model_server.errors import InvalidArgument
+from model_server.forwarder import REST_SECONDS, Forwarder
+from model_server.pods import Answer, Lost, PodClient, Unreachable, end_to_end
+from model_server.state import ROTATION_FILE, State, read_rotation
+
+TARGET = "serving:8501"
+
+
+class Script(PodClient):
+    """Answers, or raises, as it was told."""
+
+    def __init__(self, *script: Answer | Exception) -> None:
+        super().__init__()
+        self.script = list(script)
+        self.headers: Any = None
+
+    async def send(self, *_: Any, headers: Any, **__: Any) -> Answer:
+        self.headers = headers
+        step = self.script.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+
+OK = Answer(200, [], b"{}")
+
+
+async def forward(client: Script, clock: Any = lambda: 0.0, forwarder: Forwarder | None = None) -> Answer | None:
+    forwarder = forwarder or Forwarder(client, "me", clock)
+    return await forwarder.forward(TARGET, "POST", "/", [("Host", "x"), ("X-A", "b"), ("Connection", "close")], b"{}")
+
+
+async def test_only_headers_for_the_end_are_passed_on() -> None:
+    client = Script(OK)
+    assert await forward(client) == OK
+    assert client.headers == [("X-A", "b"), (contract.FORWARDED_HEADER, "me")]
+    assert end_to_end([("Transfer-Encoding", "chunked"), ("Content-Type", "a")]) == [("Content-Type", "a")]
+
+
+async def test_a_kept_connection_that_was_closed_is_no_failure() -> None:
+    assert await forward(Script(Lost("closed"), OK)) == OK
+
+
+@pytest.mark.parametrize("script", [(Unreachable("refused"),), (Lost("closed"), Lost("closed"))])
+async def test_it_answers_itself_and_tries_again_later(script: tuple[Exception, ...]) -> None:
+    now = [0.0]
+    client = Script(*script, OK)
+    forwarder = Forwarder(client, "me", lambda: now[0])
+    assert await forward(client, forwarder=forwarder) is None
+    assert await forward(client, forwarder=forwarder) is None
+    assert client.script == [OK]
+    now[0] = REST_SECONDS
+    assert await forward(client, forwarder=forwarder) == OK
+
+
+@pytest.mark.parametrize("target", ["news:8501", "10.0.0.1:1", "[fd00::1]:8501", "a.b.svc.cluster.local:65535", None])
+def test_targets(target: str | None) -> None:
+    assert read_rotation({"forward_to": target}) == target
+
+
+@pytest.mark.parametrize(
+    "document", [{}, [], {"forward_to": "news"}, {"forward_to": "u@h:1"}, {"forward_to": "h:1/p"}, {"forward_to": 1}]
+)
+def test_what_is_no_rotation(document: Any) -> None:
+    with pytest.raises(InvalidArgument):
+        read_rotation(document)
+
+
+def test_a_rotation_outlives_the_container(tmp_path: Any) -> None:
+    state = State(tmp_path)
+    assert not state.is_leaving
+    state.rotate(TARGET)
+    assert State(tmp_path).forward_to == TARGET
+    state.rotate(None)
+    assert State(tmp_path).forward_to is None
+    (tmp_path / ROTATION_FILE).write_text("?")
+    assert State(tmp_path).forward_to is None

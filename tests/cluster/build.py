@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from tests.cluster.console import step
+from tests.cluster.console import Progress, step
 from tests.cluster.errors import ClusterError
 from tests.cluster.paths import SOURCES, cache
 from tests.cluster.state import locked
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PAUSE = "pause"
 CLUSTER = "cluster"
+PACKAGES = 2800
+"""How many Go packages the cluster is made of (`go list -deps . | wc -l`), to tell how far a build has come."""
 
 
 def sources() -> list[Path]:
@@ -64,9 +66,15 @@ def _compile(target: Path, package: str) -> None:
     flags = f"-s -w -X k8s.io/component-base/version.gitVersion={version}"
     flags += f" -X k8s.io/client-go/pkg/version.gitVersion={version}"
     unfinished = target.with_suffix(".new")
-    command = ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", str(unfinished), package]
+    command = ["go", "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", str(unfinished), package]
     environment = {**os.environ, "CGO_ENABLED": "0"}
-    done = subprocess.run(command, cwd=SOURCES, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ClusterError(f"go build of {SOURCES / package} failed:\n{done.stderr[-4000:]}")
+    progress, compiled, said = Progress(), 0, []
+    # With -v the compiler names each package that it compiles; what else it says is trouble, or a download.
+    with subprocess.Popen(command, cwd=SOURCES, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr or ():
+            said.append(line)
+            compiled += not line.startswith(("go: ", "#"))
+            progress.tell(f"{compiled} of about {PACKAGES} packages compiled")
+    if process.returncode != 0:
+        raise ClusterError(f"go build of {SOURCES / package} failed:\n{''.join(said[-40:])}")
     unfinished.replace(target)

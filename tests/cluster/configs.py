@@ -195,21 +195,29 @@ def write_configs(cluster: Cluster) -> None:
     """Write every configuration file the cluster's shape needs."""
     paths = cluster.paths
     full = cluster.shape is Shape.FULL
-    paths.kubeconfig.touch(mode=0o600)
-    paths.kubeconfig.write_text(kubeconfig(cluster, "admin"))
+    files = {paths.kubeconfig: kubeconfig(cluster, "admin"), paths.config / "audit.json": audit_policy()}
     for user in ["kube-controller-manager", "kube-scheduler", *(["kubelet", "kube-proxy", "coredns"] if full else [])]:
-        file = paths.config / f"{user}.kubeconfig"
-        file.touch(mode=0o600)
-        file.write_text(kubeconfig(cluster, user))
-    (paths.config / "audit.json").write_text(audit_policy())
+        files[paths.config / f"{user}.kubeconfig"] = kubeconfig(cluster, user)
     if full:
-        (paths.config / "kubelet.json").write_text(kubelet(cluster))
-        (paths.config / "kube-proxy.json").write_text(kube_proxy(cluster))
-        (paths.config / "containerd.toml").write_text(containerd(cluster))
-        (paths.config / "Corefile").write_text(corefile(cluster))
-        (paths.config / "resolv.conf").write_text(f"nameserver {plan(cluster.pods, cluster.services).dns}\n")
-        (paths.config / "cni").mkdir(exist_ok=True)
-        (paths.config / "cni" / "10-pods.conflist").write_text(cni(cluster))
+        files |= {
+            paths.config / "kubelet.json": kubelet(cluster),
+            paths.config / "kube-proxy.json": kube_proxy(cluster),
+            paths.config / "containerd.toml": containerd(cluster),
+            paths.config / "Corefile": corefile(cluster),
+            paths.config / "resolv.conf": f"nameserver {plan(cluster.pods, cluster.services).dns}\n",
+            paths.config / "cni" / "10-pods.conflist": cni(cluster),
+        }
+    for file, text in files.items():
+        _write(file, text)
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file, unless it is as it should be: kube-proxy ends itself when its configuration is touched."""
+    if file.exists() and file.read_text() == text:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o600)  # kubeconfigs hold keys
+    file.write_text(text)
 
 
 def _toml(value: object) -> str:

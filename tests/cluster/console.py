@@ -27,6 +27,21 @@ def step(what: str) -> Iterator[None]:
     print(f" {time.monotonic() - begin:.1f} s", file=sys.stderr, flush=True)
 
 
+class Progress:
+    """Tells now and then how far something has come that takes minutes."""
+
+    def __init__(self, seconds_between: float = 20) -> None:
+        self._between = seconds_between
+        self._begin = self._last = time.monotonic()
+
+    def tell(self, what: str) -> None:
+        """Print it, unless something was printed a moment ago."""
+        now = time.monotonic()
+        if now - self._last >= self._between:
+            print(f"\n    {now - self._begin:.0f} s: {what} ...", end="", file=sys.stderr, flush=True)
+            self._last = now
+
+
 def say(line: str) -> None:
     """Print a line of progress."""
     print(line, file=sys.stderr, flush=True)

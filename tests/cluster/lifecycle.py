@@ -17,11 +17,14 @@ from tests.cluster.state import Cluster, Shape, check_name, load, load_all, lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from tests.cluster.components import Component
 
 DEFAULT_NAME = "local"
 START_SECONDS = 90
+SETTLE_SECONDS = 0.3
+"""In this time, what a launcher started just before it was killed has recorded itself."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +59,9 @@ def up(name: str = DEFAULT_NAME, shape: Shape | str | None = None, *, audit: boo
         executables = build()
         if not cluster:
             cluster = _decide(name, chosen)
-        if not cluster.ready or not node.stands(cluster):
-            cluster = dataclasses.replace(cluster, ready=False).save()
+        elif not cluster.ready or not node.stands(cluster):
             _stop(cluster)  # what a start that was cut short, or a node that died, left behind
+            cluster = dataclasses.replace(cluster, ready=False).save()
         executable = str(executables / CLUSTER)
         cluster = dataclasses.replace(cluster, executable=executable, audit=audit or cluster.audit).save()
         return dataclasses.replace(_start(cluster), ready=True).save()
@@ -74,13 +77,13 @@ def down(name: str = DEFAULT_NAME, *, keep: bool = False, purge: bool = False) -
     with locked(paths.lock):
         cluster = load(name)
         if cluster:
-            cluster = dataclasses.replace(cluster, ready=False).save()
             with step(f"end the cluster {name}"):
                 _stop(cluster)
+                dataclasses.replace(cluster, ready=False).save()
         if not keep:
-            shutil.rmtree(paths.state, ignore_errors=not paths.state.exists())
+            _remove(paths.state)
         if purge:
-            shutil.rmtree(paths.containerd, ignore_errors=not paths.containerd.exists())
+            _remove(paths.containerd)
 
 
 def status(name: str = DEFAULT_NAME) -> Status | None:
@@ -177,8 +180,19 @@ def _is_ready(cluster: Cluster) -> bool:
 
 def _stop(cluster: Cluster) -> None:
     """End every process of a cluster and remove what it has outside its directory."""
+    if not cluster.ready:
+        time.sleep(SETTLE_SECONDS)
     if cluster.shape is Shape.FULL:
         node.leave(cluster)
     else:
         for name in reversed(components.names(cluster.shape)):
             processes.kill(cluster, name)
+
+
+def _remove(directory: Path) -> None:
+    """Remove a directory. It first gets another name, so that no kill leaves half of it to be taken for the whole."""
+    condemned = directory.with_name(f".removed-{directory.name}")
+    shutil.rmtree(condemned, ignore_errors=True)
+    if directory.exists():
+        directory.rename(condemned)
+        shutil.rmtree(condemned)

@@ -57,7 +57,7 @@ def leave(cluster: Cluster) -> None:
 
 
 def _is_mounted_by_anyone(directory: Path) -> bool:
-    """Whether a process has something mounted there, as those of another cluster have: removing it would unmount that."""
+    """Whether a process has something mounted there, as another cluster's have; removing it would undo that."""
     for table in Path("/proc").glob("[0-9]*/mounts"):
         with contextlib.suppress(OSError):
             if f" {directory} " in table.read_text(errors="replace"):

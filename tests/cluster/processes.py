@@ -189,11 +189,16 @@ def wait_gone(is_there: Callable[[], bool], what: str, seconds: float = 15) -> N
 def _carries(proc: Path, pid: int, value: str) -> bool:
     if not pid:
         return False
-    try:
-        variables = (proc / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return f"{MARK}={value}".encode() in variables
+    for _ in range(100):
+        try:
+            variables = (proc / str(pid) / "environ").read_bytes().split(b"\0")
+            state = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return False
+        if variables != [b""] or state in "ZX":
+            return f"{MARK}={value}".encode() in variables
+        time.sleep(0.001)  # no environment, and yet not ended: for a moment so is a process that becomes a program
+    return False
 
 
 def _innermost_pid(entry: Path) -> int:

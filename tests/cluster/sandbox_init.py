@@ -92,4 +92,5 @@ def main() -> None:
     _serve()
 
 
-main()
+if __name__ == "__main__":
+    main()

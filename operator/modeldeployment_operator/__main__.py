@@ -84,6 +84,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"modeldeployment-operator: {error}\n")
         return 2
+    os.environ.setdefault("LOGNAME", "operator")  # Kopf asks for it, and a container's user need not have a name.
     asyncio.run(run(settings))
     return 0
 

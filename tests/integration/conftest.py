@@ -6,6 +6,7 @@ of your own names is never touched.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -16,8 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from kubernetes import client, config
 
 from tests import cluster
+from tests.integration.operator_process import Operator
+from tests.integration.pod_stand_ins import Kubelet
+from tests.integration.stories import Story
 
 REPOSITORY = Path(__file__).parents[2]
 CLUSTER = "integration"
@@ -92,6 +97,17 @@ def eventually() -> Callable[[Callable[[], bool]], None]:
             time.sleep(0.2)
 
     return wait
+
+
+@pytest.fixture
+def story(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[Story]:
+    """Run the operator and pods' stand-ins in a namespace."""
+    config.load_kube_config(str(control_plane.kubeconfig))
+    with (
+        Kubelet(client.ApiClient(), namespace) as kubelet,
+        Operator(control_plane.kubeconfig, tmp_path / "operator.log", namespace) as operator,
+    ):
+        yield Story(functools.partial(control_plane.kubectl, f"--namespace={namespace}"), namespace, kubelet, operator)
 
 
 def _kubectl() -> Path:

@@ -26,8 +26,9 @@ class Cache:
     def __init__(self) -> None:
         self._objects: dict[Key, dict[str, Any]] = {}
         self._children: dict[Key, dict[tuple[Kind, str], Child]] = defaultdict(dict)
-        self._tombstones: OrderedDict[tuple[Kind, str], None] = OrderedDict()
-        """By kind and UID: an object that was deleted does not come back through an answer that was late."""
+        self._tombstones: OrderedDict[tuple[Kind, str], int] = OrderedDict()
+        """By kind and UID the resourceVersion at which an object went: it does not come back through an answer that was
+        late. It may come back later: an object that loses its label goes, to a watch, and one that gets it comes."""
 
     def known(self) -> list[Key]:
         """Return all ModelDeployments that exist."""
@@ -49,7 +50,7 @@ class Cache:
     def put(self, kind: Kind, body: Body) -> Key | None:
         """Take note of an object; return the ModelDeployment that has something new to see."""
         metadata = body["metadata"]
-        if (kind, metadata["uid"]) in self._tombstones:
+        if self._tombstones.get((kind, metadata["uid"]), -1) >= int(metadata["resourceVersion"]):
             return None
         if kind is MODEL_DEPLOYMENT:
             return self._put_object(body)
@@ -65,7 +66,7 @@ class Cache:
     def remove(self, kind: Kind, body: Body) -> Key | None:
         """Forget an object that was deleted; return the ModelDeployment that has something new to see."""
         metadata = body["metadata"]
-        self._bury(kind, metadata["uid"])
+        self._bury(kind, metadata["uid"], int(metadata["resourceVersion"]))
         if kind is MODEL_DEPLOYMENT:
             return self._remove_object(Key(metadata["namespace"], metadata["name"]), metadata["uid"])
         child = parse_child(kind, body)
@@ -122,8 +123,8 @@ class Cache:
             del self._children[child.key]
         return child.key
 
-    def _bury(self, kind: Kind, uid: str) -> None:
-        self._tombstones[kind, uid] = None
+    def _bury(self, kind: Kind, uid: str, version: int) -> None:
+        self._tombstones[kind, uid] = version
         if len(self._tombstones) > _TOMBSTONES:
             self._tombstones.popitem(last=False)
 

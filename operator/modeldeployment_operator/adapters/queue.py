@@ -77,7 +77,7 @@ class Queue:
         """Make a key due after a while that grows with each failure in a row; return the seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        delay = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0**failures) * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load.
+        delay = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures, 30)) * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load.
         self.schedule(key, delay)
         return delay
 

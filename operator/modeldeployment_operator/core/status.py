@@ -159,7 +159,8 @@ def _revision(
     )
     if decision.switched:
         revision = revision.model_copy(update=_switch(observation, judged, decision, name))
-    if phase is RevisionPhase.CANDIDATE and old is not None and old.phase is RevisionPhase.REJECTED:
+    wanted = phase in {RevisionPhase.CANDIDATE, RevisionPhase.SERVING}
+    if wanted and old is not None and old.phase is RevisionPhase.REJECTED:
         # Tried again: what spoke against it then is known, and does not count a second time.
         evidence = restarted(revision.evidence) if revision.evidence else None
         revision = revision.model_copy(update={"verdict": None, "evidence": evidence})

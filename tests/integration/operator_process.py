@@ -1,0 +1,62 @@
+"""The operator as a process of its own, so that it can be killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+REPOSITORY = Path(__file__).parents[2]
+SERVING_IMAGE = "localhost/model-server:test"
+
+
+class Operator:
+    """Starts and ends the operator; what it says goes to a file."""
+
+    def __init__(self, kubeconfig: Path, log: Path, namespace: str) -> None:
+        self._kubeconfig = kubeconfig
+        self._namespace = namespace
+        self._process: subprocess.Popen[bytes] | None = None
+        self.log = log
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        if kind is not None:
+            print(f"--- {self.log.name}\n{self.log.read_text()[-6000:]}")
+
+    def start(self) -> None:
+        """Start it."""
+        environment = os.environ | {
+            "KUBECONFIG": str(self._kubeconfig),
+            "OPERATOR_NAMESPACE": self._namespace,
+            "SERVING_IMAGE": SERVING_IMAGE,
+            "WATCH_NAMESPACES": self._namespace,
+            "HTTP_HOST": "127.0.0.1",
+            "HTTP_PORT": "0",
+            "PYTHONPATH": f"{REPOSITORY / 'operator'}:{REPOSITORY / 'serving_image'}",
+        }
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "modeldeployment_operator"], env=environment, stdout=log, stderr=log
+            )
+
+    def kill(self) -> None:
+        """End it as the kernel would: without a chance to do anything more."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.poll() is None

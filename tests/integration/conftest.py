@@ -6,6 +6,7 @@ of your own names is never touched.
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import os
 import shutil
@@ -15,6 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 from kubernetes import client, config
@@ -62,18 +64,31 @@ def fresh_name() -> str:
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
-    """Bring the cluster up if it is not, and leave it as it was."""
+    """Bring the cluster up if it is not, and leave it as it was, unless another run of the tests still uses it."""
     if given := os.environ.get("MODELOPS_TEST_CLUSTER"):
-        plane, ours = ControlPlane(Path(given).resolve(), _kubectl()), False
-    else:
-        before = cluster.status(CLUSTER)
-        local = cluster.up(CLUSTER, cluster.Shape.CONTROL_PLANE)
-        plane, ours = ControlPlane(local.kubeconfig, local.kubectl), not (before and before.up)
+        yield _with_kind(ControlPlane(Path(given).resolve(), _kubectl()))
+        return
+    before = cluster.status(CLUSTER)
+    local = cluster.up(CLUSTER, cluster.Shape.CONTROL_PLANE)
+    with (local.paths.state / "users").open("w") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        yield _with_kind(ControlPlane(local.kubeconfig, local.kubectl))
+        if not (before and before.up) and _is_last(users):
+            cluster.down(CLUSTER)
+
+
+def _with_kind(plane: ControlPlane) -> ControlPlane:
     plane.kubectl("apply", "--server-side", "--force-conflicts", "-k", "crds")
     plane.kubectl("wait", "--for=condition=Established", "crd/modeldeployments.modelops.dev", "--timeout=30s")
-    yield plane
-    if ours:
-        cluster.down(CLUSTER)
+    return plane
+
+
+def _is_last(users: TextIO) -> bool:
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @pytest.fixture

@@ -59,25 +59,36 @@ class Decision:
 
 def decide(observation: Observation, judged: Mapping[str, Judged]) -> Decision:
     """Return what should be, given what is and what is known."""
-    serving = _serving(observation)
+    serving = serving_revision(observation)
     if serving is None:
         return _first(observation)
     standby = _standby(observation, judged, serving)
-    if _is_degraded(judged, serving) and standby and _may_roll_back(observation):
-        if _can_take_back(observation, standby):
-            return _roll_back(observation, judged[serving], serving, standby)
-        return _keep(observation, serving, standby, returning=True)
+    gives_way = _is_degraded(judged, serving) and standby is not None and _may_roll_back(observation)
+    if gives_way and standby and _can_take_back(observation, standby):
+        return _roll_back(observation, judged[serving], serving, standby)
     wish = observation.desired.name
     if wish != serving and _may_start(observation, wish) and _is_ready(observation, wish):
         return _promote(observation, judged, serving, wish, standby)
-    return _keep(observation, serving, standby)
+    return _keep(observation, serving, standby, returning=gives_way)
+
+
+def serving_revision(observation: Observation) -> str | None:
+    """Return the revision that has the traffic; what the Service selects, should the status have been lost."""
+    for name in (observation.status.serving_revision, observation.selected):
+        if name in observation.stored:
+            return name
+    return None
 
 
 def latched_rejection(observation: Observation, revision: str) -> Rejection | None:
-    """Return why a revision may not serve, unless its user has asked for another try since."""
+    """Return why a revision may not serve, unless its user has asked for another try since.
+
+    A retry is of what the spec asks for; it does not let others in.
+    """
     for rejection in observation.status.rejections:
         if rejection.revision == revision:
-            return rejection if rejection.retry == observation.retry else None
+            retried = revision == observation.desired.name and rejection.retry != observation.retry
+            return None if retried else rejection
     return None
 
 
@@ -100,14 +111,6 @@ def revision_status(observation: Observation, name: str | None) -> Revision | No
     return next((revision for revision in observation.status.revisions if revision.name == name), None)
 
 
-def _serving(observation: Observation) -> str | None:
-    """Return the revision that has the traffic; what the Service selects, should the status have been lost."""
-    for name in (observation.status.serving_revision, observation.selected):
-        if name in observation.stored:
-            return name
-    return None
-
-
 def _standby(observation: Observation, judged: Mapping[str, Judged], serving: str) -> str | None:
     """Return the last good revision, as long as it is one."""
     name = observation.status.standby_revision
@@ -121,6 +124,13 @@ def _may_roll_back(observation: Observation) -> bool:
 
 def _may_start(observation: Observation, wish: str) -> bool:
     return not observation.spec.paused and latched_rejection(observation, wish) is None
+
+
+def _candidate(observation: Observation) -> str | None:
+    """Return what the spec asks for, if it may start or had been started before a pause."""
+    wish = observation.desired.name
+    held = observation.spec.paused and wish != observation.status.candidate_revision
+    return None if held or latched_rejection(observation, wish) else wish
 
 
 def _is_degraded(judged: Mapping[str, Judged], name: str | None) -> bool:
@@ -142,27 +152,19 @@ def _can_take_back(observation: Observation, name: str) -> bool:
 def _first(observation: Observation) -> Decision:
     """Nothing has ever served."""
     wish = observation.desired.name
-    if not _may_start(observation, wish):
-        running = observation.status.candidate_revision
-        return Decision(None, candidate=running if running == wish and observation.spec.paused else None)
-    if _is_ready(observation, wish):
-        return Decision(wish, switched=True)
-    return Decision(None, candidate=wish)
+    if _may_start(observation, wish) and _is_ready(observation, wish):
+        # The same as before if only its record was lost.
+        return Decision(wish, switched=wish != observation.status.serving_revision)
+    return Decision(None, candidate=_candidate(observation))
 
 
 def _keep(observation: Observation, serving: str, standby: str | None, *, returning: bool = False) -> Decision:
     """Leave the traffic where it is, and start what the spec asks for."""
-    wish = observation.desired.name
-    candidate = None
-    if wish != serving and _may_start(observation, wish):
-        candidate = wish
-    elif observation.spec.paused and wish == observation.status.candidate_revision != serving:
-        candidate = wish  # It was started before the pause.
     ends = probation_ends(observation)
     on_probation = ends is None or observation.now < ends
     return Decision(
         serving,
-        candidate=candidate,
+        candidate=None if observation.desired.name == serving else _candidate(observation),
         standby=standby,
         standby_runs=standby is not None and (returning or (on_probation and _wants_standby(observation))),
         returning=returning,

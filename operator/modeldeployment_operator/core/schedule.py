@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from modeldeployment_operator.api.base import seconds
-from modeldeployment_operator.core.decision import Decision, lingers_until, probation_ends
+from modeldeployment_operator.core.decision import LINGER, Decision, lingers_until, probation_ends
 from modeldeployment_operator.core.observation import Observation
 
 REPAIR_INTERVAL: Final = timedelta(seconds=10)
@@ -29,6 +29,8 @@ def next_deadline(observation: Observation, decision: Decision) -> datetime | No
 
 
 def _deadlines(observation: Observation, decision: Decision) -> Iterator[datetime]:
+    if decision.switched:
+        yield observation.now + LINGER
     ends = probation_ends(observation)
     if decision.standby_runs and ends is not None and ends > observation.now:
         yield ends

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,10 +17,11 @@ from modeldeployment_operator.api.status import (
     Rejection,
     Revision,
     RevisionPhase,
+    Verdict,
 )
 from modeldeployment_operator.core import names
 from modeldeployment_operator.core.conditions import View, conditions, transition_time
-from modeldeployment_operator.core.decision import Decision, latched_rejection, revision_status
+from modeldeployment_operator.core.decision import Decision, latched_rejection, revision_status, serving_revision
 from modeldeployment_operator.core.history import kept
 from modeldeployment_operator.core.judgement import Judged, restarted
 from modeldeployment_operator.core.observation import Observation, Problem, StoredRevision
@@ -34,6 +36,7 @@ def summarise(
 ) -> ModelDeploymentStatus:
     """Return the whole status. `problem` is why the operator could not do what it decided."""
     serving = decision.serving
+    judged = _afresh(observation, judged, decision)
     view = View(observation, decision, judged.get(serving or ""), problem)
     workload = observation.workloads.get(serving or "")
     return ModelDeploymentStatus(
@@ -126,8 +129,8 @@ def _accuracy(judged: Judged | None) -> AccuracyStatus | None:
 def _revisions(observation: Observation, judged: Mapping[str, Judged], decision: Decision) -> list[Revision]:
     """Return what is known of each revision, the newest first."""
     templates = {name: stored.template for name, stored in observation.stored.items()}
-    if decision.candidate:
-        templates.setdefault(decision.candidate, observation.desired.template)
+    if observation.desired.name in decision.running:
+        templates.setdefault(observation.desired.name, observation.desired.template)
     keep = kept(observation, decision)
     newest = max((stored.number for stored in observation.stored.values()), default=0) + 1
     numbers = {name: observation.stored[name].number if name in observation.stored else newest for name in templates}
@@ -154,24 +157,41 @@ def _revision(
         baseline=old.baseline if old else None,
         replicas=workload.replicas if workload else 0,
         ready_replicas=workload.ready if workload else 0,
-        verdict=judged[name].verdict if name in judged else old.verdict if old else None,
+        verdict=judged[name].verdict if name in judged else _last_verdict(observation, decision, old),
         evidence=judged[name].state if name in judged and name in decision.running else None,
     )
     if decision.switched:
         revision = revision.model_copy(update=_switch(observation, judged, decision, name))
-    wanted = phase in {RevisionPhase.CANDIDATE, RevisionPhase.SERVING}
-    if wanted and old is not None and old.phase is RevisionPhase.REJECTED:
-        # Tried again: what spoke against it then is known, and does not count a second time.
-        evidence = restarted(revision.evidence) if revision.evidence else None
-        revision = revision.model_copy(update={"verdict": None, "evidence": evidence})
     return revision
+
+
+def _afresh(observation: Observation, judged: Mapping[str, Judged], decision: Decision) -> Mapping[str, Judged]:
+    """Return what is known, but of a revision that is tried again: what spoke against it does not count twice."""
+    name = observation.desired.name
+    if name not in judged or not _is_tried_again(observation, decision, name):
+        return judged
+    state = judged[name].state
+    anew = replace(judged[name], verdict=Verdict.INCONCLUSIVE, state=restarted(state) if state else None, log_e=0.0)
+    return {**judged, name: anew}
+
+
+def _last_verdict(observation: Observation, decision: Decision, old: Revision | None) -> Verdict | None:
+    return None if old is None or _is_tried_again(observation, decision, old.name) else old.verdict
+
+
+def _is_tried_again(observation: Observation, decision: Decision, name: str) -> bool:
+    """Return whether a revision that was taken back starts once more now."""
+    rejected = any(rejection.revision == name for rejection in observation.status.rejections)
+    old, at_work = revision_status(observation, name), {RevisionPhase.CANDIDATE, RevisionPhase.SERVING}
+    was_at_work = old is not None and old.phase in at_work
+    return rejected and not was_at_work and _phase(observation, decision, name) in at_work
 
 
 def _switch(
     observation: Observation, judged: Mapping[str, Judged], decision: Decision, name: str
 ) -> dict[str, str | Baseline | None]:
     """Return what changes about a revision when the traffic moves."""
-    now, left = precise(observation.now), observation.status.serving_revision
+    now, left = precise(observation.now), serving_revision(observation)
     if name == left:
         return {"serving_until": now}
     if name != decision.serving:
@@ -198,9 +218,18 @@ def _phase(observation: Observation, decision: Decision, name: str) -> RevisionP
 
 
 def _rejections(observation: Observation, decision: Decision) -> list[Rejection]:
-    """Return why revisions were taken back, the latest first."""
-    known = observation.status.rejections
-    if decision.rejection is None:
-        return known
-    others = [rejection for rejection in known if rejection.revision != decision.rejection.revision]
-    return [decision.rejection, *others][:REJECTIONS_KEPT]
+    """Return why revisions were taken back, the latest first.
+
+    One that serves after all is none of them any more. For those that nobody asks for now, a retry is of another one,
+    so it is no news to them later.
+    """
+    latest = [decision.rejection] if decision.rejection else []
+    gone = {decision.serving, *(rejection.revision for rejection in latest)}
+    known = [
+        rejection
+        if rejection.revision == observation.desired.name
+        else rejection.model_copy(update={"retry": observation.retry})
+        for rejection in observation.status.rejections
+        if rejection.revision not in gone
+    ]
+    return [*latest, *known][:REJECTIONS_KEPT]

@@ -20,9 +20,10 @@ def records(observation: Observation, decision: Decision) -> list[Manifest]:
     """Return the ControllerRevisions, which are written before anything else."""
     stored = {name: Snapshot(name, revision.template) for name, revision in observation.stored.items()}
     numbers = {name: revision.number for name, revision in observation.stored.items()}
-    if decision.candidate and decision.candidate not in stored:
-        stored[decision.candidate] = observation.desired
-        numbers[decision.candidate] = max(numbers.values(), default=0) + 1
+    wish = observation.desired.name
+    if wish in decision.running and wish not in stored:
+        stored[wish] = observation.desired
+        numbers[wish] = max(numbers.values(), default=0) + 1
     return [
         build_controller_revision(observation, stored[name], numbers[name], _rejection(observation, decision, name))
         for name in sorted(stored, key=lambda name: numbers[name])

@@ -40,9 +40,23 @@ def build(name: str, dockerfile: Path, context: Path) -> None:
     A machine may reach the package registries through a proxy that reads TLS; its certificate lies with the others.
     They are mounted as an overlay (O): what a package writes there is forgotten, while a read-only mount would fail it.
     """
-    arguments = ["bud", "--layers", "--isolation", "chroot", "--network", "host", "--pull=false", "--format", "oci"]
+    arguments = [
+        "bud",
+        "--layers",
+        "--force-rm",
+        "--isolation",
+        "chroot",
+        "--network",
+        "host",
+        "--pull=false",
+        "--format",
+        "oci",
+    ]
     if CERTIFICATES.is_dir():
         arguments += ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:O"]
+    ignore = dockerfile.with_name(f"{dockerfile.name}.dockerignore")
+    if ignore.exists():
+        arguments += ["--ignorefile", str(ignore)]
     log = directory() / "logs" / f"{dockerfile.parent.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with step(f"build {name} (log: {log})"):

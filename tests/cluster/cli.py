@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.cluster import images, lifecycle, requirements
+from tests.cluster import images, lifecycle, processes, requirements
 from tests.cluster.build import build
 from tests.cluster.console import say
 from tests.cluster.errors import ClusterError
@@ -111,11 +111,10 @@ def _build(_: argparse.Namespace) -> int:
 def _images(options: argparse.Namespace) -> int:
     images.build_all()
     cluster = load(options.name)
-    if cluster and cluster.init and lifecycle.status(options.name):
-        for name in images.NAMES:
-            images.give(cluster, name)
+    if cluster and processes.alive(cluster, "containerd"):
+        images.give_all(cluster)
     else:
-        say(f"The cluster {options.name} has no running node. Once it has, `images` again imports what was built.")
+        say(f"No cluster {options.name} runs pods. Once it does, the same command imports what was built.")
     return 0
 
 

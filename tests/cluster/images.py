@@ -56,6 +56,12 @@ def build_all() -> None:
             layout().keep_only(record.digest for record in map(_record, NAMES) if record)
 
 
+def give_all(cluster: Cluster) -> None:
+    """Import both images, unless the cluster has them as they are now."""
+    for name in NAMES:
+        give(cluster, name)
+
+
 def give(cluster: Cluster, name: str) -> None:
     """Import one of the project's images, unless the cluster has it as it is now."""
     _check_node(cluster)

@@ -66,13 +66,14 @@ class EvidenceState(ApiModel):
     wrong: int = Field(0, ge=0, description="Labels that spoke against it.")
     log_bets: list[str] = Field(max_length=64, description="Natural logarithms of the capital of each bet.")
     pods: list[PodCounts] = Field(
-        default_factory=list, max_length=1100, description="What was last read from each pod."
+        default_factory=list, max_length=2500, description="What was last read from each pod."
     )
 
 
 class Baseline(ApiModel):
     """Labels of the predecessor, frozen when its successor took the traffic: what `maximumDrop` is measured from."""
 
+    metric: str = Field(description="What was judged then; of another metric the numbers say nothing.")
     right: int = Field(ge=0, description="Labels that spoke for the predecessor.")
     wrong: int = Field(ge=0, description="Labels that spoke against it.")
 

@@ -89,12 +89,13 @@ def judge(observation: Observation) -> Mapping[str, Judged]:
         return {}
     judged = {}
     for revision in observation.status.revisions:
-        pods = {pod.uid for pod in observation.pods_of(revision.name) if pod.running}
-        if pods or revision.evidence is not None:
+        pods = {pod.uid: pod for pod in observation.pods_of(revision.name)}
+        asked = any(pod.running for pod in pods.values())
+        if asked or revision.evidence is not None:
             samples = None
-            if observation.samples is not None:
+            if asked and observation.samples is not None:
                 samples = [sample for uid, sample in observation.samples.items() if uid in pods]
-            judged[revision.name] = judge_revision(accuracy, revision, samples, pods)
+            judged[revision.name] = judge_revision(accuracy, revision, samples, set(pods))
     return judged
 
 
@@ -103,14 +104,15 @@ def judge_revision(
 ) -> Judged:
     """Return what is known of one revision after these samples; None means that it was not time to read any.
 
-    `present` holds the UIDs of its pods that run, those that did not answer among them.
+    `present` holds the UIDs of its pods, those that did not answer among them.
     """
     level = level_of(accuracy, revision.baseline)
     known, samples = revision.evidence, None if samples is None else list(samples)
     if known is not None and (known.metric, known.level) != (accuracy.metric.value, level.text if level else None):
         return _another_test(accuracy, level, known, samples or [])
     latched = known is not None and revision.verdict is Verdict.DEGRADED
-    unanswered = samples is not None and bool(present) and not samples
+    # Pods that could not be asked stay so until they are asked again.
+    unanswered = bool(present) and not samples and (samples is not None or revision.verdict is Verdict.UNAVAILABLE)
     if samples:
         known = _observe(accuracy.metric, level, known or _start(accuracy.metric, level), samples, present)
     judged = _assess(accuracy, level, known, latched=latched)
@@ -128,7 +130,7 @@ def level_of(accuracy: Accuracy, baseline: Baseline | None) -> Level | None:
     levels = []
     if accuracy.minimum is not None:
         levels.append(Level(accuracy.metric, accuracy.minimum, accuracy.alpha))
-    if accuracy.maximum_drop is not None and baseline is not None:
+    if accuracy.maximum_drop is not None and baseline is not None and baseline.metric == accuracy.metric.value:
         half = accuracy.alpha / 2
         share = clopper_pearson_lower(baseline.right, baseline.right + baseline.wrong, half)
         value = value_of(accuracy.metric, share) - accuracy.maximum_drop

@@ -200,7 +200,7 @@ def _switch(
     before = judged.get(left or "")
     predecessor = before.state if before else None
     if decision.rejection is None and predecessor is not None and predecessor.right + predecessor.wrong:
-        taken["baseline"] = Baseline(right=predecessor.right, wrong=predecessor.wrong)
+        taken["baseline"] = Baseline(metric=predecessor.metric, right=predecessor.right, wrong=predecessor.wrong)
     return taken
 
 

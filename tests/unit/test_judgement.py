@@ -1,0 +1,398 @@
+"""From counts to verdicts: what counts, how often, against what, and what it says."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from modeldeployment_operator.api.spec import Accuracy, AccuracyMetric
+from modeldeployment_operator.api.status import Baseline, EvidenceState, PodCounts, RevisionPhase, Verdict
+from modeldeployment_operator.core.evidence import Evidence
+from modeldeployment_operator.core.intervals import clopper_pearson_lower
+from modeldeployment_operator.core.judgement import (
+    ABSENT_PODS_KEPT,
+    Judged,
+    judge,
+    judge_revision,
+    level_of,
+    restarted,
+)
+from modeldeployment_operator.core.observation import Sample
+
+from tests.support.observations import a_pod, a_revision, a_sample, an_observation
+
+MINIMUM = {"minimum": 0.9}
+DROP = Baseline(metric="accuracy", right=950, wrong=50)
+
+
+class Life:
+    """One revision that is looked at again and again; what was found is remembered as the status would."""
+
+    def __init__(self, accuracy: dict[str, Any] | None = None, baseline: Baseline | None = None) -> None:
+        self.accuracy = Accuracy.parse(accuracy or MINIMUM)
+        self.revision = a_revision("m-1", RevisionPhase.SERVING, baseline=baseline)
+
+    def look(self, *samples: Sample, present: set[str] | None = None) -> Judged:
+        """Read these; the pods that answer are those that are there, unless told otherwise."""
+        there = {sample.pod_uid for sample in samples} if present is None else present
+        return self._remember(judge_revision(self.accuracy, self.revision, samples, there))
+
+    def wait(self, *present: str) -> Judged:
+        """It is not time to read anything."""
+        return self._remember(judge_revision(self.accuracy, self.revision, None, set(present)))
+
+    def demand(self, accuracy: dict[str, Any]) -> None:
+        self.accuracy = Accuracy.parse(accuracy)
+
+    @property
+    def pods(self) -> dict[str, tuple[str, int, int]]:
+        assert self.revision.evidence is not None
+        return {pod.uid: (pod.started, pod.right, pod.wrong) for pod in self.revision.evidence.pods}
+
+    def _remember(self, judged: Judged) -> Judged:
+        changed = {"evidence": judged.state, "verdict": judged.verdict}
+        self.revision = type(self.revision).parse(
+            self.revision.model_copy(update=changed).model_dump(mode="json", by_alias=True)
+        )
+        return judged
+
+
+def counted(judged: Judged) -> tuple[int, int]:
+    assert judged.state is not None
+    return judged.state.right, judged.state.wrong
+
+
+# What counts
+
+
+def test_the_first_reading_counts_in_full() -> None:
+    assert counted(Life().look(a_sample("a", 7, 3), a_sample("b", 5, 0))) == (12, 3)
+
+
+def test_a_reading_that_is_repeated_counts_once() -> None:
+    life = Life()
+    first = life.look(a_sample("a", 7, 3))
+
+    assert life.look(a_sample("a", 7, 3)) == first
+
+
+def test_only_what_is_new_counts() -> None:
+    life = Life()
+    life.look(a_sample("a", 7, 3))
+
+    assert counted(life.look(a_sample("a", 9, 4))) == (9, 4)
+
+
+def test_a_count_that_began_anew_counts_in_full_even_if_it_is_larger() -> None:
+    life = Life()
+    life.look(a_sample("a", 7, 3, started="1"))
+
+    assert counted(life.look(a_sample("a", 9, 4, started="2"))) == (16, 7)
+
+
+def test_a_count_that_fell_began_anew_whatever_it_says() -> None:
+    life = Life()
+    life.look(a_sample("a", 7, 3))
+
+    assert counted(life.look(a_sample("a", 8, 1))) == (15, 4)
+
+
+def test_a_pod_that_does_not_answer_once_loses_nothing() -> None:
+    life = Life()
+    life.look(a_sample("a", 7, 3), a_sample("b", 1, 1))
+    life.look(a_sample("b", 2, 1), present={"a", "b"})
+
+    assert counted(life.look(a_sample("a", 8, 3), a_sample("b", 2, 1))) == (10, 4)
+
+
+def test_a_pod_that_was_gone_from_the_list_is_not_counted_again() -> None:
+    life = Life()
+    life.look(a_sample("a", 7, 3), a_sample("b", 1, 1))
+    life.look(a_sample("b", 1, 1))
+
+    assert counted(life.look(a_sample("a", 8, 3), a_sample("b", 1, 1))) == (9, 4)
+
+
+def test_of_pods_that_are_gone_the_last_are_remembered() -> None:
+    life = Life()
+    for number in range(ABSENT_PODS_KEPT + 10):
+        life.look(a_sample(f"old-{number}", 1, 0), present={"a"})
+    life.look(a_sample("a", 1, 0))
+
+    assert list(life.pods) == [*(f"old-{number}" for number in range(10, ABSENT_PODS_KEPT + 10)), "a"]
+
+
+def test_all_pods_that_are_there_are_remembered() -> None:
+    """1,000 replicas, and more while they are replaced: forgetting one would count its labels twice."""
+    life = Life()
+    uids = {f"pod-{number}" for number in range(1200)}
+    life.look(*(a_sample(uid, 1, 0) for uid in uids), present=uids)
+    life.look(a_sample("pod-0", 1, 0), present=uids)
+
+    assert len(life.pods) == 1200
+
+
+def test_without_a_reading_nothing_changes() -> None:
+    life = Life()
+    first = life.look(a_sample("a", 50, 3))
+
+    assert life.wait("a") == first
+
+
+def test_before_the_first_reading_nothing_is_known() -> None:
+    assert Life().wait("a") == Judged(
+        AccuracyMetric.ACCURACY, Verdict.INCONCLUSIVE, level_of(Accuracy.parse(MINIMUM), None)
+    )
+
+
+def test_what_is_written_is_the_whole_memory() -> None:
+    """Life.look parses what it remembers from JSON each time, and still the numbers are those of one long run."""
+    life, evidence = Life(), Evidence.start(0.9)
+    for step in range(1, 30):
+        judged = life.look(a_sample("a", 3 * step, step))
+        evidence = evidence.observe(3, 1)
+        assert judged.log_e == evidence.log_e
+
+
+# Verdicts
+
+
+def test_few_labels_are_no_verdict() -> None:
+    judged = Life().look(a_sample("a", 0, 29))
+
+    assert (judged.verdict, judged.log_e > judged.level.proof if judged.level else None) == (Verdict.INCONCLUSIVE, True)
+    assert Life().look(a_sample("a", 0, 30)).verdict is Verdict.DEGRADED
+    assert Life(MINIMUM | {"minimumLabels": 3}).look(a_sample("a", 0, 3)).verdict is Verdict.INCONCLUSIVE, (
+        "no proof yet"
+    )
+
+
+def test_enough_good_labels_are_healthy() -> None:
+    assert Life().look(a_sample("a", 27, 3)).verdict is Verdict.HEALTHY
+    assert Life().look(a_sample("a", 29, 0)).verdict is Verdict.INCONCLUSIVE
+
+
+def test_below_the_level_without_proof_is_inconclusive() -> None:
+    judged = Life().look(a_sample("a", 26, 4))
+
+    assert judged.verdict is Verdict.INCONCLUSIVE
+    assert judged.estimate == pytest.approx(26 / 30)
+
+
+def test_once_degraded_always_degraded() -> None:
+    life = Life()
+    assert life.look(a_sample("a", 50, 50)).verdict is Verdict.DEGRADED
+    judged = life.look(a_sample("a", 100_000, 50))
+
+    assert judged.log_e < 0.5 * math.log(100), "the evidence itself has gone"
+    assert judged.verdict is Verdict.DEGRADED
+    assert life.wait("a").verdict is Verdict.DEGRADED
+    assert life.look(present={"a"}).verdict is Verdict.DEGRADED, "nor does silence make it anything else"
+    assert life.wait().verdict is Verdict.DEGRADED
+
+
+def test_pods_that_do_not_answer_are_unavailable_until_they_do() -> None:
+    life = Life()
+    life.look(a_sample("a", 50, 3))
+
+    assert life.look(present={"a"}).verdict is Verdict.UNAVAILABLE
+    assert life.wait("a").verdict is Verdict.UNAVAILABLE, "it was not asked again"
+    assert counted(life.wait("a")) == (50, 3)
+    assert life.look(a_sample("a", 50, 3)).verdict is Verdict.HEALTHY
+
+
+def test_one_answer_is_enough_to_be_available() -> None:
+    life = Life()
+
+    assert life.look(a_sample("a", 50, 3), present={"a", "b"}).verdict is Verdict.HEALTHY
+
+
+def test_no_pods_are_not_unavailable() -> None:
+    life = Life()
+    life.look(a_sample("a", 50, 3))
+
+    assert life.look(present=set()).verdict is Verdict.HEALTHY
+
+
+# Levels
+
+
+def test_the_level_is_the_minimum() -> None:
+    level = level_of(Accuracy.parse(MINIMUM), None)
+
+    assert level is not None
+    assert (level.value, level.alpha, level.text) == (0.9, 0.01, "0.900000")
+    assert level.proof == pytest.approx(math.log(100))
+
+
+def test_half_of_alpha_pays_for_a_level_that_is_itself_an_estimate() -> None:
+    level = level_of(Accuracy.parse({"maximumDrop": 0.03}), DROP)
+
+    assert level is not None
+    assert level.value == pytest.approx(clopper_pearson_lower(950, 1000, 0.005) - 0.03)
+    assert level.alpha == 0.005
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "baseline"),
+    [
+        pytest.param({"maximumDrop": 0.03}, None, id="no predecessor"),
+        pytest.param({"maximumDrop": 0.5}, Baseline(metric="accuracy", right=2, wrong=1), id="too few labels"),
+        pytest.param({"maximumDrop": 0.1}, Baseline(metric="accuracy", right=0, wrong=50), id="nothing to fall below"),
+        pytest.param({"maximumDrop": 0.1}, Baseline(metric="recall", right=95, wrong=5), id="of another metric"),
+    ],
+)
+def test_no_level(accuracy: dict[str, Any], baseline: Baseline | None) -> None:
+    assert level_of(Accuracy.parse(accuracy), baseline) is None
+
+
+def test_the_stricter_level_counts() -> None:
+    both = {"minimum": 0.9, "maximumDrop": 0.01}
+    low, high = level_of(Accuracy.parse(both), None), level_of(Accuracy.parse(both), DROP)
+
+    assert low is not None
+    assert high is not None
+    assert low.value == 0.9
+    assert high.value > 0.91
+    assert level_of(Accuracy.parse({"minimum": 0.9, "maximumDrop": 0.5}), DROP) == low
+
+
+def test_without_a_level_labels_are_counted_for_the_successor() -> None:
+    life = Life({"maximumDrop": 0.1})
+    life.look(a_sample("a", 50, 50))
+    judged = life.look(a_sample("a", 60, 50))
+
+    assert (judged.verdict, judged.level, judged.log_e) == (Verdict.INCONCLUSIVE, None, 0.0)
+    assert counted(judged) == (60, 50)
+    assert judged.estimate == pytest.approx(60 / 110)
+    assert judged.interval == (0.0, 1.0)
+
+
+def test_another_level_is_another_test_that_begins_with_what_is_counted_by_then() -> None:
+    life = Life()
+    assert life.look(a_sample("a", 50, 50)).verdict is Verdict.DEGRADED
+    life.demand({"minimum": 0.4})
+    judged = life.look(a_sample("a", 55, 55))
+
+    assert (judged.verdict, counted(judged), judged.log_e) == (Verdict.INCONCLUSIVE, (0, 0), pytest.approx(0.0))
+    assert counted(life.look(a_sample("a", 75, 65))) == (20, 10)
+
+
+def test_another_test_waits_for_a_reading_and_forgets_nothing_until_then() -> None:
+    life = Life()
+    life.look(a_sample("a", 95, 5))
+    life.demand({"minimum": 0.8})
+
+    assert life.wait("a").verdict is Verdict.INCONCLUSIVE
+    assert life.look(present={"a"}).verdict is Verdict.INCONCLUSIVE
+    life.demand(MINIMUM)
+    assert counted(life.wait("a")) == (95, 5), "the old test goes on if its level is asked for again"
+
+
+def test_another_metric_is_another_test() -> None:
+    cells = {"true_positive": 30, "false_positive": 10, "false_negative": 5}
+    life = Life()
+    life.look(a_sample("a", 85, 15, **cells))
+    life.demand(MINIMUM | {"metric": "recall"})
+
+    assert counted(life.look(a_sample("a", 85, 15, **cells))) == (0, 0)
+    assert counted(life.look(a_sample("a", 87, 16, **cells | {"true_positive": 32, "false_negative": 6}))) == (2, 1)
+
+
+# All of it
+
+
+def test_restarted_keeps_what_was_read_and_nothing_else() -> None:
+    life = Life()
+    state = life.look(a_sample("a", 50, 50)).state
+    assert state is not None
+    again = restarted(state)
+    life.revision = life.revision.model_copy(update={"evidence": again, "verdict": None})
+
+    assert again.pods == state.pods
+    assert counted(life.look(a_sample("a", 51, 50))) == (1, 0)
+    assert restarted(EvidenceState(metric="accuracy", right=3, log_bets=[])).log_bets == []
+
+
+def test_nothing_is_judged_unless_asked_for() -> None:
+    assert judge(an_observation(accuracy=None).serving("m-1").ready("m-1").having(samples={}).obj()) == {}
+
+
+def test_each_revision_is_judged_by_its_own_pods() -> None:
+    samples = [a_sample("m-1-pod-0", 50, 0), a_sample("m-2-pod-0", 0, 50), a_sample("m-3-pod-0", 9, 9)]
+    observation = (
+        an_observation()
+        .standby("m-1")
+        .ready("m-1")
+        .serving("m-2")
+        .ready("m-2")
+        .having(samples={sample.pod_uid: sample for sample in samples})
+        .obj()
+    )
+    judged = judge(observation)
+
+    assert {name: one.verdict for name, one in judged.items()} == {"m-1": Verdict.HEALTHY, "m-2": Verdict.DEGRADED}
+
+
+def test_pods_that_do_not_run_yet_are_not_asked_and_not_forgotten() -> None:
+    pods = tuple(a_pod("m-1", number, running=False, ready=False) for number in range(70))
+    known = [PodCounts(uid=pod.uid, started="s", right=1, wrong=0) for pod in pods]
+    state = EvidenceState(metric="accuracy", level="0.900000", log_bets=["0.0"] * 12, pods=known)
+    starting = replace(an_observation().serving("m-1"), pods=pods)
+    late = replace(starting.serving("m-1", evidence=state), pods=(*pods, a_pod("m-1", 99)))
+
+    assert judge(starting.having(samples={}).obj()) == {}
+    judged = judge(late.having(samples={"m-1-pod-99": a_sample("m-1-pod-99", 1, 0)}).obj())["m-1"]
+    assert judged.state is not None
+    assert len(judged.state.pods) == 71
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.integers(0, 4), st.booleans()), min_size=1, max_size=12
+)
+
+
+@settings(max_examples=20)
+@given(STEPS, st.data())
+def test_the_totals_do_not_depend_on_how_the_readings_fall(
+    steps: list[tuple[str, int, int, bool]], data: st.DataObject
+) -> None:
+    """Labels arrive at pods that restart now and then; some readings fail, some are repeated, their order varies.
+
+    As long as every run of counting is read at its end, all labels count, each once; and the evidence follows from
+    the sequence of increments alone.
+    """
+    life, alone = Life(), Evidence.start(0.9)
+    now: dict[str, tuple[int, int, int]] = {}
+    total = (0, 0)
+
+    def look(uids: list[str]) -> None:
+        nonlocal alone
+        known = life.revision.evidence
+        before = (known.right, known.wrong) if known else (0, 0)
+        samples = [a_sample(uid, now[uid][1], now[uid][2], started=str(now[uid][0])) for uid in uids]
+        judged = life.look(*samples, present=set(now))
+        after = counted(judged)
+        alone = alone.observe(after[0] - before[0], after[1] - before[1])
+        assert judged.log_e == alone.log_e
+
+    for uid, right, wrong, restarts in steps:
+        run, had_right, had_wrong = now.get(uid, (0, 0, 0))
+        if restarts and uid in now:
+            look([uid])
+            run, had_right, had_wrong = run + 1, 0, 0
+        now[uid] = (run, had_right + right, had_wrong + wrong)
+        total = (total[0] + right, total[1] + wrong)
+        readable = data.draw(st.permutations(sorted(now)))
+        read = readable[: data.draw(st.integers(0, len(readable)))]
+        for _ in range(data.draw(st.integers(1, 2))):
+            if read:
+                look(read)
+    look(sorted(now))
+
+    assert life.revision.evidence is not None
+    assert (life.revision.evidence.right, life.revision.evidence.wrong) == total

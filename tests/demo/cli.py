@@ -1,0 +1,137 @@
+"""The command line: `python -m tests.demo [up | down]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from tests.cluster import ClusterError, down
+from tests.cluster.paths import cache
+from tests.cluster.state import load
+from tests.demo import operator_install, target, timeline
+from tests.demo.console import Console
+from tests.demo.errors import DemoError
+from tests.demo.kubectl import Kubectl, KubectlError
+from tests.demo.story import tell
+from tests.demo.workspace import CLUSTER, NAME, NAMESPACE, OPERATOR, OPERATOR_NAMESPACE, RESULT, folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.demo.timeline import Facts
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit status."""
+    options = _parser().parse_args(arguments)
+    console = Console()
+    run: Callable[[Console, argparse.Namespace], int] = options.run
+    try:
+        return run(console, options)
+    except (DemoError, ClusterError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        if options.run is _up:
+            _diagnose(console)
+        return 1
+    except KeyboardInterrupt:
+        console.plain(
+            ["", "Interrupted. `make demo` starts anew with what is there; `make demo-down` removes what is there."]
+        )
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.demo",
+        description="Serves a model on a real Kubernetes, replaces it by a worse one, and shows it being taken back.",
+        epilog=f"With {target.CONTEXT}=NAME in the environment it uses that context of your kubeconfig, and the images "
+        f"{target.OPERATOR_IMAGE} and {target.SERVING_IMAGE}.",
+    )
+    parser.set_defaults(run=_up)
+    commands = parser.add_subparsers(metavar="COMMAND")
+    commands.add_parser("up", help="run the demo, and leave its cluster up (the default)").set_defaults(run=_up)
+    remove = commands.add_parser("down", help="remove what the demo left")
+    remove.set_defaults(run=_down)
+    remove.add_argument("--purge", action="store_true", help="remove the cluster's images and the trained models too")
+    return parser
+
+
+def _up(console: Console, _: argparse.Namespace) -> int:
+    facts = tell(console, os.environ)
+    console.step("The timeline (UTC)")
+    console.plain(["", *timeline.render(facts), ""])
+    goals = timeline.goals(facts)
+    console.plain([*timeline.render_goals(goals), ""])
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps(timeline.report(facts), indent=1) + "\n")
+    console.plain(_farewell(facts))
+    return 0 if all(goal.met for goal in goals) else 1
+
+
+def _farewell(facts: Facts) -> list[str]:
+    context = os.environ.get(target.CONTEXT, "").strip()
+    begin = f"kubectl config use-context {context}" if context else target.ENVIRONMENT
+    down_command = f"make demo-down {target.CONTEXT}={context}" if context else "make demo-down"
+    url = f"http://localhost:8501/v1/models/{NAME}:predict"
+    return [
+        f"All figures: {RESULT}",
+        "The cluster stays up. Explore it, from the repository's root:",
+        f"  {begin}",
+        f"  kubectl describe mdep {NAME} -n {NAMESPACE}         # why it was taken back: conditions and events",
+        f"  kubectl get mdep {NAME} -n {NAMESPACE} -o yaml      # .status.rejections: the verdict in numbers",
+        f"  kubectl get controllerrevisions,deployments,pods -n {NAMESPACE} -L modelops.dev/revision",
+        f"  kubectl logs -n {OPERATOR_NAMESPACE} deployment/{OPERATOR}",
+        f"  kubectl annotate mdep {NAME} -n {NAMESPACE} modelops.dev/retry=$(date +%s)   # try {facts.bad} once more",
+        f"  kubectl port-forward -n {NAMESPACE} service/{NAME} 8501 &",
+        f'  curl -i {url} -d \'{{"instances": ["这本书写得真好，我一口气读完了"]}}\'',
+        f"Remove everything: {down_command}",
+    ]
+
+
+def _down(console: Console, options: argparse.Namespace) -> int:
+    context = os.environ.get(target.CONTEXT, "").strip()
+    if context:
+        operator_install.uninstall(target.of_context(context, _with_names(os.environ)), console)
+    else:
+        down(CLUSTER, purge=options.purge)
+    shutil.rmtree(folder(), ignore_errors=True)
+    if options.purge:
+        shutil.rmtree(cache() / "models", ignore_errors=True)
+    console.plain(["The demo is gone."])
+    if not context and not options.purge:
+        console.plain([f"What was built and trained stays in {cache()}, so that the next demo takes minutes less."])
+    return 0
+
+
+def _with_names(environment: os._Environ[str]) -> dict[str, str]:
+    """Return the environment with names of images, which removing does not need."""
+    return {target.OPERATOR_IMAGE: "any", target.SERVING_IMAGE: "any", **environment}
+
+
+def _diagnose(console: Console) -> None:
+    """Show what helps to find out why the demo did not go on, as far as there is a cluster to ask."""
+    kubectl = _kubectl_of_demo()
+    if kubectl is None:
+        return
+    commands = (
+        ("get", "pods", "--all-namespaces"),
+        ("describe", "modeldeployments", "--namespace", NAMESPACE),
+        ("logs", f"deployment/{OPERATOR}", "--namespace", OPERATOR_NAMESPACE, "--tail=20"),
+    )
+    for words in commands:
+        console.command(*kubectl.shown, *words)
+        try:
+            console.show(kubectl.run(*words, seconds=20))
+        except KubectlError as error:
+            console.show(str(error))
+
+
+def _kubectl_of_demo() -> Kubectl | None:
+    if context := os.environ.get(target.CONTEXT, "").strip():
+        return Kubectl.of_context(context)
+    cluster = load(CLUSTER)
+    return target.existing(cluster) if cluster and cluster.ready else None

@@ -1,0 +1,5 @@
+"""What goes wrong in ways that the reader can do something about."""
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says why, and what to do."""

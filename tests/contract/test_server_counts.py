@@ -1,0 +1,151 @@
+"""The model server keeps what `contract` promises the operator. With a made-up model: this needs no TensorFlow."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import numpy as np
+import pytest
+from model_server import contract
+from model_server.admin import admin_app
+from model_server.app import Parts, PredictionApp
+from model_server.contract import Counts, Env, FeedbackRejection, Metric, Rotation
+from model_server.pods import PodClient
+from model_server.prediction_id import Key
+from model_server.predictor import Predictor
+from model_server.server import assemble
+from model_server.settings import Place, Secrets, serve_settings
+from model_server.state import Phase
+from model_server.tensors import Signature, TensorSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.types import ASGIApp, Message
+
+TOKEN = "token"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+MODEL = contract.MODEL_PATH_TEMPLATE.format(model="m")
+
+
+class Half:
+    """Answers 0.5 to everything."""
+
+    def __init__(self) -> None:
+        x, y = (TensorSpec(name, "DT_FLOAT", (None,)) for name in "xy")
+        self.signatures = {"serving_default": Signature({"x": x}, {"y": y})}
+
+    def predict(self, _: str, inputs: Any) -> dict[str, Any]:
+        return {"y": np.full_like(inputs["x"], 0.5)}
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Parts:
+    environment = {Env.MODEL_NAME: "m", Env.REVISION: "r1", Env.POD_UID: "uid", Env.POD_IP: "10.0.0.1"}
+    settings = serve_settings(environment, Place(state_dir=tmp_path))
+    parts = assemble(settings, Secrets(Key.from_secret(b"k" * 32), TOKEN.encode()), PodClient())
+    parts.predictor = Predictor(Half(), 1)
+    parts.state.phase = Phase.SERVING
+    return parts
+
+
+async def call(
+    app: ASGIApp, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+) -> tuple[int, dict[str, str], bytes]:
+    """One request to an ASGI application."""
+    sent: list[Message] = []
+    content = b"" if body is None else json.dumps(body).encode()
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    raw = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
+    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": raw, "http_version": "1.1"}
+    await app(scope, receive, send)
+    names = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], names, b"".join(message.get("body", b"") for message in sent[1:])
+
+
+async def predict(parts: Parts, size: int) -> str:
+    path = MODEL + contract.PREDICT_SUFFIX
+    status, headers, _ = await call(PredictionApp(parts), "POST", path, {"instances": [1] * size})
+    assert status == 200
+    assert headers[contract.REVISION_HEADER.lower()] == "r1"
+    return headers[contract.PREDICTION_ID_HEADER.lower()]
+
+
+async def feedback(parts: Parts, identity: str, label: object) -> int:
+    body = {"id": identity, "label": label}
+    return (await call(PredictionApp(parts), "POST", MODEL + contract.FEEDBACK_SUFFIX, body))[0]
+
+
+async def test_counts_are_what_the_contract_says(parts: Parts) -> None:
+    token = await predict(parts, 3)
+    assert await feedback(parts, token, 1) == 200
+    assert await feedback(parts, f"{token}.2", 0) == 200
+    status, _, body = await call(admin_app(parts, TOKEN.encode()), "GET", contract.COUNTS_PATH, headers=BEARER)
+    counts = json.loads(body)
+    assert status == 200
+    assert counts.keys() == get_type_hints(Counts).keys()
+    assert counts.pop("started")
+    assert counts == {
+        "revision": "r1",
+        "pod_uid": "uid",
+        "correct": 1,
+        "wrong": 1,
+        "true_positive": 1,
+        "false_positive": 1,
+        "true_negative": 0,
+        "false_negative": 0,
+        "predictions": 3,
+        "forward_to": None,
+    }
+
+
+async def test_the_rotation_is_set_and_told(parts: Parts) -> None:
+    admin = admin_app(parts, TOKEN.encode())
+    for target in ("10.0.0.2:8501", "10.0.0.2:8501", None):  # It is idempotent.
+        wanted = Rotation(forward_to=target)
+        status, _, body = await call(admin, "PUT", contract.ROTATION_PATH, wanted, BEARER)
+        assert (status, json.loads(body)) == (200, wanted)
+        _, _, counts = await call(admin, "GET", contract.COUNTS_PATH, headers=BEARER)
+        assert json.loads(counts)["forward_to"] == target
+
+
+async def test_probes(parts: Parts) -> None:
+    admin = admin_app(parts, TOKEN.encode())
+    codes = {}
+    for phase in Phase:
+        parts.state.phase = phase
+        codes[phase] = [(await call(admin, "GET", path))[0] for path in (contract.LIVE_PATH, contract.READY_PATH)]
+    assert codes == {Phase.LOADING: [200, 503], Phase.SERVING: [200, 200], Phase.DRAINING: [200, 503]}
+
+
+async def test_every_metric_has_its_name_and_labels(parts: Parts) -> None:
+    token = await predict(parts, 3)
+    for index, label in enumerate((1, 0, 1)):
+        assert await feedback(parts, f"{token}.{index}", label) == 200
+    _, _, body = await call(admin_app(parts, TOKEN.encode()), "GET", contract.METRICS_PATH)
+    lines = [line for line in body.decode().splitlines() if not line.startswith("#")]
+    for metric in Metric:
+        series = [line for line in lines if line.startswith((f"{metric}{{", f"{metric}_bucket{{"))]
+        assert series, metric
+        assert all('model="m"' in line and 'revision="r1"' in line for line in series)
+    text = "\n".join(lines)
+    assert {"correct", "wrong"} == {name for name in ("correct", "wrong") if f'outcome="{name}"' in text}
+    assert all(f'reason="{reason}"' in text for reason in FeedbackRejection)
+    assert 'code="200",le="+Inf",method="predict"' in text
+
+
+def test_ports_and_folders_are_the_defaults() -> None:
+    place = Place()
+    assert (place.http_port, place.admin_port) == (contract.HTTP_PORT, contract.ADMIN_PORT)
+    assert str(place.model_dir) == contract.MODEL_DIR
+    assert str(place.keys_dir) == contract.KEYS_DIR
+    assert str(place.state_dir) == contract.STATE_DIR
+    assert str(place.source_dir) == contract.PVC_DIR
+    assert str(place.termination_log) == contract.TERMINATION_LOG

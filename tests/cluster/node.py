@@ -51,12 +51,12 @@ def leave(cluster: Cluster) -> None:
     network.unjoin(_link(cluster))
     cgroups.remove(cluster.paths.key)
     for directory in MOUNT_POINTS:
-        if directory.exists() and not _is_mounted_by_anyone(directory):
+        if directory.exists() and not is_mounted_by_anyone(directory):
             with contextlib.suppress(OSError):  # not empty, and so not ours
                 directory.rmdir()
 
 
-def _is_mounted_by_anyone(directory: Path) -> bool:
+def is_mounted_by_anyone(directory: Path) -> bool:
     """Whether a process has something mounted there, as another cluster's have; removing it would undo that."""
     for table in Path("/proc").glob("[0-9]*/mounts"):
         with contextlib.suppress(OSError):

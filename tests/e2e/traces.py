@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.cluster.cgroups import hierarchies
-from tests.cluster.node import MOUNT_POINTS
+from tests.cluster.node import MOUNT_POINTS, is_mounted_by_anyone
 from tests.cluster.processes import MARK
 from tests.cluster.sandbox_init import SETTINGS
 from tests.cluster.state import load_all
@@ -51,7 +51,7 @@ def _mounts() -> Iterator[str]:
     for line in Path("/proc/self/mounts").read_text().splitlines():
         yield f"mount {line}"
     for point in MOUNT_POINTS:
-        if point.exists():
+        if point.exists() and not is_mounted_by_anyone(point):
             yield f"directory {point}"
 
 

@@ -10,6 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from tests.cluster.console import say
 from tests.cluster.errors import ClusterError
 from tests.cluster.paths import ClusterPaths, cache
 
@@ -123,5 +124,9 @@ def locked(path: Path) -> Iterator[None]:
     """Hold a lock that the kernel releases when its holder dies, however it dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"  waiting for another command that holds {path}")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,7 +1,7 @@
 """Writes the models that the tests serve: `python -m tests.serving.sample_models FOLDER`. Runs apart from the tests.
 
 text.keras, text.h5, text/      texts → one score: over 0.5 if the text has 好, under it if not
-slow/                           the same as a SavedModel, but each call takes some 20 ms
+slow/                           a SavedModel that gives back its numbers, after half a second or so
 three.keras                     two numbers → three probabilities; the class is that of the largest of (0, x, y)
 pair.keras                      inputs `left` and `right`, outputs `sum` and `difference`
 reads/, writes/, hides/         SavedModels that read a file, that write one, and that write one from an inner function
@@ -76,7 +76,7 @@ class Program(tf.Module):
     @staticmethod
     def _slowly(x: tf.Tensor) -> tf.Tensor:
         square = tf.random.uniform((300, 300))
-        for _ in tf.range(60):
+        for _ in tf.range(1000):
             square = tf.matmul(square, square) / tf.norm(square)
         return x + 0.0 * square[0, 0]
 

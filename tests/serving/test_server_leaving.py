@@ -132,6 +132,7 @@ def test_sigterm_lets_a_running_request_finish(start: StartServer) -> None:
     async def scenario() -> int:
         running = asyncio.create_task(asyncio.to_thread(server.predict, [1.0]))
         await asyncio.sleep(0.05)
+        assert not running.done()
         server.terminate()
         return (await running).status
 

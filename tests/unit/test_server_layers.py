@@ -1,0 +1,56 @@
+"""Who imports what in the model server."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import model_server
+import pytest
+
+ROOT = Path(model_server.__file__).parent
+MODULES = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in ROOT.rglob("*.py")}
+TENSORFLOW = {"tensorflow", "keras"}
+PURE = {
+    *("classes", "errors", "feedback", "ledger", "operations", "prediction_id", "routing", "tensors", "wire"),
+    *("protocols.feedback_rest", "protocols.json_tensors", "protocols.tensorflow_rest"),
+}
+"""Modules that read no clock, no environment, no file and no network."""
+IMPURE = {
+    "aiohttp",
+    "asyncio",
+    "obstore",
+    "os",
+    "pathlib",
+    "random",
+    "secrets",
+    "socket",
+    "starlette",
+    "time",
+    "uvicorn",
+}
+
+
+def imports(file: Path) -> set[str]:
+    """The packages that a module imports when it runs: what is imported for types alone does not count."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    return {name.partition(".")[0] for name in names}
+
+
+def test_only_the_engine_knows_tensorflow() -> None:
+    assert {name for name, file in MODULES.items() if imports(file) & TENSORFLOW} == {"engine"}
+
+
+def test_the_operator_can_import_the_contract_alone() -> None:
+    assert imports(MODULES["contract"]) <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_pure_modules_touch_nothing(name: str) -> None:
+    assert not imports(MODULES[name]) & (IMPURE | TENSORFLOW)

@@ -28,6 +28,31 @@ $(VENV)/.complete:
 	$(PYTHON) -m pip install --quiet --require-hashes --no-deps -r tests/requirements.txt
 	touch $@
 
+.PHONY: demo demo-down
+demo: deps tools  ## Watch a bad model being taken back on a real Kubernetes (KUBE_CONTEXT=… for one of your own)
+	$(PYTHON) -m tests.demo up
+
+demo-down: deps  ## Remove every trace of the demo
+	$(PYTHON) -m tests.demo down
+
+##@ Local Kubernetes
+.PHONY: tools cluster-up cluster-down cluster-status images
+CLUSTER ?= local
+tools:
+	python3 -m tests.cluster install-tools --missing-only
+
+cluster-up: tools  ## Bring up a Kubernetes with real pods on this machine (needs root; CLUSTER=name, default local)
+	python3 -m tests.cluster up --name $(CLUSTER) --shape full
+
+cluster-down:  ## End it; nothing stays but caches
+	python3 -m tests.cluster down --name $(CLUSTER)
+
+cluster-status:  ## Show which of its processes run
+	python3 -m tests.cluster status --name $(CLUSTER)
+
+images: tools  ## Build both images, and import them if the cluster is up
+	python3 -m tests.cluster images --name $(CLUSTER)
+
 ##@ Tests
 .PHONY: test test-unit test-contract test-serving test-integration test-e2e
 test: test-unit test-contract test-serving test-integration test-e2e  ## Run every test
@@ -38,8 +63,14 @@ test-unit: deps  ## Pure logic: no cluster, network or TensorFlow
 test-contract: deps  ## What the operator and the model server agree on, held against both
 	$(PYTEST) tests/contract
 
-test-serving: deps  ## The model server with real TensorFlow
+test-serving: deps  ## The model server and the trainer with real TensorFlow
 	$(PYTEST) tests/serving
+
+test-integration: deps  ## The operator against a real API server, without nodes (no root needed)
+	$(PYTEST) tests/integration
+
+test-e2e: deps tools  ## Everything on a real Kubernetes with real pods (needs root)
+	$(PYTEST) tests/e2e
 
 ##@ Code
 .PHONY: lint format generate verify lock
@@ -47,11 +78,19 @@ lint: deps  ## Check style, types and layers
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy operator/modeldeployment_operator serving_image/model_server serving_image/model_trainer
+	$(VENV)/bin/mypy tests/cluster tests/demo tests/support
 	$(VENV)/bin/lint-imports
 
 format: deps  ## Rewrite the code in the project's style
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+CRD := crds/modeldeployments.modelops.dev.yaml
+generate: deps  ## Make the CRD from the models
+	$(PYTHON) -m modeldeployment_operator.api.crd > $(CRD)
+
+verify: deps  ## Fail if a generated file is not what `make generate` makes
+	$(PYTHON) -m modeldeployment_operator.api.crd | diff -u $(CRD) - || { echo "run: make generate"; exit 1; }
 
 LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	--python-version 3.11 --python-platform x86_64-unknown-linux-gnu

@@ -1,7 +1,7 @@
 """One reconcile, from what is to what should be. Level-triggered: whatever woke it, it looks at everything.
 
-The order of writes makes a kill between any two harmless: the record of a revision, then what was decided (status),
-then the children, then what came of it (status, if it differs).
+The order of writes makes a kill between any two harmless: the record of a revision, then what was decided (status, if
+that is new), then the children, then what came of it (status, if that is new).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from modeldeployment_operator.core.kinds import SERVICE
 from modeldeployment_operator.core.observation import Key, Observation, Problem
 from modeldeployment_operator.core.resources.metadata import Manifest
 from modeldeployment_operator.core.schedule import next_deadline, sampling_interval
-from modeldeployment_operator.core.status import summarise
+from modeldeployment_operator.core.status import intent, summarise
 from modeldeployment_operator.core.traffic import rotation
 
 _log = logging.getLogger(__name__)
@@ -66,10 +66,12 @@ class Reconciler:
         status = summarise(observation, judged, decision)
         errors = await self.cluster.apply(observation, resources.records(observation, decision))
         if not errors:
-            await self.statuses.save(observation, status)
+            if intent(status) != intent(observation.status):
+                await self.statuses.save(observation, status)
             errors = await self._act(observation, decision)
         if problem := _problem(errors):
-            await self.statuses.save(observation, summarise(observation, judged, decision, problem))
+            status = summarise(observation, judged, decision, problem)
+        await self.statuses.save(observation, status)
         self.telemetry.observe(observation, judged, decision)
         _raise_transient(errors)
         return self._next_look(observation, decision)
@@ -97,6 +99,8 @@ class Reconciler:
         return Unreached([*failed, *await self.pods.tell(orders.forward, token)], blocks_traffic=False)
 
     def _next_look(self, observation: Observation, decision: Decision) -> timedelta | None:
+        if decision.serving != observation.selected:
+            return timedelta(0)  # The traffic moved just now: that is to be seen, and told.
         looks = [sampling_interval(observation)]
         if deadline := next_deadline(observation, decision):
             looks.append(deadline - observation.now)

@@ -56,6 +56,10 @@ class ControlPlane:
         """Return what kubectl prints."""
         return self.run(*args, stdin=stdin).stdout
 
+    def in_namespace(self, namespace: str) -> Callable[..., str]:
+        """Return `kubectl` for one namespace."""
+        return functools.partial(self.kubectl, f"--namespace={namespace}")
+
 
 def fresh_name() -> str:
     """Return a name that no other test and no other run uses."""
@@ -122,7 +126,7 @@ def story(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterat
         Kubelet(client.ApiClient(), namespace) as kubelet,
         Operator(control_plane.kubeconfig, tmp_path / "operator.log", namespace) as operator,
     ):
-        yield Story(functools.partial(control_plane.kubectl, f"--namespace={namespace}"), namespace, kubelet, operator)
+        yield Story(control_plane.in_namespace(namespace), namespace, kubelet, operator)
 
 
 def _kubectl() -> Path:

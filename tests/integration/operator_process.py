@@ -56,6 +56,11 @@ class Operator:
             self._process.wait()
             self._process = None
 
+    def kill_now(self) -> None:
+        """End it without waiting, from any thread."""
+        if self._process:
+            self._process.kill()
+
     @property
     def running(self) -> bool:
         """Whether the process lives."""

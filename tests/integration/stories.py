@@ -66,9 +66,9 @@ class Story:
         return found[0] if found else {}
 
     def selected(self) -> str:
-        """Return the revision that the serving Service selects."""
-        revision: str = self.get("service", self.name)["spec"]["selector"]["modelops.dev/revision"]
-        return revision
+        """Return the revision that the serving Service selects; empty if there is no such Service."""
+        path = "jsonpath={.spec.selector.modelops\\.dev/revision}"
+        return self.kubectl("get", "service", self.name, "--ignore-not-found", "-o", path)
 
     def events(self) -> list[dict[str, Any]]:
         """Return the Events of the namespace."""
@@ -93,6 +93,7 @@ class Story:
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:
-                status = json.dumps(self.status(), indent=1, ensure_ascii=False)
-                pytest.fail(f"not so within {seconds} s: {what}\n{status}")
+                seen = self.kubectl("get", "mdep,deployments,pods", "-o", "wide")
+                status = self.kubectl("get", "mdep", "-o", "jsonpath={.items[*].status}")
+                pytest.fail(f"not so within {seconds} s: {what}\n{seen}\n{status}")
             time.sleep(0.1)

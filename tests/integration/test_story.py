@@ -100,7 +100,10 @@ def test_everything_goes_with_it_while_the_operator_is_down(served: Story) -> No
     served.operator.kill()
     served.kubectl("delete", "mdep", served.name, "--timeout=10s")
     kinds = "controllerrevisions,deployments,services,poddisruptionbudgets,secrets"
-    served.wait_until(lambda: not served.kubectl("get", kinds, "-o", "name").strip(), "all children are gone")
+    # The garbage collector learns of new kinds every 30 seconds.
+    served.wait_until(
+        lambda: not served.kubectl("get", kinds, "-o", "name").strip(), "all children are gone", seconds=90
+    )
 
 
 def test_pods_that_were_told_nothing_are_told_again(served: Story) -> None:

@@ -47,6 +47,7 @@ class Reason(StrEnum):
     SERVING = "Serving"
     STARTING = "Starting"
     SCALING = "Scaling"
+    SWITCHING = "Switching"
     SCALED_TO_ZERO = "ScaledToZero"
     NO_READY_PODS = "NoReadyPods"
     PAUSED = "Paused"

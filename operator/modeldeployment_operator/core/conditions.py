@@ -109,6 +109,8 @@ def _ready(view: View) -> Claim:
     if workload is None or not workload.settled or workload.ready < wanted:
         message = f"{view.ready} of {count(wanted, 'pod')} of {view.wish} ready"
         return Claim(ConditionType.READY, no, Reason.SCALING, message)
+    if view.observation.selected != view.wish:
+        return Claim(ConditionType.READY, no, Reason.SWITCHING, f"the traffic is moving to {view.wish}")
     reason = Reason.SERVING if wanted else Reason.SCALED_TO_ZERO
     return Claim(ConditionType.READY, ConditionStatus.TRUE, reason, f"{view.wish} serves with {count(wanted, 'pod')}")
 
@@ -119,7 +121,7 @@ def _progress(view: View) -> list[Claim]:
     yes = ConditionStatus.TRUE
     if ready.status is yes:
         return []
-    if ready.reason in {Reason.STARTING, Reason.SCALING}:
+    if ready.reason in {Reason.STARTING, Reason.SCALING, Reason.SWITCHING}:
         return [Claim(ConditionType.RECONCILING, yes, ready.reason, ready.message)]
     if ready.reason is Reason.PAUSED:
         return []
@@ -127,16 +129,18 @@ def _progress(view: View) -> list[Claim]:
 
 
 def _available(view: View) -> Claim:
+    """Whether the revision that the Service selects answers: what clients see, whatever was decided a moment ago."""
     no = ConditionStatus.FALSE
-    serving = view.decision.serving
-    if serving is None:
-        return Claim(ConditionType.AVAILABLE, no, Reason.STARTING, "no revision has been ready yet")
-    if view.ready:
-        return Claim(ConditionType.AVAILABLE, ConditionStatus.TRUE, Reason.SERVING, f"{serving} answers requests")
+    selected = view.observation.selected
+    if selected is None:
+        return Claim(ConditionType.AVAILABLE, no, Reason.STARTING, "no revision has had the traffic yet")
+    workload = view.observation.workloads.get(selected)
+    if workload and workload.ready:
+        return Claim(ConditionType.AVAILABLE, ConditionStatus.TRUE, Reason.SERVING, f"{selected} answers requests")
     if view.observation.replicas == 0:
         return Claim(ConditionType.AVAILABLE, no, Reason.SCALED_TO_ZERO, "spec.replicas is 0")
     return Claim(
-        ConditionType.AVAILABLE, no, Reason.NO_READY_PODS, f"{serving} has the traffic, but none of its pods is ready"
+        ConditionType.AVAILABLE, no, Reason.NO_READY_PODS, f"{selected} has the traffic, but none of its pods is ready"
     )
 
 

@@ -82,6 +82,17 @@ def refused(status: ModelDeploymentStatus, generation: int, message: str, now: d
     return status.model_copy(update={"observed_generation": generation, "conditions": [*told, *others]})
 
 
+def intent(status: ModelDeploymentStatus) -> tuple[object, ...]:
+    """Return what was decided, which is written before it is done."""
+    return (
+        status.serving_revision,
+        status.candidate_revision,
+        status.standby_revision,
+        status.rejections,
+        [(revision.name, revision.phase, revision.serving_since) for revision in status.revisions],
+    )
+
+
 def without_counts(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     """Return a status without what moves with every label: two that are equal so need not be told apart at once."""
     revisions = [revision.model_copy(update={"evidence": None}) for revision in status.revisions]

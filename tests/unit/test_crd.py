@@ -136,7 +136,7 @@ def test_lists_under_rules_are_bounded_so_that_the_rules_cost_is(schema: dict[st
 
 
 def structural(model: type[ApiModel], **options: bool) -> dict[str, Any]:
-    return crd.structural(model, **({"tell_defaults": True} | options))
+    return crd.structural(model, **({"users": True} | options))
 
 
 class Inner(ApiModel):
@@ -182,7 +182,7 @@ def test_optional_field_is_not_nullable() -> None:
 
 def test_default_becomes_a_sentence_for_readers_of_the_spec_alone() -> None:
     number = structural(Inner)["properties"]["number"]
-    silent = structural(Inner, tell_defaults=False)["properties"]["number"]
+    silent = structural(Inner, users=False)["properties"]["number"]
 
     assert number["description"] == "A number. Default: 0.5."
     assert silent["description"] == "A number."

@@ -8,7 +8,9 @@ Pydantic writes JSON Schema of 2020; Kubernetes reads a part of OpenAPI 3.0 that
 - `additionalProperties: false` goes: `kubectl` has the API server check for unknown fields anyway, and else they are
   dropped with a warning;
 - `default` becomes a sentence of the description. Were it a default, the API server would write it into every spec, and
-  tools that compare the spec with Git would see fields that nobody asked for.
+  tools that compare the spec with Git would see fields that nobody asked for;
+- in the status, which only the operator writes, neither defaults nor `enum` are of use: a CRD that is older than the
+  operator would refuse a reason that it does not know, and with it the whole status.
 """
 
 from __future__ import annotations
@@ -97,10 +99,13 @@ def crd() -> dict[str, Any]:
     }
 
 
-def structural(model: type[ApiModel], *, tell_defaults: bool) -> Schema:
-    """Return the structural schema of a model, by the rules at the head of this module."""
+def structural(model: type[ApiModel], *, users: bool) -> Schema:
+    """Return the structural schema of a model, by the rules at the head of this module.
+
+    `users` tells whether users write it, or the operator.
+    """
     schema = model.model_json_schema(by_alias=True)
-    return _structural(schema, schema.get("$defs", {}), tell_defaults=tell_defaults)
+    return _structural(schema, schema.get("$defs", {}), users=users)
 
 
 def _printer_columns() -> list[dict[str, Any]]:
@@ -135,15 +140,15 @@ def _root_schema() -> Schema:
             "apiVersion": {"description": f"Always {group.API_VERSION}.", "type": "string"},
             "kind": {"description": f"Always {group.KIND}.", "type": "string"},
             "metadata": {"type": "object"},  # The API server explains it, and allows no words of ours.
-            "spec": structural(ModelDeploymentSpec, tell_defaults=True),
-            "status": structural(ModelDeploymentStatus, tell_defaults=False),
+            "spec": structural(ModelDeploymentSpec, users=True),
+            "status": structural(ModelDeploymentStatus, users=False),
         },
     }
 
 
-def _structural(schema: Mapping[str, Any], defs: Mapping[str, Schema], *, tell_defaults: bool) -> Schema:
+def _structural(schema: Mapping[str, Any], defs: Mapping[str, Schema], *, users: bool) -> Schema:
     def convert(part: Mapping[str, Any]) -> Schema:
-        return _structural(part, defs, tell_defaults=tell_defaults)
+        return _structural(part, defs, users=users)
 
     flat = _flatten(schema, defs)
     unknown = flat.keys() - _HANDLED - set(_COPIED) - {"$defs"}
@@ -151,8 +156,8 @@ def _structural(schema: Mapping[str, Any], defs: Mapping[str, Schema], *, tell_d
         raise NotImplementedError(f"no rule for the JSON Schema keywords {sorted(unknown)}")
     out: Schema = {}
     if "description" in flat:
-        out["description"] = _description(flat, tell_defaults=tell_defaults)
-    out |= {key: flat[key] for key in _COPIED if key in flat}
+        out["description"] = _description(flat, users=users)
+    out |= {key: flat[key] for key in _COPIED if key in flat and (users or key != "enum")}
     if "properties" in flat:
         out["properties"] = {name: convert(part) for name, part in flat["properties"].items()}
     if "items" in flat:
@@ -191,10 +196,10 @@ def _branch(branches: list[Schema], around: Mapping[str, Any]) -> Schema:
     return some[0]
 
 
-def _description(flat: Schema, *, tell_defaults: bool) -> str:
+def _description(flat: Schema, *, users: bool) -> str:
     description: str = flat["description"]
     default = flat.get("default")
-    if not tell_defaults or default is None or isinstance(default, dict | list):
+    if not users or default is None or isinstance(default, dict | list):
         return description
     text = str(default).lower() if isinstance(default, bool) else str(default)
     return f"{description} Default: {text}."

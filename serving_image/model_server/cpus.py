@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Final
 
 _V2: Final = Path("/sys/fs/cgroup/cpu.max")
-_V1_QUOTA: Final = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
-_V1_PERIOD: Final = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
+_V1: Final = (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup/cpu,cpuacct"))
 
 
 def available() -> int:
@@ -31,7 +30,7 @@ def cpus_of_quota(quota: str, present: int) -> int:
 
 
 def _quota() -> str:
-    for files in ((_V2,), (_V1_QUOTA, _V1_PERIOD)):
+    for files in ((_V2,), *((folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us") for folder in _V1)):
         try:
             return " ".join(file.read_text().strip() for file in files)
         except OSError:

@@ -75,7 +75,7 @@ class LoadedModel:
                 name: tf.constant(array, dtype=_dtype(function.signature.inputs[name]))
                 for name, array in inputs.items()
             }
-            return {name: tensor.numpy() for name, tensor in function.call(**tensors).items()}
+            return {name: _array(tensor) for name, tensor in function.call(**tensors).items()}
         except tf.errors.OpError as error:
             raise _as_request_error(error) from error
         except (TypeError, ValueError) as error:
@@ -220,6 +220,12 @@ def _enum_name(dtype: Any) -> str:
 def _dtype(spec: TensorSpec) -> Any:
     name = spec.dtype.removeprefix("DT_").lower()
     return tf.as_dtype({"float": "float32", "double": "float64", "half": "float16"}.get(name, name))
+
+
+def _array(tensor: Any) -> Array:
+    """Take an output out of TensorFlow. bfloat16 and its like are no types of NumPy's own, and become float32."""
+    array: Array = np.asarray(tensor.numpy())
+    return array.astype(np.float32) if array.dtype.kind == "V" else array
 
 
 def _made_up(spec: TensorSpec, size: int) -> Array:

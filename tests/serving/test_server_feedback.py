@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 import pytest
@@ -107,6 +110,39 @@ def test_a_killed_container_loses_and_repeats_nothing(start: StartServer) -> Non
     assert server.feedback(f"{token}.0", 1).status == 409
     assert server.feedback(f"{token}.2", 0).status == 200
     assert server.counts() == {**before, "correct": 2}
+
+
+def test_labels_that_come_while_the_container_is_killed_count_once(start: StartServer) -> None:
+    server = start("three.keras")
+    token = server.predict([[5, 1]] * 400).token
+    identities = [f"{token}.{index}" for index in range(400)]
+    acknowledged: set[str] = set()
+    enough = threading.Event()
+
+    def send() -> None:
+        for identity in identities:
+            try:
+                reply = server.feedback(identity, 1)
+            except (OSError, HTTPException):
+                return
+            assert reply.status == 200
+            acknowledged.add(identity)
+            if len(acknowledged) == 100:
+                enough.set()
+
+    with ThreadPoolExecutor(1) as sender:
+        sending = sender.submit(send)
+        assert enough.wait(60)
+        server.kill()
+        sending.result()
+    assert 100 <= len(acknowledged) < 400
+    server.start()
+    server.wait_until_ready()
+    again = {identity: server.feedback(identity, 1).status for identity in identities}
+    assert {again[identity] for identity in acknowledged} == {409}
+    # One label at most was written and not acknowledged.
+    assert list(again.values()).count(409) - len(acknowledged) in {0, 1}
+    assert server.counts()["correct"] == 400
 
 
 def test_pods_pass_labels_to_the_one_that_predicted(start: StartServer) -> None:

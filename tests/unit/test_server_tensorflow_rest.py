@@ -149,6 +149,13 @@ def test_what_is_no_text(value: Any) -> None:
         read({"instances": [value]}, TEXT)
 
 
+@pytest.mark.parametrize("signatures", [TEXT, ONE])
+@pytest.mark.parametrize("depth", [70, 900, 100_000])
+def test_deep_lists_do_no_harm(signatures: dict[str, Signature], depth: int) -> None:
+    with pytest.raises(InvalidArgument):
+        read_predict(b'{"inputs": ' + b"[" * depth + b'"a"' + b"]" * depth + b"}", signatures)
+
+
 def test_no_json_is_told() -> None:
     with pytest.raises(InvalidArgument, match="JSON Parse error"):
         read_predict(b"{", ONE)

@@ -17,7 +17,7 @@ NUMPY_TYPES: Final = {
     "DT_FLOAT": np.float32,
     "DT_DOUBLE": np.float64,
     "DT_HALF": np.float16,
-    "DT_BFLOAT16": np.float32,  # NumPy has none: the engine narrows it.
+    "DT_BFLOAT16": np.float32,  # NumPy has none: the engine narrows it, and widens outputs.
     "DT_INT8": np.int8,
     "DT_INT16": np.int16,
     "DT_INT32": np.int32,
@@ -29,6 +29,8 @@ NUMPY_TYPES: Final = {
     "DT_BOOL": np.bool_,
 }
 STRING: Final = "DT_STRING"
+MAX_DIMENSIONS: Final = 64
+"""NumPy's own limit."""
 
 
 def from_json(value: Any, spec: TensorSpec) -> Array:
@@ -81,6 +83,8 @@ def _strings(value: Any, spec: TensorSpec) -> Array:
     while isinstance(level, list):
         sizes.append(len(level))
         level = level[0] if level else None
+    if len(sizes) > MAX_DIMENSIONS:
+        raise InvalidArgument(f"input {spec.name!r} has over {MAX_DIMENSIONS} dimensions")
     flat: list[bytes] = []
     _flatten(value, sizes, flat, spec)
     array = np.empty(len(flat), dtype=object)
@@ -115,8 +119,6 @@ def to_json(name: str, array: Array) -> Any:
         return _texts(array.tolist(), binary=name.endswith("_bytes"))
     if array.dtype.kind == "c":
         raise InvalidArgument(f"the output {name!r} is complex, which JSON cannot carry")
-    if array.dtype.kind == "V":
-        array = array.astype(np.float32)  # bfloat16 and its like, which are no types of NumPy's own.
     return np.ascontiguousarray(array) if array.ndim else array.item()
 
 

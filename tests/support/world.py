@@ -1,0 +1,140 @@
+"""A small cluster for the pure core: what is decided comes true, and labels come back.
+
+It keeps what a real one keeps (the object with its status, records, Deployments, pods with their counts, and what
+the serving Service selects), and one operator that may lose its memory at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from modeldeployment_operator.api.spec import ModelDeploymentSpec
+from modeldeployment_operator.api.status import ModelDeploymentStatus
+from modeldeployment_operator.core.children import parse_child
+from modeldeployment_operator.core.decision import Decision, decide
+from modeldeployment_operator.core.judgement import Judged, judge
+from modeldeployment_operator.core.kinds import CONTROLLER_REVISION
+from modeldeployment_operator.core.observation import Observation, Pod, Sample, StoredRevision, Workload
+from modeldeployment_operator.core.resources import records
+from modeldeployment_operator.core.revisions import Snapshot
+from modeldeployment_operator.core.status import document, recover, summarise, without_counts
+
+from tests.support.observations import KEY, NOW, a_template
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one reconcile saw and did."""
+
+    observation: Observation
+    judged: Mapping[str, Judged]
+    decision: Decision
+    status: ModelDeploymentStatus
+
+
+@dataclass
+class World:
+    """Everything there is."""
+
+    wish: str = "m-1"
+    paused: bool = False
+    rollback: bool = True
+    replicas: int = 2
+    retry: str | None = None
+    now: timedelta = timedelta(0)
+    persisted: ModelDeploymentStatus = field(default_factory=ModelDeploymentStatus)
+    memory: ModelDeploymentStatus = field(default_factory=ModelDeploymentStatus)
+    stored: dict[str, StoredRevision] = field(default_factory=dict)
+    ready: dict[str, int] = field(default_factory=dict)
+    """By revision that has a Deployment: pods that answer."""
+    counts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By pod's UID: right and wrong labels."""
+    life: int = 0
+    """Makes the UIDs of new pods new."""
+    born: dict[str, int] = field(default_factory=dict)
+    selected: str | None = None
+
+    def label(self, revision: str, right: int, wrong: int) -> None:
+        """Labels come back for a revision, if a pod of it is there to take them."""
+        if self.ready.get(revision):
+            uid = self._uid(revision, 0)
+            had = self.counts.get(uid, (0, 0))
+            self.counts[uid] = (had[0] + right, had[1] + wrong)
+
+    def restart_operator(self) -> None:
+        """What was not written is forgotten."""
+        self.memory = self.persisted
+
+    def lose_status(self) -> None:
+        """Somebody restores the object without its status."""
+        self.persisted = self.memory = ModelDeploymentStatus()
+
+    def look(self, *, read: bool = True) -> Look:
+        """Reconcile once, with or without reading the pods."""
+        observation = self._observe(read=read)
+        judged = judge(observation)
+        decision = decide(observation, judged)
+        status = summarise(observation, judged, decision)
+        self._come_true(observation, decision, status)
+        return Look(observation, judged, decision, status)
+
+    def _observe(self, *, read: bool) -> Observation:
+        spec = {
+            "model": {"uri": f"https://models/{self.wish}.keras"},
+            "replicas": self.replicas,
+            "paused": self.paused,
+            "rollback": {"enabled": self.rollback, "probation": "1h"},
+            "accuracy": {"minimum": 0.9, "alpha": 0.05},
+            "revisionHistoryLimit": 2,
+        }
+        pods = tuple(self._pods())
+        samples = {pod.uid: self._sample(pod) for pod in pods if pod.ready} if read else None
+        return Observation(
+            key=KEY,
+            uid="uid-1",
+            generation=1,
+            spec=ModelDeploymentSpec.parse(spec),
+            desired=Snapshot(self.wish, a_template(self.wish)),
+            status=recover(self.memory, self.stored),
+            retry=self.retry,
+            stored=dict(self.stored),
+            workloads={name: Workload(self.replicas, ready, settled=True) for name, ready in self.ready.items()},
+            pods=pods,
+            samples=samples,
+            selected=self.selected,
+            now=NOW + self.now,
+        )
+
+    def _pods(self) -> list[Pod]:
+        return [
+            Pod(self._uid(name, number), self._uid(name, number), name, "10.0.0.1", number < ready, number < ready)
+            for name, ready in self.ready.items()
+            for number in range(max(self.replicas, ready))
+        ]
+
+    def _uid(self, revision: str, number: int) -> str:
+        return f"{revision}-{self.born[revision]}-{number}"
+
+    def _sample(self, pod: Pod) -> Sample:
+        right, wrong = self.counts.get(pod.uid, (0, 0))
+        return Sample(pod.uid, pod.revision, "s", right, wrong, 0, 0, 0, None)
+
+    def _come_true(self, observation: Observation, decision: Decision, status: ModelDeploymentStatus) -> None:
+        written = {}
+        for manifest in records(observation, decision):
+            live = manifest | {"metadata": manifest["metadata"] | {"uid": "u", "resourceVersion": "1"}}
+            child = parse_child(CONTROLLER_REVISION, live)
+            assert child is not None
+            assert isinstance(child.detail, StoredRevision)
+            written[child.name] = child.detail
+        self.stored = written
+        self.memory = ModelDeploymentStatus.parse(document(status))
+        if without_counts(self.memory) != without_counts(self.persisted):
+            self.persisted = self.memory
+        for name in decision.running - self.ready.keys():
+            self.life += 1
+            self.born[name] = self.life
+        self.ready = {name: min(self.ready.get(name, 0), self.replicas) for name in decision.running}
+        self.selected = decision.serving

@@ -14,7 +14,7 @@ from modeldeployment_operator.adapters.cluster import Cluster
 from modeldeployment_operator.adapters.keys import KeyRing
 from modeldeployment_operator.adapters.observe import Observer
 from modeldeployment_operator.adapters.pods import Pods
-from modeldeployment_operator.adapters.statuses import FLUSH_INTERVAL, Statuses
+from modeldeployment_operator.adapters.statuses import Statuses
 from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.api.conditions import Reason
 from modeldeployment_operator.core import resources
@@ -104,8 +104,7 @@ class Reconciler:
         looks = [sampling_interval(observation)]
         if deadline := next_deadline(observation, decision):
             looks.append(deadline - observation.now)
-        if (waiting := self.statuses.unsaved_for(observation.key)) is not None:
-            looks.append(FLUSH_INTERVAL - waiting)
+        looks.append(self.statuses.next_write(observation.key))
         return min((look for look in looks if look is not None), default=None)
 
     def _forget(self, key: Key) -> None:

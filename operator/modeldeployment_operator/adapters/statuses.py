@@ -13,11 +13,13 @@ from modeldeployment_operator.api.status import ModelDeploymentStatus
 from modeldeployment_operator.core.errors import ConflictError
 from modeldeployment_operator.core.events import events_between
 from modeldeployment_operator.core.observation import Key, Observation
-from modeldeployment_operator.core.status import document, refused, without_counts
+from modeldeployment_operator.core.status import document, has_grown, refused, without_counts
 
 FLUSH_INTERVAL: Final = timedelta(seconds=60)
 """How long counts that nothing follows from may stay unwritten. Written at every sample, they would wake every
 dashboard and GitOps tool that watches the object."""
+GROWTH_INTERVAL: Final = timedelta(seconds=5)
+"""The same for counts that have grown by a good part: few writes, and whoever watches sees the evidence grow."""
 
 
 class Statuses:
@@ -37,7 +39,8 @@ class Statuses:
         memory = self._observer.memories.get(observation.key)
         before = memory.persisted if memory else observation.status
         news = without_counts(status) != without_counts(before)
-        waited = memory is None or self._now() - memory.written >= FLUSH_INTERVAL
+        interval = GROWTH_INTERVAL if has_grown(before, status) else FLUSH_INTERVAL
+        waited = memory is None or self._now() - memory.written >= interval
         if news or (waited and status != before):
             await self._write(observation, status, before)
         elif memory is not None:
@@ -55,12 +58,13 @@ class Statuses:
             await self._cluster.apply_status(key, uid, self._observer.version(key), document(after))
             await self._recorder.record(key, uid, events_between(before, after), now)
 
-    def unsaved_for(self, key: Key) -> timedelta | None:
-        """Return how long counts have been waiting to be written; None if none are."""
+    def next_write(self, key: Key) -> timedelta | None:
+        """Return in what time counts that wait are to be written; None if none do."""
         memory = self._observer.memories.get(key)
         if memory is None or memory.working == memory.persisted:
             return None
-        return self._now() - memory.written
+        interval = GROWTH_INTERVAL if has_grown(memory.persisted, memory.working) else FLUSH_INTERVAL
+        return memory.written + interval - self._now()
 
     async def _write(
         self, observation: Observation, status: ModelDeploymentStatus, before: ModelDeploymentStatus

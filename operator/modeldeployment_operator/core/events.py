@@ -58,7 +58,12 @@ def _of_revisions(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -
 
 def _of_conditions(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Event]:
     old = {condition.type: condition for condition in before.conditions}
+    moved = after.serving_revision != before.serving_revision
     for condition in after.conditions:
+        if moved and condition.type is ConditionType.ACCURACY_HEALTHY:
+            continue  # It is about another revision than before.
+        if condition.reason is Reason.ROLLED_BACK:
+            continue  # Told of when it happened.
         if condition.type in _TOLD and _is_news(old.get(condition.type), condition):
             warning = condition.type is ConditionType.STALLED or condition.reason in _BAD
             yield Event(condition.reason, condition.message, warning=warning)

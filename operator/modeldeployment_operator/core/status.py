@@ -29,6 +29,8 @@ from modeldeployment_operator.core.revisions import Template
 from modeldeployment_operator.core.text import precise, ratio
 
 REJECTIONS_KEPT: Final = 32
+GROWTH: Final = 1.2
+"""By this factor labels must have grown to be told at once."""
 
 
 def summarise(
@@ -101,6 +103,12 @@ def without_counts(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
         for condition in status.conditions
     ]
     return status.model_copy(update={"accuracy": None, "revisions": revisions, "conditions": quiet})
+
+
+def has_grown(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> bool:
+    """Return whether there are so many more labels that a reader would want to know."""
+    seen = before.accuracy.labels if before.accuracy else 0
+    return after.accuracy is not None and after.accuracy.labels >= max(1, seen * GROWTH)
 
 
 def document(status: ModelDeploymentStatus) -> dict[str, Any]:

@@ -3,71 +3,30 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, get_type_hints
 
-import numpy as np
 import pytest
 from model_server import contract
 from model_server.admin import admin_app
-from model_server.app import Parts, PredictionApp
-from model_server.contract import Counts, Env, FeedbackRejection, Metric, Rotation
-from model_server.pods import PodClient
-from model_server.prediction_id import Key
-from model_server.predictor import Predictor
-from model_server.server import assemble
-from model_server.settings import Place, Secrets, serve_settings
+from model_server.app import PredictionApp
+from model_server.contract import Counts, FeedbackRejection, Metric, Rotation
+from model_server.settings import Place
 from model_server.state import Phase
-from model_server.tensors import Signature, TensorSpec
+
+from tests.serving.asgi import TOKEN, call, serving_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from starlette.types import ASGIApp, Message
+    from model_server.app import Parts
 
-TOKEN = "token"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 MODEL = contract.MODEL_PATH_TEMPLATE.format(model="m")
 
 
-class Half:
-    """Answers 0.5 to everything."""
-
-    def __init__(self) -> None:
-        x, y = (TensorSpec(name, "DT_FLOAT", (None,)) for name in "xy")
-        self.signatures = {"serving_default": Signature({"x": x}, {"y": y})}
-
-    def predict(self, _: str, inputs: Any) -> dict[str, Any]:
-        return {"y": np.full_like(inputs["x"], 0.5)}
-
-
 @pytest.fixture
 def parts(tmp_path: Path) -> Parts:
-    environment = {Env.MODEL_NAME: "m", Env.REVISION: "r1", Env.POD_UID: "uid", Env.POD_IP: "10.0.0.1"}
-    settings = serve_settings(environment, Place(state_dir=tmp_path))
-    parts = assemble(settings, Secrets(Key.from_secret(b"k" * 32), TOKEN.encode()), PodClient())
-    parts.predictor = Predictor(Half(), 1)
-    parts.state.phase = Phase.SERVING
-    return parts
-
-
-async def call(
-    app: ASGIApp, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
-) -> tuple[int, dict[str, str], bytes]:
-    """One request to an ASGI application."""
-    sent: list[Message] = []
-    content = b"" if body is None else json.dumps(body).encode()
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": content, "more_body": False}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    raw = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
-    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": raw, "http_version": "1.1"}
-    await app(scope, receive, send)
-    names = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
-    return sent[0]["status"], names, b"".join(message.get("body", b"") for message in sent[1:])
+    return serving_parts(tmp_path)
 
 
 async def predict(parts: Parts, size: int) -> str:

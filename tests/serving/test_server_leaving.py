@@ -37,7 +37,7 @@ async def test_clients_that_never_hang_up_are_moved(pair: tuple[ModelServer, Mod
     assert not report.failures
     assert report.revisions["bad"] > 20
     assert report.revisions["good"] > 20
-    assert report.last_seen["bad"] - rotated < 0.5
+    assert report.last_seen["bad"] - rotated < 1
     assert bad.counts()["forward_to"] == good.host_port
     assert good.counts()["predictions"] == report.revisions["good"]
 

@@ -39,7 +39,7 @@ demo-down: deps  ## Remove every trace of the demo
 .PHONY: tools cluster-up cluster-down cluster-status images
 CLUSTER ?= local
 tools:
-	python3 -m tests.cluster install-tools --missing-only
+	python3 -m tests.cluster install-tools
 
 cluster-up: tools  ## Bring up a Kubernetes with real pods on this machine (needs root; CLUSTER=name, default local)
 	python3 -m tests.cluster up --name $(CLUSTER) --shape full

@@ -44,11 +44,7 @@ def check(shape: Shape) -> None:
     if shape is Shape.CONTROL_PLANE:
         return
     check_rights("A cluster with pods makes namespaces, mounts and a network interface")
-    missing = _missing(COMMANDS)
-    places = [Path(place) for place in PLUGIN_DIRECTORIES]
-    if not any(all((place / plugin).exists() for plugin in PLUGINS) for place in places):
-        missing[f"the plugins {', '.join(sorted(PLUGINS))} in {' or '.join(PLUGIN_DIRECTORIES)}"] = PLUGIN_PACKAGE
-    _refuse(missing, "A cluster with pods")
+    _refuse(_missing(COMMANDS) | _missing_plugins(), "A cluster with pods")
 
 
 def check_images() -> None:
@@ -73,7 +69,12 @@ def check_rights(why: str) -> None:
 
 
 def install_tools() -> None:
-    """Install the Debian packages, without letting any of them start a service of the machine's own."""
+    """Install the Debian packages, without letting any of them start a service of the machine's own.
+
+    Does nothing where nothing is missing.
+    """
+    if not (_missing(COMMANDS | IMAGE_COMMANDS) | _missing_plugins()):
+        return
     packages = sorted({*COMMANDS.values(), *IMAGE_COMMANDS.values(), PLUGIN_PACKAGE, "ebtables"})
     if not shutil.which("apt-get"):
         raise ClusterError(f"There is no apt-get here. Install by the system's own means: {', '.join(packages)}.")
@@ -104,6 +105,13 @@ def _services_stay_off() -> Iterator[None]:
 
 def _missing(commands: dict[str, str]) -> dict[str, str]:
     return {f"`{name}`": package for name, package in commands.items() if not shutil.which(name, path=SYSTEM_PATH)}
+
+
+def _missing_plugins() -> dict[str, str]:
+    places = [Path(place) for place in PLUGIN_DIRECTORIES]
+    if any(all((place / plugin).exists() for plugin in PLUGINS) for place in places):
+        return {}
+    return {f"the plugins {', '.join(sorted(PLUGINS))} in {' or '.join(PLUGIN_DIRECTORIES)}": PLUGIN_PACKAGE}
 
 
 def _refuse(missing: dict[str, str], what: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import get_type_hints
 
 import pytest
-
 from model_server import contract
 from modeldeployment_operator.api.conditions import Reason
 from modeldeployment_operator.api.spec import ModelFormat

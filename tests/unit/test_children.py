@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from modeldeployment_operator.core import kinds, names
 from modeldeployment_operator.core.children import Child, parse_child
 from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.observation import Key, Pod, StoredRevision, Workload
 from modeldeployment_operator.core.resources.controller_revision import build_controller_revision
 from modeldeployment_operator.core.revisions import Snapshot
+
 from tests.support.observations import a_rejection, a_template, an_observation
 
 
 def body(kind: Kind, **parts: Any) -> dict[str, Any]:
     labels = names.common_labels("m") | {names.REVISION_LABEL: "m-1"} | parts.pop("labels", {})
     metadata = {
-        "name": name,
+        "name": "m-1",
         "namespace": "team",
         "uid": "u",
         "resourceVersion": "7",

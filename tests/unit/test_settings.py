@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from modeldeployment_operator.settings import HTTP_PORT, Settings, SettingsError
 
 LEAST = {"SERVING_IMAGE": "server:1", "OPERATOR_NAMESPACE": "modelops"}

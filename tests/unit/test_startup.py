@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-
 from model_server.contract import StartFailure
 from modeldeployment_operator.api.conditions import Reason
 from modeldeployment_operator.core.observation import Problem

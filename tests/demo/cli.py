@@ -125,7 +125,7 @@ def _diagnose(console: Console) -> None:
     for words in commands:
         console.command(*kubectl.shown, *words)
         try:
-            console.show(kubectl.run(*words, seconds=20))
+            console.show("\n".join(line[:400] for line in kubectl.run(*words, seconds=20).splitlines()))
         except KubectlError as error:
             console.show(str(error))
 

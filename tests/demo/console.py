@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
+import textwrap
 import threading
 import time
 from typing import TYPE_CHECKING, TextIO
@@ -21,6 +23,7 @@ class Console:
         self._began = clock()
         self._lock = threading.Lock()
         self._steps = 0
+        self._width = max(80, shutil.get_terminal_size((120, 24)).columns)
 
     @property
     def elapsed(self) -> float:
@@ -34,7 +37,9 @@ class Console:
 
     def say(self, *lines: str) -> None:
         """Tell what happens now."""
-        self._write([f"[{self.elapsed:6.1f} s]    {line}" if line else "" for line in lines])
+        begin = f"[{self.elapsed:6.1f} s]    "
+        for line in lines:
+            self._write(self._wrapped(line, begin))
 
     def command(self, *words: str) -> None:
         """Show a command as the reader would type it."""
@@ -47,6 +52,17 @@ class Console:
     def plain(self, lines: Iterable[str]) -> None:
         """Print lines as they are."""
         self._write(lines)
+
+    def _wrapped(self, line: str, begin: str) -> list[str]:
+        later = " " * (len(begin) + 2)
+        return textwrap.wrap(
+            line,
+            self._width,
+            initial_indent=begin,
+            subsequent_indent=later,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
 
     def _write(self, lines: Iterable[str]) -> None:
         with self._lock:

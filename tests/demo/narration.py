@@ -16,10 +16,7 @@ def changes(before: Document, after: Document) -> Iterator[str]:
     """Return a sentence for each change that a reader cares about."""
     old, new = before.get("status", {}), after.get("status", {})
     yield from _of_revisions(old, new)
-    for kind in _CONDITIONS:
-        was, now = _condition(old, kind), _condition(new, kind)
-        if (was.get("status"), was.get("reason")) != (now.get("status"), now.get("reason")):
-            yield _of_condition(kind, now)
+    yield from _of_conditions(old, new)
 
 
 def _of_revisions(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
@@ -36,10 +33,17 @@ def _of_revisions(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[st
         yield f"{serving} has the traffic" + (f"; {standby} stays warm to take it back" if standby else "")
 
 
-def _of_condition(kind: str, condition: Mapping[str, Any]) -> str:
-    if not condition:
-        return f"condition {kind} is gone"
-    return f"condition {kind}={condition['status']}, {condition['reason']}: {condition['message']}"
+def _of_conditions(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Tell of conditions with the same message together."""
+    changed: dict[str, list[str]] = {}
+    for kind in _CONDITIONS:
+        was, now = _condition(old, kind), _condition(new, kind)
+        if now and (was.get("status"), was.get("reason")) != (now["status"], now["reason"]):
+            changed.setdefault(now["message"], []).append(f"{kind}={now['status']} ({now['reason']})")
+        elif was and not now:
+            yield f"{kind} no longer holds"
+    for message, conditions in changed.items():
+        yield f"{', '.join(conditions)}: {message}"
 
 
 def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from tests.cluster.paths import REPOSITORY
@@ -130,9 +131,6 @@ def _is_marked(namespace: dict[str, Any]) -> bool:
 
 
 def _summary(output: str) -> str:
-    """Return kubectl's lines in a form that can be taken in at a glance."""
-    counts: dict[str, list[str]] = {}
-    for line in output.splitlines():
-        name, _, what = line.rpartition(" ")
-        counts.setdefault(what, []).append(name.partition(".")[0] if name.startswith("custom") else name)
-    return "\n".join(f"{what}: {', '.join(names)}" for what, names in counts.items())
+    """Return kubectl's lines in a form that can be taken in at a glance: how many objects, and what became of them."""
+    outcomes = Counter(line.rpartition(" ")[2] for line in output.splitlines())
+    return ", ".join(f"{number} {outcome}" for outcome, number in outcomes.items())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.demo.traffic_pod import TrafficPod
 
 METRICS = f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/services/{OPERATOR}:http-metrics/proxy/metrics"
-EVERY = 2.0
+EVERY = 1.5
 
 
 class Progress:
@@ -32,6 +32,10 @@ class Progress:
         self._due = 0.0
         console.say("Evidence against the revision that serves, as Prometheus gets it from the operator:")
         console.command(*kubectl.shown, "get", "--raw", METRICS)
+
+    def labels(self) -> int:
+        """Return how many labels the model has taken."""
+        return len(labels_of(self._traffic.records, self._revision))
 
     def tell(self) -> None:
         """Print a line, unless the last one is too young. Raises DemoError if the traffic has ended."""
@@ -56,10 +60,15 @@ def evidence_in(metrics: str) -> float | None:
 def progress_line(records: Iterable[Record], revision: str | None, evidence: float | None) -> str:
     """Return a line: labels of a revision, or of all, how many say that it was right, and the evidence."""
     records = list(records)
-    labels = [one for one in records if one.kind is Kind.LABEL and revision in {None, one.revision} and not one.failed]
+    labels = labels_of(records, revision)
     right = sum(label.right is True for label in labels)
     share = f"{right / len(labels):.3f}" if labels else "-"
     told = "unknown" if evidence is None else f"{evidence:.0%} of proof"
     failed = sum(record.failed for record in records)
     counts = f"{len(labels):4} labels, {right:4} for the model ({share})"
     return f"{counts}; evidence against it: {told}; failed requests: {failed}"
+
+
+def labels_of(records: Iterable[Record], revision: str | None) -> list[Record]:
+    """Return the labels that were taken, of a revision's predictions or of all."""
+    return [one for one in records if one.kind is Kind.LABEL and not one.failed and revision in {None, one.revision}]

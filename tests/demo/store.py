@@ -30,6 +30,7 @@ def manifests(image: str) -> list[dict[str, Any]]:
     container["volumeMounts"].append({"name": "store", "mountPath": DIRECTORY})
     spec["volumes"].append({"name": "store", "emptyDir": {}})
     spec["restartPolicy"] = "Always"
+    spec["terminationGracePeriodSeconds"] = 1  # As a container's first process, Python does not heed SIGTERM.
     metadata = {"name": STORE, "namespace": NAMESPACE}
     service = {"selector": _LABELS, "ports": [{"name": "http", "port": PORT, "targetPort": "http"}]}
     return [

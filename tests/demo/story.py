@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -59,7 +58,7 @@ class Stage:
 
 def tell(console: Console, environment: Mapping[str, str]) -> Facts:
     """Run the demo; return what happened. Raises DemoError and ClusterError."""
-    began, warm = time.time(), is_warm()
+    began, warm = time.time(), is_warm(environment)
     with ExitStack() as leaving:
         stage = prepare(console, environment, leaving)
         install(stage)
@@ -71,7 +70,7 @@ def tell(console: Console, environment: Mapping[str, str]) -> Facts:
         traffic = start_traffic(stage, leaving)
         become_healthy(stage, watch, traffic)
         bad_applied = time.time()
-        user = apply_worse(stage)
+        user = apply_worse(stage, watch)
         bad = degrade(stage, watch, traffic, good)
         records = settle(stage, traffic)
         after = look_back(stage)
@@ -91,9 +90,11 @@ def tell(console: Console, environment: Mapping[str, str]) -> Facts:
     )
 
 
-def is_warm() -> bool:
-    """Whether everything that takes minutes is in the cache."""
-    built = (build.output() / build.CLUSTER).exists() and images.layout().directory.exists()
+def is_warm(environment: Mapping[str, str]) -> bool:
+    """Whether everything that takes minutes is in the cache, or is the user's."""
+    built = bool(environment.get(target.CONTEXT)) or (
+        (build.output() / build.CLUSTER).exists() and images.layout().directory.exists()
+    )
     return built and all((place(name) / EVALUATION).exists() for name in SETTINGS)
 
 
@@ -171,24 +172,30 @@ def become_healthy(stage: Stage, watch: Watch, traffic: TrafficPod) -> None:
     stage.console.step("The labels are judged")
     progress = Progress(stage.console, stage.kubectl, traffic)
 
-    def is_healthy(seen: Manifest) -> bool:
-        enough = seen["status"].get("accuracy", {}).get("labels", 0) >= ENOUGH_LABELS
-        return enough and condition(seen, "AccuracyHealthy").get("reason") == "Healthy"
-
-    seen = watch.until("A verdict of Healthy", is_healthy, seconds=VERDICT_SECONDS, meanwhile=progress.tell)
+    watch.until(
+        "A verdict of Healthy",
+        lambda seen: condition(seen, "AccuracyHealthy").get("reason") == "Healthy",
+        seconds=VERDICT_SECONDS,
+        meanwhile=progress.tell,
+    )
     stage.typed("get", "mdep", NAME, "--namespace", NAMESPACE)
-    words = ("get", "mdep", NAME, "--namespace", NAMESPACE, "-o", "jsonpath={.status.accuracy}")
-    stage.console.command(*stage.kubectl.shown, *words)
-    stage.console.show(json.dumps(seen["status"]["accuracy"], indent=1))
+    stage.console.say("The status is written when the verdict changes, else once a minute. Some hundred labels more:")
+    while progress.labels() < ENOUGH_LABELS:
+        progress.tell()
+        time.sleep(0.5)
 
 
-def apply_worse(stage: Stage) -> Manifest:
+def apply_worse(stage: Stage, watch: Watch) -> Manifest:
     """Apply the spoilt model as a new version; return the object as the user left it."""
     stage.console.step("A worse model, applied as a new version")
     apply(stage, "spoilt")
     document = stage.kubectl.get(RESOURCE, NAME, NAMESPACE)
-    assert document is not None
-    stage.console.say(f"Generation {document['metadata']['generation']}: remember it for later.")
+    assert document is not None  # It was applied just now.
+    watch.until("The start of the new version", lambda seen: "candidateRevision" in seen["status"], seconds=30)
+    stage.typed("get", "mdep", NAME, "--namespace", NAMESPACE, "-o", "wide")
+    stage.typed("get", "mdep", NAME, "--namespace", NAMESPACE, "-o", "jsonpath={.status.accuracy}")
+    generation = document["metadata"]["generation"]
+    stage.console.say(f"Generation {generation} of the spec is the user's: a rollback must leave it alone.")
     return document
 
 

@@ -46,7 +46,7 @@ def of_context(context: str, environment: Mapping[str, str]) -> Target:
     if missing:
         raise DemoError(
             f"{CONTEXT} is {context}, so the cluster pulls the images itself: set {' and '.join(missing)} to names "
-            "that it can pull. Build them at the repository's root, from operator/Dockerfile and serving_image/Dockerfile."
+            "it can pull. Build them at the repository's root, of operator/Dockerfile and serving_image/Dockerfile."
         )
     if not shutil.which("kubectl"):
         raise DemoError("kubectl is not on the PATH: install it to use a cluster of your own.")

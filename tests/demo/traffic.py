@@ -52,7 +52,7 @@ class Plan:
     """Names in the order of the model's outputs."""
     clients: int = 4
     """Of each kind: with new connections, and with kept ones."""
-    pause: float = 0.25
+    pause: float = 0.5
     """Seconds from one request of a client to its next."""
     label_delay: tuple[float, float] = (0.3, 1.0)
     """Seconds until a prediction's label is known: at least, at most."""

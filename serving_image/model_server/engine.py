@@ -141,6 +141,7 @@ def read_graph(folder: Path) -> Graph:
     functions: dict[str, tuple[Node, ...]] = {}
     root_nodes: set[str] = set()
     root_functions: set[str] = set()
+    restoring_nodes: set[str] = set()
     for meta_graph in document.meta_graphs:
         library = meta_graph.graph_def.library.function
         names = {function.signature.name for function in library}
@@ -154,7 +155,8 @@ def read_graph(folder: Path) -> Graph:
                 set(meta_graph.collection_def[key].node_list.value) if key in meta_graph.collection_def else set()
             )
         root_functions |= set(meta_graph.object_graph_def.concrete_functions)
-    return Graph(nodes, functions, frozenset(root_nodes), frozenset(root_functions))
+        restoring_nodes |= {_node_name(meta_graph.saver_def.restore_op_name)} - {""}
+    return Graph(nodes, functions, frozenset(root_nodes), frozenset(root_functions), frozenset(restoring_nodes))
 
 
 def _node(node: Any, library: set[str]) -> Node:

@@ -43,19 +43,23 @@ class Graph:
     """That signatures and initialisation begin with."""
     root_functions: frozenset[str]
     """That loading the model, or calling it, can call."""
+    restoring_nodes: frozenset[str] = frozenset()
+    """That loading a model of TensorFlow 1 runs to read its variables."""
 
 
 def check_operations(graph: Graph, extra: frozenset[str]) -> None:
     """Raise `StartError` if the model uses operations that are neither known to be harmless nor in `extra`.
 
-    Every SavedModel also holds functions that read and write checkpoints. Serving never calls them; these operations
-    are let pass where nothing that can be called leads to them.
+    Every SavedModel also holds functions that read and write checkpoints. Serving never calls them, but for those that
+    read a model of TensorFlow 1; these operations are let pass where nothing that can be called leads to them.
     """
     if ANY in extra:
         return
     bodies = (node for body in graph.functions.values() for node in body)
     everywhere = _operations([*graph.nodes.values(), *bodies]) - graph.functions.keys()
-    refused = sorted((everywhere - ALLOWED - CHECKPOINTS - extra) | (_reachable(graph) - ALLOWED - extra))
+    called = _reachable(graph, graph.root_nodes, graph.root_functions)
+    restoring = _reachable(graph, graph.restoring_nodes, frozenset()) - {RESTORE}
+    refused = sorted(((everywhere - CHECKPOINTS) | called | restoring) - ALLOWED - extra)
     if refused:
         raise StartError(
             StartFailure.LOAD_FAILED,
@@ -64,10 +68,10 @@ def check_operations(graph: Graph, extra: frozenset[str]) -> None:
         )
 
 
-def _reachable(graph: Graph) -> frozenset[str]:
+def _reachable(graph: Graph, root_nodes: frozenset[str], root_functions: frozenset[str]) -> frozenset[str]:
     seen_nodes: set[str] = set()
     seen_functions: set[str] = set()
-    nodes, functions = list(graph.root_nodes), list(graph.root_functions)
+    nodes, functions = list(root_nodes), list(root_functions)
     found: list[Node] = []
     while nodes or functions:
         fresh: tuple[Node, ...] = ()
@@ -91,7 +95,8 @@ def _operations(nodes: Iterable[Node]) -> frozenset[str]:
     return frozenset(node.op for node in nodes)
 
 
-CHECKPOINTS: Final = frozenset({"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"})
+RESTORE: Final = "RestoreV2"
+CHECKPOINTS: Final = frozenset({"MergeV2Checkpoints", RESTORE, "SaveV2", "ShardedFilename"})
 
 ALLOWED: Final = frozenset(
     # One name a line would be 800 lines, and a list in brackets no easier to read.

@@ -234,15 +234,21 @@ def test_giving_up_leaves_a_reason(tmp_path: Path) -> None:
     assert give_up(StartError(StartFailure.NOT_A_MODEL, "x"), tmp_path / "none" / "log") == 1
 
 
-def graph(called: str, *, reachable: bool) -> Graph:
+def graph(called: str, *, reachable: bool, restoring: str | None = None) -> Graph:
     return Graph(
-        nodes={"end": Node("StatefulPartitionedCall", ("x",), ("outer",)), "x": Node("Placeholder")},
+        nodes={
+            "end": Node("StatefulPartitionedCall", ("x",), ("outer",)),
+            "x": Node("Placeholder"),
+            "restore": Node("NoOp", ("assign",)),
+            "assign": Node(restoring or "NoOp"),
+        },
         functions={
             "outer": (Node("inner", (), ("inner",)),) if reachable else (Node("Identity"),),
             "inner": (Node(called),),
         },
         root_nodes=frozenset({"end"}),
         root_functions=frozenset({"outer"}),
+        restoring_nodes=frozenset({"restore"}) if restoring else frozenset(),
     )
 
 
@@ -264,3 +270,8 @@ def test_harmless_and_allowed_operations_pass(called: str, extra: set[str]) -> N
 def test_checkpoints_are_written_only_by_what_is_never_called() -> None:
     check_operations(graph("SaveV2", reachable=False), frozenset())
     assert "SaveV2" in reason(check_operations, graph("SaveV2", reachable=True), frozenset())[1]
+
+
+def test_restoring_a_model_only_reads() -> None:
+    check_operations(graph("NoOp", reachable=True, restoring="RestoreV2"), frozenset())
+    assert "SaveV2" in reason(check_operations, graph("NoOp", reachable=True, restoring="SaveV2"), frozenset())[1]

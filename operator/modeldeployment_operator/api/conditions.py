@@ -7,10 +7,13 @@ They follow kstatus, so that kubectl wait, Flux and Argo CD understand them: `Re
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from pydantic import Field
 
 from modeldeployment_operator.api.base import ApiModel
+
+MESSAGE_LENGTH: Final = 4096
 
 
 class ConditionType(StrEnum):
@@ -90,7 +93,7 @@ class Condition(ApiModel):
     type: ConditionType = Field(description="What is told of.")
     status: ConditionStatus = Field(description="Whether it is so.")
     reason: Reason = Field(description="Why, in one word.")
-    message: str = Field(max_length=4096, description="Why, in a sentence, and what to do.")
+    message: str = Field(max_length=MESSAGE_LENGTH, description="Why, in a sentence, and what to do.")
     last_transition_time: str = Field(
         description="When status last changed.", json_schema_extra={"format": "date-time"}
     )

@@ -11,7 +11,7 @@ from modeldeployment_operator.api.status import Rejection, Verdict
 from modeldeployment_operator.core.decision import Decision, latched_rejection
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Observation, Problem
-from modeldeployment_operator.core.text import count, ratio, timestamp
+from modeldeployment_operator.core.text import count, ratio, shortened, timestamp
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def conditions(view: View) -> list[Condition]:
             type=claim.type,
             status=claim.status,
             reason=claim.reason,
-            message=claim.message,
+            message=shortened(claim.message),
             last_transition_time=transition_time(before.get(claim.type), claim.status, view.observation.now),
             observed_generation=view.observation.generation,
         )
@@ -151,6 +151,9 @@ def _accuracy(view: View) -> Claim:
         return Claim(kind, unknown, Reason.NOT_JUDGED, "spec.accuracy is not set: labels are counted, but not judged")
     if judged is None:
         return Claim(kind, unknown, Reason.INCONCLUSIVE, "nothing to judge yet")
+    if judged.level is None and judged.state is not None and judged.state.level is not None:
+        message = "the level or the metric was changed: another test begins when the labels are read next"
+        return Claim(kind, unknown, Reason.INCONCLUSIVE, message)
     if judged.level is None:
         return Claim(
             kind,

@@ -26,7 +26,7 @@ from modeldeployment_operator.core.history import kept
 from modeldeployment_operator.core.judgement import Judged, restarted
 from modeldeployment_operator.core.observation import Observation, Problem, StoredRevision
 from modeldeployment_operator.core.revisions import Template
-from modeldeployment_operator.core.text import precise, ratio
+from modeldeployment_operator.core.text import precise, ratio, shortened
 
 REJECTIONS_KEPT: Final = 32
 GROWTH: Final = 1.2
@@ -74,7 +74,7 @@ def refused(status: ModelDeploymentStatus, generation: int, message: str, now: d
             type=kind,
             status=value,
             reason=Reason.INVALID_SPEC,
-            message=f"the spec cannot be read, and what served before serves on: {message}",
+            message=shortened(f"the spec cannot be read, and what served before serves on: {message}"),
             last_transition_time=transition_time(before.get(kind), value, now),
             observed_generation=generation,
         )

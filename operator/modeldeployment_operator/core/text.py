@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from modeldeployment_operator.api.conditions import MESSAGE_LENGTH
+
 
 def timestamp(time: datetime) -> str:
     """Return a time as Kubernetes writes it, to the second."""
@@ -23,3 +25,8 @@ def ratio(value: float) -> str:
 def count(number: int, noun: str) -> str:
     """Return `1 label`, `2 labels`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def shortened(message: str) -> str:
+    """Return the beginning of a message that is longer than a condition may say."""
+    return message if len(message) <= MESSAGE_LENGTH else message[: MESSAGE_LENGTH - 1] + "…"

@@ -122,11 +122,14 @@ def _environment(observation: Observation, snapshot: Snapshot) -> list[dict[str,
         Env.PEERS_HOST: f"{snapshot.name}.{observation.key.namespace}.svc",
     }
     fields = {Env.POD_NAME: "metadata.name", Env.POD_UID: "metadata.uid", Env.POD_IP: "status.podIP"}
-    return [
-        *(document_of(variable) for variable in snapshot.template.env or ()),
+    own = [
         *({"name": name.value, "value": str(value)} for name, value in values.items() if value is not None),
         *({"name": name.value, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
     ]
+    # With a name that stands twice, the API server would refuse the whole Deployment.
+    taken = {variable["name"] for variable in own}
+    users = (variable for variable in snapshot.template.env or () if variable.name not in taken)
+    return [*(document_of(variable) for variable in users), *own]
 
 
 def _json_list(items: list[str]) -> str:

@@ -1,0 +1,307 @@
+"""The objects that the operator makes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from model_server import contract
+from modeldeployment_operator.api.group import NAME_MAX_LENGTH
+from modeldeployment_operator.api.spec import ModelDeploymentSpec
+from modeldeployment_operator.api.status import Rejection
+from modeldeployment_operator.core import names
+from modeldeployment_operator.core.decision import Decision, decide
+from modeldeployment_operator.core.observation import Key, Observation
+from modeldeployment_operator.core.resources import desired, records
+from modeldeployment_operator.core.resources.secret import Keys
+from modeldeployment_operator.core.revisions import snapshot_of
+
+from tests.support.observations import a_rejection, an_observation, degraded
+
+KEYS = Keys("f" * 64, "a" * 64)
+SPEC = {"model": {"uri": "s3://models/news/3"}, "replicas": 2}
+
+
+def observed(spec: dict[str, Any] | None = None, *, name: str = "news") -> Observation:
+    """A first revision of a real spec, with its real name."""
+    parsed = ModelDeploymentSpec.parse(SPEC | (spec or {}))
+    builder = an_observation().having(key=Key("team", name), spec=parsed, knows_service_monitors=True)
+    return builder.having(desired=snapshot_of(name, parsed, "server:1")).obj()
+
+
+def made(observation: Observation, decision: Decision | None = None) -> dict[str, dict[str, Any]]:
+    decision = decision or Decision(observation.desired.name)
+    return {f"{one['kind']}/{one['metadata']['name']}": one for one in desired(observation, decision, KEYS)}
+
+
+def pod_of(observation: Observation) -> dict[str, Any]:
+    pod: dict[str, Any] = made(observation)[f"Deployment/{observation.desired.name}"]["spec"]["template"]["spec"]
+    return pod
+
+
+def env_of(observation: Observation, container: str = "containers") -> dict[str, Any]:
+    variables = pod_of(observation)[container][0]["env"]
+    assert len({variable["name"] for variable in variables}) == len(variables)
+    return {variable["name"]: variable.get("value", variable.get("valueFrom")) for variable in variables}
+
+
+def test_all_that_is_made_in_the_order_of_writing() -> None:
+    observation = observed()
+    revision = observation.desired.name
+
+    assert list(made(observation)) == [
+        "Secret/news-modelops-keys",
+        f"Service/{revision}",
+        f"Deployment/{revision}",
+        "Service/news",
+        "PodDisruptionBudget/news",
+        "ServiceMonitor/news",
+    ]
+
+
+def test_before_anything_serves_there_is_no_service_for_clients() -> None:
+    observation = observed()
+    kinds = [name.partition("/")[0] for name in made(observation, Decision(None, candidate=observation.desired.name))]
+
+    assert kinds == ["Secret", "Service", "Deployment", "ServiceMonitor"]
+
+
+def test_one_pod_has_no_budget() -> None:
+    assert "PodDisruptionBudget/news" not in made(observed({"replicas": 1}))
+
+
+def test_every_object_is_labelled_and_owned() -> None:
+    for one in made(observed()).values():
+        metadata = one["metadata"]
+        assert metadata["namespace"] == "team"
+        assert metadata["labels"].items() >= names.common_labels("news").items()
+        assert metadata["ownerReferences"] == [
+            {
+                "apiVersion": "modelops.dev/v1alpha1",
+                "kind": "ModelDeployment",
+                "name": "news",
+                "uid": "uid-1",
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ]
+
+
+def test_names_and_labels_fit_even_for_the_longest_name() -> None:
+    for one in made(observed(name="n" * NAME_MAX_LENGTH)).values():
+        longest = 253 if one["kind"] == "Secret" else 63
+        assert len(one["metadata"]["name"]) <= longest
+        assert all(len(value) <= 63 for value in one["metadata"]["labels"].values())
+
+
+def test_a_deployment() -> None:
+    observation = observed()
+    revision = observation.desired.name
+    deployment = made(observation)[f"Deployment/{revision}"]
+    selector = {"modelops.dev/name": "news", "modelops.dev/revision": revision}
+
+    assert deployment["spec"]["replicas"] == 2
+    assert deployment["spec"]["selector"] == {"matchLabels": selector}
+    assert deployment["spec"]["template"]["metadata"]["labels"].items() >= selector.items()
+    assert deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+
+
+def test_the_pods_are_safe() -> None:
+    """What the restricted Pod Security Standard asks for, and no identity in the cluster."""
+    pod = pod_of(observed())
+
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    for container in (*pod["initContainers"], *pod["containers"]):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+    mounts = {mount["name"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+    assert mounts["model"] == {"name": "model", "mountPath": "/models", "readOnly": True}
+    assert mounts["keys"]["readOnly"]
+    assert "keys" not in {mount["name"] for mount in pod["initContainers"][0]["volumeMounts"]}
+    assert {volume["name"] for volume in pod["volumes"]} == {"model", "state", "tmp", "keys"}
+
+
+def test_probes_ask_the_admin_port() -> None:
+    server = pod_of(observed())["containers"][0]
+    ports = {port["name"]: port["containerPort"] for port in server["ports"]}
+
+    assert ports == {"http": contract.HTTP_PORT, "admin": contract.ADMIN_PORT}
+    paths = {probe: server[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
+    assert paths == {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
+    assert all(server[probe]["httpGet"]["port"] == "admin" for probe in paths)
+
+
+@pytest.mark.parametrize("container", ["containers", "initContainers"])
+def test_the_environment(container: str) -> None:
+    digest = "sha256:" + "0" * 64
+    model = {"uri": "s3://models/3", "digest": digest, "format": "keras", "labels": ["$(HOME)", "体育"]}
+    user = [{"name": "AWS_REGION", "value": "eu"}, {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s3"}}}]
+    observation = observed({"model": model, "serving": {"env": user}})
+    revision = observation.desired.name
+
+    assert env_of(observation, container) == {
+        "AWS_REGION": "eu",
+        "KEY": {"secretKeyRef": {"name": "s3"}},
+        "MODEL_NAME": "news",
+        "MODEL_URI": "s3://models/3",
+        "MODEL_DIGEST": digest,
+        "MODEL_FORMAT": "keras",
+        "MODEL_LABELS": '["$$(HOME)", "体育"]',
+        "MODEL_REVISION": revision,
+        "MODEL_PEERS_HOST": f"{revision}.team.svc",
+        "POD_NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
+        "POD_UID": {"fieldRef": {"fieldPath": "metadata.uid"}},
+        "POD_IP": {"fieldRef": {"fieldPath": "status.podIP"}},
+    }
+    assert env_of(observation, container).keys() - {"AWS_REGION", "KEY"} <= {one.value for one in contract.Env}
+
+
+def test_what_is_not_given_is_not_in_the_environment() -> None:
+    assert not env_of(observed()).keys() & {"MODEL_DIGEST", "MODEL_FORMAT", "MODEL_LABELS"}
+
+
+def test_the_operators_own_variables_stand_once_and_as_they_are() -> None:
+    user = [{"name": "MODEL_URI", "value": "other"}, {"name": "MODEL_DRAIN_SECONDS", "value": "9"}]
+    environment = env_of(observed({"serving": {"env": user}}))
+
+    assert environment["MODEL_URI"] == "s3://models/news/3"
+    assert environment["MODEL_DRAIN_SECONDS"] == "9"
+
+
+def test_a_claim_is_mounted_read_only_where_the_model_is_fetched() -> None:
+    pod = pod_of(observed({"model": {"uri": "pvc://claim-1/a/b"}}))
+    mount = {"name": "source", "mountPath": contract.PVC_DIR, "readOnly": True}
+
+    assert mount in pod["initContainers"][0]["volumeMounts"]
+    assert mount not in pod["containers"][0]["volumeMounts"]
+    source = {"name": "source", "persistentVolumeClaim": {"claimName": "claim-1", "readOnly": True}}
+    assert source in pod["volumes"]
+
+
+def test_where_and_how_the_pods_run_is_passed_on() -> None:
+    scheduling = {
+        "nodeSelector": {"gpu": "yes"},
+        "tolerations": [{"key": "gpu"}],
+        "affinity": {"nodeAffinity": {"x": 1}},
+        "priorityClassName": "high",
+        "imagePullSecrets": [{"name": "pull"}],
+        "serviceAccountName": "models",
+    }
+    resources = {"limits": {"memory": "2Gi", "cpu": 2}, "requests": {"cpu": "500m"}}
+    pod = pod_of(observed({"serving": scheduling | {"resources": resources, "image": "mine:2"}}))
+
+    assert {name: pod[name] for name in scheduling} == scheduling
+    assert [one["resources"] for one in (*pod["initContainers"], *pod["containers"])] == [resources] * 2
+    assert [one["image"] for one in (*pod["initContainers"], *pod["containers"])] == ["mine:2"] * 2
+
+
+def test_services() -> None:
+    observation = observed()
+    revision = observation.desired.name
+    objects = made(observation)
+    selector = {"modelops.dev/name": "news", "modelops.dev/revision": revision}
+    serving, own = objects["Service/news"]["spec"], objects[f"Service/{revision}"]["spec"]
+
+    assert serving["selector"] == own["selector"] == selector
+    assert [port["port"] for port in serving["ports"]] == [8501], "the admin port is not for clients"
+    assert own["clusterIP"] == "None"
+    assert [port["port"] for port in own["ports"]] == [8501, 8502]
+
+
+def test_the_budget_is_of_the_revision_that_serves() -> None:
+    spec = made(observed(), Decision("news-1", candidate="news-2"))["PodDisruptionBudget/news"]["spec"]
+
+    assert spec == {"maxUnavailable": 1, "selector": {"matchLabels": names.pod_selector("news", "news-1")}}
+
+
+def test_the_secret_holds_both_keys() -> None:
+    data = made(observed())["Secret/news-modelops-keys"]["stringData"]
+
+    assert data == {contract.FEEDBACK_KEY_FILE: KEYS.feedback, contract.ADMIN_TOKEN_FILE: KEYS.admin}
+
+
+def test_the_service_monitor_finds_the_headless_services() -> None:
+    monitoring = {"serviceMonitor": {"labels": {"release": "prometheus"}, "interval": "5s"}}
+    objects = made(observed({"monitoring": monitoring}))
+    monitor = objects["ServiceMonitor/news"]
+    matching = [
+        name
+        for name, one in objects.items()
+        if one["kind"] == "Service"
+        and monitor["spec"]["selector"]["matchLabels"].items() <= one["metadata"]["labels"].items()
+    ]
+
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert matching == [f"Service/{observed().desired.name}"]
+    endpoint = monitor["spec"]["endpoints"][0]
+    assert (endpoint["port"], endpoint["path"], endpoint["interval"]) == ("admin", "/metrics", "5s")
+
+
+def test_no_service_monitor_unless_it_is_wanted() -> None:
+    assert "ServiceMonitor/news" not in made(observed({"monitoring": {"serviceMonitor": {"enabled": False}}}))
+
+
+def test_labels_of_a_service_monitor_cannot_take_the_operators_place() -> None:
+    monitoring = {"serviceMonitor": {"labels": {names.MANAGED_BY_LABEL: "someone"}}}
+
+    assert made(observed({"monitoring": monitoring}))["ServiceMonitor/news"]["metadata"]["labels"][
+        names.MANAGED_BY_LABEL
+    ] == (names.MANAGER)
+
+
+# Records
+
+
+def recorded(observation: Observation, decision: Decision) -> dict[str, int]:
+    return {one["metadata"]["name"]: one["revision"] for one in records(observation, decision)}
+
+
+def test_a_record_is_made_of_a_candidate_with_the_next_number() -> None:
+    observation = an_observation().serving("m-1").knows("m-0").asks_for("m-2").obj()
+
+    assert recorded(observation, Decision("m-1", candidate="m-2")) == {"m-1": 1, "m-0": 2, "m-2": 3}
+
+
+def test_a_record_that_was_deleted_is_made_anew() -> None:
+    observation = an_observation().unrecorded("m-1").remembers(serving_revision="m-1").obj()
+
+    assert recorded(observation, decide(observation, {})) == {"m-1": 1}
+
+
+def test_records_beyond_the_limit_go_the_oldest_first() -> None:
+    observation = an_observation(revisionHistoryLimit=1).knows("m-1", "m-2", "m-3", "m-4").asks_for("m-4").obj()
+
+    assert recorded(observation, Decision("m-4", standby="m-1")) == {"m-1": 1, "m-3": 3, "m-4": 4}
+
+
+def test_a_record_keeps_what_the_revision_is() -> None:
+    observation = an_observation().serving("m-1").obj()
+    record = records(observation, Decision("m-1"))[0]
+
+    assert record["data"] == {"model": {"uri": "https://models/m-1.keras", "name": "m"}, "image": "server:1"}
+
+
+def test_a_record_tells_of_its_rejection() -> None:
+    observation = an_observation().standby("m-1").ready("m-1").serving("m-2").asks_for("m-2").obj()
+    decision = decide(observation, {"m-2": degraded()})
+    annotations = {
+        one["metadata"]["name"]: one["metadata"].get("annotations", {}) for one in records(observation, decision)
+    }
+
+    assert annotations["m-1"] == {}
+    text = annotations["m-2"][names.REJECTION_ANNOTATION]
+    assert Rejection.parse(json.loads(text)) == decision.rejection
+
+
+@pytest.mark.parametrize(("retry", "still"), [(None, True), ("1", False)])
+def test_a_rejection_stands_on_the_record_until_a_retry(retry: str | None, still: bool) -> None:
+    observation = an_observation().serving("m-1").rejected("m-2").asks_for("m-2").having(retry=retry).obj()
+    record = records(observation, decide(observation, {}))[-1]
+
+    assert (names.REJECTION_ANNOTATION in record["metadata"].get("annotations", {})) == still
+    assert observation.status.rejections == [a_rejection("m-2")]

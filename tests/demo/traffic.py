@@ -73,8 +73,7 @@ class Traffic:
         async with _session(Connections.KEPT, connections=0) as labeller:
             clients = [
                 self._client(kind, number, labeller, stopping)
-                for kind in Connections
-                for number in range(self._plan.clients)
+                for number, kind in enumerate(list(Connections) * self._plan.clients)
             ]
             await asyncio.gather(*clients)
             await asyncio.gather(*self._labels)
@@ -83,7 +82,7 @@ class Traffic:
         self, kind: Connections, number: int, labeller: aiohttp.ClientSession, stopping: asyncio.Event
     ) -> None:
         """One client: a request at a time, at its own steady pace."""
-        mine = itertools.cycle(self._examples[number :: self._plan.clients])
+        mine = itertools.cycle(self._examples[number :: len(Connections) * self._plan.clients])
         due = time.monotonic() + self._chance.uniform(0, self._plan.pause)
         async with _session(kind, connections=1) as session:
             while not await _elapses(stopping, due - time.monotonic()):

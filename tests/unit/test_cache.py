@@ -1,0 +1,141 @@
+"""The cache: whatever the order of watches, lists and answers, the latest counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modeldeployment_operator.adapters.cache import Cache
+from modeldeployment_operator.core import names
+from modeldeployment_operator.core.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, SERVICE
+from modeldeployment_operator.core.observation import Key
+
+KEY = Key("team", "m")
+
+
+def an_object(version: int = 1, uid: str = "u", name: str = "m", **metadata: Any) -> dict[str, Any]:
+    known = {"name": name, "namespace": "team", "uid": uid, "resourceVersion": str(version), "generation": 1}
+    return {"metadata": known | metadata, "spec": {"replicas": version}, "status": {}}
+
+
+def a_child(version: int = 1, uid: str = "c", name: str = "m-1", owner: str = "u") -> dict[str, Any]:
+    owners = [{"uid": owner, "controller": True}]
+    return an_object(version, uid, name, labels=names.common_labels("m"), ownerReferences=owners)
+
+
+def versions(cache: Cache) -> dict[str, int]:
+    return {child.name: child.version for child in cache.children(KEY)}
+
+
+def test_an_object_is_trimmed_to_what_is_read() -> None:
+    cache = Cache()
+    annotations = {"modelops.dev/retry": "1", "kubectl.kubernetes.io/last-applied-configuration": "{…}"}
+
+    assert cache.put(MODEL_DEPLOYMENT, an_object(annotations=annotations, managedFields=[{}])) == KEY
+    known = cache.get(KEY)
+    assert known is not None
+    assert known["metadata"]["annotations"] == {"modelops.dev/retry": "1"}
+    assert "managedFields" not in known["metadata"]
+    assert cache.known() == [KEY]
+
+
+def test_what_is_older_or_known_is_no_news() -> None:
+    cache = Cache()
+    cache.put(MODEL_DEPLOYMENT, an_object(3))
+    cache.put(DEPLOYMENT, a_child(3))
+
+    for version in (2, 3):
+        assert cache.put(MODEL_DEPLOYMENT, an_object(version)) is None
+        assert cache.put(DEPLOYMENT, a_child(version)) is None
+    assert cache.put(MODEL_DEPLOYMENT, an_object(10)) == KEY, "versions are numbers"
+    assert cache.put(DEPLOYMENT, a_child(10)) == KEY
+    assert versions(cache) == {"m-1": 10}
+
+
+def test_children_of_one_name_and_two_kinds_are_two() -> None:
+    cache = Cache()
+    cache.put(DEPLOYMENT, a_child())
+    cache.put(SERVICE, a_child())
+
+    assert len(cache.children(KEY)) == 2
+    assert cache.child(KEY, SERVICE, "m-1") is not None
+    assert cache.child(KEY, SERVICE, "m-2") is None
+
+
+def test_objects_of_others_are_not_kept() -> None:
+    cache = Cache()
+
+    assert cache.put(SERVICE, an_object()) is None
+    assert cache.children(KEY) == []
+
+
+def test_children_of_a_former_object_of_the_same_name_are_told_apart() -> None:
+    cache = Cache()
+    cache.put(DEPLOYMENT, a_child(owner="old"))
+    cache.put(DEPLOYMENT, a_child(uid="c2", name="m-2", owner="new"))
+
+    assert [child.name for child in cache.children(KEY, "new")] == ["m-2"]
+    assert len(cache.children(KEY)) == 2
+
+
+def test_what_is_deleted_is_gone_and_does_not_come_back_late() -> None:
+    cache = Cache()
+    cache.put(MODEL_DEPLOYMENT, an_object())
+    cache.put(DEPLOYMENT, a_child())
+
+    assert cache.remove(DEPLOYMENT, a_child(2)) == KEY
+    assert cache.remove(MODEL_DEPLOYMENT, an_object(2)) == KEY
+    assert cache.put(DEPLOYMENT, a_child(2)) is None
+    assert cache.put(MODEL_DEPLOYMENT, an_object(2)) is None
+    assert (cache.known(), cache.children(KEY)) == ([], [])
+    assert cache.remove(DEPLOYMENT, a_child(3)) is None, "once is enough"
+
+
+def test_a_late_deletion_of_a_former_object_does_not_take_its_successor() -> None:
+    cache = Cache()
+    cache.put(MODEL_DEPLOYMENT, an_object(5, uid="new"))
+    cache.put(DEPLOYMENT, a_child(6, uid="new-child"))
+
+    assert cache.remove(MODEL_DEPLOYMENT, an_object(4, uid="old")) is None
+    assert cache.remove(DEPLOYMENT, a_child(4, uid="old-child")) is None
+    assert cache.known() == [KEY]
+    assert versions(cache) == {"m-1": 6}
+
+
+def test_a_child_whose_label_was_taken_and_given_back_is_known_again() -> None:
+    """A watch by label tells of the first as of a deletion; the object lives on, and its version grows."""
+    cache = Cache()
+    cache.put(DEPLOYMENT, a_child(1))
+    cache.remove(DEPLOYMENT, a_child(2))
+
+    assert cache.put(DEPLOYMENT, a_child(3)) == KEY
+    assert versions(cache) == {"m-1": 3}
+
+
+def test_a_list_removes_what_is_gone_and_leaves_what_is_newer() -> None:
+    cache = Cache()
+    cache.put(DEPLOYMENT, a_child(1, uid="gone", name="gone"))
+    cache.put(DEPLOYMENT, a_child(2, uid="kept", name="kept"))
+    cache.put(DEPLOYMENT, a_child(9, uid="newer", name="newer"))
+    cache.put(SERVICE, a_child(1, uid="service", name="service"))
+
+    assert cache.replace(DEPLOYMENT, None, [a_child(3, uid="kept", name="kept")], 5) == {KEY}
+    assert versions(cache) == {"kept": 3, "newer": 9, "service": 1}
+
+
+def test_a_list_with_nothing_new_wakes_nobody() -> None:
+    cache = Cache()
+    cache.put(MODEL_DEPLOYMENT, an_object())
+
+    assert cache.replace(MODEL_DEPLOYMENT, None, [an_object()], 5) == set()
+    assert cache.replace(MODEL_DEPLOYMENT, "other", [], 5) == set()
+    assert cache.replace(MODEL_DEPLOYMENT, "team", [], 5) == {KEY}
+    assert cache.known() == []
+
+
+def test_a_list_of_one_namespace_says_nothing_of_others() -> None:
+    cache = Cache()
+    cache.put(DEPLOYMENT, a_child())
+
+    assert cache.replace(DEPLOYMENT, "other", [], 5) == set()
+    assert cache.replace(DEPLOYMENT, "team", [], 5) == {KEY}
+    assert cache.children(KEY) == []

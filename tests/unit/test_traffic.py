@@ -1,0 +1,72 @@
+"""Which pods are told to answer themselves, and which to pass requests on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from modeldeployment_operator.core.decision import Decision
+from modeldeployment_operator.core.traffic import Order, rotation
+
+from tests.support.observations import ObservationBuilder, a_pod, a_sample, an_observation
+
+OLD, NEW, NEXT = a_pod("m-1"), a_pod("m-2"), a_pod("m-3")
+TARGET = "m-2.team.svc:8501"
+SERVES = Decision("m-2", candidate="m-3", standby="m-1", standby_runs=True)
+SWITCHES = Decision("m-2", standby="m-1", standby_runs=True, switched=True)
+PODS: ObservationBuilder = replace(an_observation(), pods=(OLD, NEW, NEXT))
+RIGHT = {OLD.uid: TARGET, NEW.uid: None, NEXT.uid: None}
+
+
+def test_whoever_does_not_serve_passes_requests_on() -> None:
+    orders = rotation(PODS.obj(), SERVES, {})
+
+    assert orders.forward == (Order(OLD, TARGET),)
+    assert orders.answer == (), "a pod that was never told anything answers itself"
+
+
+def test_who_knows_is_not_told_again() -> None:
+    orders = rotation(PODS.obj(), SERVES, RIGHT)
+
+    assert (orders.answer, orders.forward) == ((), ())
+
+
+def test_who_takes_the_traffic_is_told_unless_it_is_known_to_answer() -> None:
+    assert rotation(PODS.obj(), SWITCHES, {}).answer == (Order(NEW, None),)
+    assert rotation(PODS.obj(), SWITCHES, RIGHT).answer == ()
+    assert rotation(PODS.obj(), SERVES, RIGHT | {NEW.uid: "m-1.team.svc:8501"}).answer == (Order(NEW, None),)
+
+
+def test_a_candidate_that_was_taken_back_before_answers_itself_again() -> None:
+    assert rotation(PODS.obj(), SERVES, RIGHT | {NEXT.uid: TARGET}).answer == (Order(NEXT, None),)
+
+
+def test_another_target_is_another_order() -> None:
+    orders = rotation(PODS.obj(), SERVES, RIGHT | {OLD.uid: "m-3.team.svc:8501"})
+
+    assert orders.forward == (Order(OLD, TARGET),)
+
+
+def test_what_a_pod_says_is_truer_than_what_it_was_told() -> None:
+    """A container that started anew has forgotten its order."""
+    samples = {OLD.uid: a_sample(OLD.uid, forward_to=None), NEW.uid: a_sample(NEW.uid, forward_to="m-1.team.svc:8501")}
+    orders = rotation(PODS.having(samples=samples).obj(), SERVES, RIGHT)
+
+    assert (orders.answer, orders.forward) == ((Order(NEW, None),), (Order(OLD, TARGET),))
+
+
+def test_a_pod_that_cannot_listen_is_not_told() -> None:
+    deaf = (a_pod("m-1", ip=None), a_pod("m-1", 1, running=False))
+
+    assert rotation(replace(PODS, pods=deaf).obj(), SERVES, {}).forward == ()
+
+
+def test_a_pod_that_is_not_ready_is_told_all_the_same() -> None:
+    leaving = a_pod("m-1", ready=False)
+
+    assert rotation(replace(PODS, pods=(leaving,)).obj(), SERVES, {}).forward == (Order(leaving, TARGET),)
+
+
+def test_before_anything_serves_there_are_no_orders() -> None:
+    orders = rotation(PODS.obj(), Decision(None, candidate="m-1"), {})
+
+    assert (orders.answer, orders.forward) == ((), ())

@@ -99,10 +99,10 @@ def test_another_model_ends_the_matter(served: Story) -> None:
 def test_everything_goes_with_it_while_the_operator_is_down(served: Story) -> None:
     served.operator.kill()
     served.kubectl("delete", "mdep", served.name, "--timeout=10s")
-    kinds = "controllerrevisions,deployments,services,poddisruptionbudgets,secrets"
+    children = ("controllerrevisions,deployments,services,poddisruptionbudgets,secrets", "--selector=modelops.dev/name")
     # The garbage collector learns of new kinds every 30 seconds.
     served.wait_until(
-        lambda: not served.kubectl("get", kinds, "-o", "name").strip(), "all children are gone", seconds=90
+        lambda: not served.kubectl("get", *children, "-o", "name").strip(), "all children are gone", seconds=60
     )
 
 

@@ -1,0 +1,118 @@
+"""What goes wrong is told where its user looks, and whatever served before goes on serving."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from modeldeployment_operator.api.spec import ModelDeploymentSpec
+from modeldeployment_operator.core.revisions import snapshot_of
+
+from tests.integration.stories import Story
+
+
+def failed_init(message: dict[str, str] | str, *, exit_code: int = 1) -> dict[str, Any]:
+    """Return the status of a pod whose init container has ended."""
+    text = message if isinstance(message, str) else json.dumps(message)
+    ended = {"exitCode": exit_code, "reason": "Error", "message": text}
+    return _scheduled() | {"initContainerStatuses": [_container("fetch", {"terminated": ended})]}
+
+
+def waiting(reason: str, message: str) -> dict[str, Any]:
+    """Return the status of a pod whose server is kept waiting."""
+    state = {"waiting": {"reason": reason, "message": message}}
+    return _scheduled() | {"containerStatuses": [_container("server", state)]}
+
+
+def _scheduled() -> dict[str, Any]:
+    return {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True", "reason": None}]}
+
+
+def _container(name: str, state: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "image": "i", "imageID": "", "ready": False, "restartCount": 1, "state": state}
+
+
+@pytest.mark.parametrize(
+    ("pod_status", "reason", "words"),
+    [
+        (failed_init({"reason": "DigestMismatch", "message": "it is sha256:aa"}), "DigestMismatch", "sha256:aa"),
+        (failed_init({"reason": "FetchFailed", "message": "no such bucket"}), "FetchFailed", "no such bucket"),
+        (failed_init("Traceback: boom", exit_code=3), "CrashLoop", "boom"),
+        (waiting("ImagePullBackOff", "not found"), "ImagePullFailed", "spec.serving.image"),
+    ],
+)
+def test_pod_that_cannot_start(story: Story, pod_status: dict[str, Any], reason: str, words: str) -> None:
+    story.apply(model=1, replicas=1)
+    first = story.wait_for(lambda status: status.get("servingRevision"), "the first model serves")
+    bad = _next_revision(story)
+    story.kubelet.failing[bad] = pod_status
+    story.apply(model=2, replicas=1)
+
+    story.wait_until(lambda: story.condition("Stalled").get("reason") == reason, f"Stalled with {reason}")
+
+    assert story.condition("Ready")["reason"] == reason
+    assert words in story.condition("Ready")["message"]
+    assert first in story.condition("Ready")["message"]
+    assert story.condition("Available")["status"] == "True"
+    assert story.selected() == first
+    assert reason in {event["reason"] for event in story.events()}
+
+
+def test_service_of_somebody_else_is_left_alone(story: Story) -> None:
+    story.kubectl("create", "service", "clusterip", story.name, "--tcp=80:80")
+    before = story.get("service", story.name)
+    story.apply(model=1, replicas=1)
+    story.wait_until(lambda: story.condition("Stalled").get("reason") == "ApplyRefused", "Stalled")
+    assert f"Service {story.namespace}/{story.name}" in story.condition("Stalled")["message"]
+    assert story.get("service", story.name)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+
+    story.kubectl("delete", "service", story.name)
+    story.wait_until(lambda: story.condition("Ready").get("status") == "True", "it goes on by itself", seconds=75)
+
+
+def test_quota_is_told(story: Story) -> None:
+    story.kubectl("create", "quota", "none", "--hard=pods=0")
+    story.apply(model=1, replicas=1)
+    story.wait_until(lambda: story.condition("Stalled").get("reason") == "PodRefused", "Stalled")
+    assert "exceeded quota" in story.condition("Stalled")["message"]
+
+
+def test_change_by_hand_is_undone(story: Story) -> None:
+    story.apply(model=1)
+    revision = story.wait_for(lambda status: status.get("servingRevision"), "the first model serves")
+    story.kubectl("scale", "deployment", revision, "--replicas=5")
+    story.wait_until(lambda: story.get("deployment", revision)["spec"]["replicas"] == 2, "two replicas again")
+    story.kubectl("delete", "service", story.name)
+    story.wait_until(lambda: story.selected() == revision, "the Service is there again")
+
+
+def test_silence_is_no_evidence(story: Story) -> None:
+    story.apply(model=1)
+    first = story.wait_for(lambda status: status.get("servingRevision"), "the first model serves")
+    story.apply(model=2)
+    story.wait_for(lambda status: status["servingRevision"] != first, "model 2")
+    second = story.status()["servingRevision"]
+    for pod in story.kubelet.of(second):
+        pod.reachable = False
+    story.wait_until(
+        lambda: story.condition("AccuracyHealthy").get("reason") == "SamplesUnavailable", "the silence is told"
+    )
+    assert story.status()["servingRevision"] == second
+
+
+def test_a_pause_holds_the_traffic(story: Story) -> None:
+    story.apply(model=1)
+    first = story.wait_for(lambda status: status.get("servingRevision"), "the first model serves")
+    story.apply(model=2, paused=True)
+    story.wait_until(lambda: story.condition("Ready").get("reason") == "Paused", "Paused")
+    assert story.selected() == first
+    assert not story.status().get("candidateRevision")
+    story.apply(model=2)
+    story.wait_for(lambda status: status["servingRevision"] != first, "model 2")
+
+
+def _next_revision(story: Story) -> str:
+    """Return the name that the revision of model 2 will have: names are made from the spec alone."""
+    spec = {"model": {"uri": "http://store/news-2.keras", "labels": ["review", "news"]}}
+    return snapshot_of(story.name, ModelDeploymentSpec.parse(spec), "any").name

@@ -74,8 +74,7 @@ def test_it_is_a_supermartingale(level: float, true: float) -> None:
         now = math.exp(evidence.log_e)
         if not left:
             return now
-        after = p * expected(evidence.observe(1, 0), left - 1) + (1 - p) * expected(evidence.observe(0, 1), left - 1)
-        return after
+        return p * expected(evidence.observe(1, 0), left - 1) + (1 - p) * expected(evidence.observe(0, 1), left - 1)
 
     assert expected(Evidence.start(level), 10) <= 1 + 1e-12
 
@@ -118,14 +117,14 @@ def test_the_simulation_below_runs_the_same_test() -> None:
         assert paths[0, i] == pytest.approx(evidence.log_e)
 
 
-@pytest.mark.parametrize(("true", "at_most"), [(0.90, 0.0194), (0.92, 0.004)])
+@pytest.mark.parametrize(("true", "at_most"), [(0.90, 0.0222), (0.92, 0.004)])
 def test_false_rollbacks_over_a_life(true: float, at_most: float) -> None:
-    """1,000 good revisions, 10,000 labels each, looked at every 10 labels: at most alpha = 0.01 are ever condemned.
+    """600 good revisions, 10,000 labels each, looked at every 10 labels: at most alpha = 0.01 are ever condemned.
 
-    The bound at the level itself leaves three standard errors of 1,000 runs.
+    The bound at the level itself leaves three standard errors of 600 runs.
     """
     rng = np.random.default_rng(20260101)
-    right = rng.binomial(10, true, size=(1000, 1000))
+    right = rng.binomial(10, true, size=(600, 1000))
     condemned = (log_e_of_paths(0.9, right, 10).max(axis=1) >= math.log(100)).mean()
     assert condemned <= at_most
 
@@ -170,14 +169,14 @@ def test_the_interval_ends_where_its_definition_says() -> None:
 
 
 def test_the_interval_covers_at_all_times_at_once() -> None:
-    """500 runs of 2,000 labels: the true value leaves the interval at any of the looks in at most alpha of them."""
+    """300 runs of 2,000 labels: the true value leaves the interval at any of the looks in at most alpha of them."""
     rng = np.random.default_rng(3)
-    right = rng.binomial(20, 0.9, size=(500, 100)).cumsum(axis=1)
+    right = rng.binomial(20, 0.9, size=(300, 100)).cumsum(axis=1)
     missed = 0
     for run in right:
-        ends = [anytime_interval(int(s), 20 * (i + 1) - int(s), 0.05) for i, s in enumerate(run) if i % 5 == 0]
+        ends = [anytime_interval(int(s), 20 * (i + 1) - int(s), 0.05) for i, s in enumerate(run) if i % 10 == 0]
         missed += not all(low <= 0.9 <= high for low, high in ends)
-    assert missed / 500 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 500)
+    assert missed / 300 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
 
 
 @given(st.integers(1, 3000), st.floats(0, 1), st.sampled_from([0.001, 0.005, 0.05]))

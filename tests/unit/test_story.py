@@ -178,7 +178,7 @@ EVENTS: tuple[tuple[int, Callable[[Story, Random], None]], ...] = (
 """What may happen, and how often."""
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 def test_every_story_ends_well(seed: int) -> None:
     any_ = Random(seed)
     weights, events = zip(*EVENTS, strict=True)

@@ -122,7 +122,7 @@ def _environment(observation: Observation, snapshot: Snapshot) -> list[dict[str,
         Env.PEERS_HOST: f"{snapshot.name}.{observation.key.namespace}.svc",
     }
     fields = {Env.POD_NAME: "metadata.name", Env.POD_UID: "metadata.uid", Env.POD_IP: "status.podIP"}
-    own = [
+    own: list[dict[str, Any]] = [
         *({"name": name.value, "value": str(value)} for name, value in values.items() if value is not None),
         *({"name": name.value, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
     ]

@@ -35,16 +35,15 @@ class ModelDeployment:
         """Run kubectl in its namespace."""
         return self.stage.kubectl.run("--namespace", self.namespace, *words, stdin=stdin)
 
-    def document(self, model: str = "good", **spec: Any) -> Document:
-        """Return what a user applies: a model of the stage's, or `model` among the fields of the spec."""
-        trained = self.stage.models[model]
-        uri = self.stage.uris[model]
+    def document(self, trained: str = "good", /, **spec: Any) -> Document:
+        """Return what a user applies: one of the stage's trained models, and fields of the spec that differ."""
+        source = {"uri": self.stage.uris[trained], "digest": self.stage.models[trained].digest}
         return {
             "apiVersion": "modelops.dev/v1alpha1",
             "kind": "ModelDeployment",
             "metadata": {"name": self.name},
             "spec": {
-                "model": {"uri": uri, "digest": trained.digest, "labels": list(CLASSES)},
+                "model": {**source, "labels": list(CLASSES)},
                 "accuracy": {"minimum": MINIMUM, "sampleInterval": "1s"},
                 **spec,
             },

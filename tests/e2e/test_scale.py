@@ -38,4 +38,4 @@ def _scale(model: ModelDeployment, replicas: int) -> None:
     scale = model.stage.get(f"{model.path}/scale")
     assert scale is not None
     model.wait(lambda status: status["readyReplicas"] == replicas, f"{replicas} pods answer")
-    assert (scale["spec"]["replicas"], scale["status"]["replicas"]) == (replicas, replicas)
+    assert (scale["spec"].get("replicas", 0), scale["status"].get("replicas", 0)) == (replicas, replicas)

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,10 @@ from tests.cluster.paths import cache
 from tests.cluster.state import load
 from tests.demo import operator_install, target, timeline
 from tests.demo.console import Console
-from tests.demo.errors import DemoError
+from tests.demo.errors import DemoError, SetupError
 from tests.demo.kubectl import Kubectl, KubectlError
 from tests.demo.story import tell
-from tests.demo.workspace import CLUSTER, NAME, NAMESPACE, OPERATOR, OPERATOR_NAMESPACE, RESULT, folder
+from tests.demo.workspace import CLUSTER, HTTP_PORT, NAME, NAMESPACE, OPERATOR, OPERATOR_NAMESPACE, RESULT, folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,16 +26,20 @@ if TYPE_CHECKING:
     from tests.demo.timeline import Facts
 
 
+_CONDITIONS = r'jsonpath={range .items[*].status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\n"}{end}'
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status."""
     options = _parser().parse_args(arguments)
     console = Console()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Whoever ends it, its processes go with it.
     run: Callable[[Console, argparse.Namespace], int] = options.run
     try:
         return run(console, options)
     except (DemoError, ClusterError) as error:
         print(f"error: {error}", file=sys.stderr)
-        if options.run is _up:
+        if options.run is _up and not isinstance(error, (ClusterError, SetupError)):
             _diagnose(console)
         return 1
     except KeyboardInterrupt:
@@ -74,21 +79,26 @@ def _up(console: Console, _: argparse.Namespace) -> int:
 
 def _farewell(facts: Facts) -> list[str]:
     context = os.environ.get(target.CONTEXT, "").strip()
-    begin = f"kubectl config use-context {context}" if context else target.ENVIRONMENT
-    down_command = f"make demo-down {target.CONTEXT}={context}" if context else "make demo-down"
-    url = f"http://localhost:8501/v1/models/{NAME}:predict"
+    kubectl = f"kubectl --context {context}" if context else "kubectl"
+    begin = [] if context else [f"  {target.ENVIRONMENT}"]
+    remove = f"make demo-down {target.CONTEXT}={context}" if context else "make demo-down"
+    url = f"http://localhost:{HTTP_PORT}/v1/models/{NAME}:predict"
     return [
         f"All figures: {RESULT}",
         "The cluster stays up. Explore it, from the repository's root:",
-        f"  {begin}",
-        f"  kubectl describe mdep {NAME} -n {NAMESPACE}         # why it was taken back: conditions and events",
-        f"  kubectl get mdep {NAME} -n {NAMESPACE} -o yaml      # .status.rejections: the verdict in numbers",
-        f"  kubectl get controllerrevisions,deployments,pods -n {NAMESPACE} -L modelops.dev/revision",
-        f"  kubectl logs -n {OPERATOR_NAMESPACE} deployment/{OPERATOR}",
-        f"  kubectl annotate mdep {NAME} -n {NAMESPACE} modelops.dev/retry=$(date +%s)   # try {facts.bad} once more",
-        f"  kubectl port-forward -n {NAMESPACE} service/{NAME} 8501 &",
+        *begin,
+        "  # why it was taken back, in conditions and events; and with all its numbers, in .status.rejections",
+        f"  {kubectl} describe mdep {NAME} -n {NAMESPACE}",
+        f"  {kubectl} get mdep {NAME} -n {NAMESPACE} -o yaml",
+        "  # what the operator made, and what it says",
+        f"  {kubectl} get controllerrevisions,deployments,pods -n {NAMESPACE} -L modelops.dev/revision",
+        f"  {kubectl} logs -n {OPERATOR_NAMESPACE} deployment/{OPERATOR}",
+        "  # a prediction of your own",
+        f"  {kubectl} port-forward -n {NAMESPACE} service/{NAME} {HTTP_PORT} &",
         f'  curl -i {url} -d \'{{"instances": ["这本书写得真好，我一口气读完了"]}}\'',
-        f"Remove everything: {down_command}",
+        f"  # {facts.bad} once more",
+        f"  {kubectl} annotate mdep {NAME} -n {NAMESPACE} modelops.dev/retry=$(date +%s) --overwrite",
+        f"Remove everything: {remove}",
     ]
 
 
@@ -119,7 +129,8 @@ def _diagnose(console: Console) -> None:
         return
     commands = (
         ("get", "pods", "--all-namespaces"),
-        ("describe", "modeldeployments", "--namespace", NAMESPACE),
+        ("get", "modeldeployments", "--namespace", NAMESPACE, "-o", _CONDITIONS),
+        ("events", "--namespace", NAMESPACE, "--types=Warning"),
         ("logs", f"deployment/{OPERATOR}", "--namespace", OPERATOR_NAMESPACE, "--tail=20"),
     )
     for words in commands:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.cluster.paths import REPOSITORY
 from tests.demo.errors import DemoError
+from tests.demo.kubectl import RESOURCE
 from tests.demo.workspace import MARK, MARK_SELECTOR, NAMESPACE, OPERATOR, OPERATOR_NAMESPACE, folder
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 IMAGE = "localhost/modeldeployment-operator"
 """As manifests/ names it."""
-CRD = "crd/modeldeployments.modelops.dev"
+CRD = f"crd/{RESOURCE}"
 ROLLOUT_SECONDS = 180
 
 
@@ -74,6 +75,10 @@ def remove_namespace(kubectl: Kubectl, console: Console) -> None:
             "the demo needs the name. Rename or remove yours, or use another cluster."
         )
     console.command(*kubectl.shown, "delete", "namespace", NAMESPACE)
+    # What runs goes first: Kubernetes looks again at a namespace only after half of its pods' longest grace period.
+    if kubectl.get("crd", RESOURCE):
+        kubectl.delete("modeldeployments", "--all", "--namespace", NAMESPACE, "--cascade=foreground")
+    kubectl.delete("pods", "--all", "--namespace", NAMESPACE)
     kubectl.delete("namespace", NAMESPACE)
 
 

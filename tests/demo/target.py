@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from tests.cluster import ClusterError, Shape, images, requirements, up
 from tests.cluster.runtime import image_digest
-from tests.demo.errors import DemoError
-from tests.demo.kubectl import Kubectl
+from tests.demo.errors import SetupError
+from tests.demo.kubectl import Kubectl, KubectlError
 from tests.demo.workspace import CLUSTER
 
 if TYPE_CHECKING:
@@ -41,17 +41,20 @@ def find(environment: Mapping[str, str], console: Console) -> Target:
 
 
 def of_context(context: str, environment: Mapping[str, str]) -> Target:
-    """Return the user's own cluster. Nothing is built; DemoError if something is missing."""
+    """Return the user's own cluster. Nothing is built; SetupError if something is missing."""
     missing = [name for name in (OPERATOR_IMAGE, SERVING_IMAGE) if not environment.get(name, "").strip()]
     if missing:
-        raise DemoError(
+        raise SetupError(
             f"{CONTEXT} is {context}, so the cluster pulls the images itself: set {' and '.join(missing)} to names "
             "it can pull. Build them at the repository's root, of operator/Dockerfile and serving_image/Dockerfile."
         )
     if not shutil.which("kubectl"):
-        raise DemoError("kubectl is not on the PATH: install it to use a cluster of your own.")
+        raise SetupError("kubectl is not on the PATH: install it to use a cluster of your own.")
     kubectl = Kubectl.of_context(context)
-    kubectl.run("get", "--raw", "/readyz", seconds=30)
+    try:
+        kubectl.run("get", "--raw", "/readyz", seconds=30)
+    except KubectlError as error:
+        raise SetupError(f"The cluster of the context {context} does not answer: {error}") from error
     return Target(kubectl, environment[OPERATOR_IMAGE].strip(), environment[SERVING_IMAGE].strip(), local=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tests.demo import records, traffic
 from tests.demo.errors import DemoError
-from tests.demo.kubectl import output_of, stop
+from tests.demo.kubectl import KubectlError, output_of, stop
 from tests.demo.workspace import CLASSES, HTTP_PORT, NAME, NAMESPACE, restricted_pod
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ class TrafficPod:
         if self._process is not None:
             self._process.terminate()
         self._thread.join(10)
+        if not self._ended.is_set():  # The story broke off: nobody listens any more.
+            with contextlib.suppress(KubectlError):
+                self._kubectl.run("delete", "pod", POD, "--namespace", NAMESPACE, "--wait=false", seconds=20)
 
     @property
     def records(self) -> list[Record]:

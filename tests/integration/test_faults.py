@@ -87,6 +87,18 @@ def test_change_by_hand_is_undone(story: Story) -> None:
     story.wait_until(lambda: story.selected() == revision, "the Service is there again")
 
 
+def test_record_deleted_by_hand_is_made_again(story: Story) -> None:
+    story.apply(model=1)
+    first = story.wait_for(lambda status: status.get("servingRevision"), "the first model serves")
+    story.operator.kill()
+    story.kubectl("delete", "controllerrevisions", "--all")
+    story.operator.start()
+    story.apply(model=2)
+    story.wait_for(lambda status: status["servingRevision"] != first, "model 2")
+    records = story.kubectl("get", "controllerrevisions", "-o", "name").split()
+    assert f"controllerrevision.apps/{first}" in records
+
+
 def test_silence_is_no_evidence(story: Story) -> None:
     story.apply(model=1)
     first = story.wait_for(lambda status: status.get("servingRevision"), "the first model serves")

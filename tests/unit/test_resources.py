@@ -10,9 +10,10 @@ from model_server import contract
 from modeldeployment_operator.api.group import NAME_MAX_LENGTH
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
 from modeldeployment_operator.api.status import Rejection
-from modeldeployment_operator.core import names
+from modeldeployment_operator.core import kinds, names
+from modeldeployment_operator.core.children import parse_child
 from modeldeployment_operator.core.decision import Decision, decide
-from modeldeployment_operator.core.observation import Key, Observation
+from modeldeployment_operator.core.observation import Key, Observation, StoredRevision, Workload
 from modeldeployment_operator.core.resources import desired, records
 from modeldeployment_operator.core.resources.secret import Keys
 from modeldeployment_operator.core.revisions import snapshot_of
@@ -20,6 +21,8 @@ from modeldeployment_operator.core.revisions import snapshot_of
 from tests.support.observations import a_rejection, an_observation, degraded
 
 KEYS = Keys("f" * 64, "a" * 64)
+SERVERS_METADATA = {"uid": "uid-2", "resourceVersion": "7"}
+"""What the API server adds."""
 SPEC = {"model": {"uri": "s3://models/news/3"}, "replicas": 2}
 
 
@@ -165,12 +168,27 @@ def test_what_is_not_given_is_not_in_the_environment() -> None:
     assert not env_of(observed()).keys() & {"MODEL_DIGEST", "MODEL_FORMAT", "MODEL_LABELS"}
 
 
-def test_the_operators_own_variables_stand_once_and_as_they_are() -> None:
-    user = [{"name": "MODEL_URI", "value": "other"}, {"name": "MODEL_DRAIN_SECONDS", "value": "9"}]
-    environment = env_of(observed({"serving": {"env": user}}))
+def test_users_variables_stand_beside_the_operators_own() -> None:
+    environment = env_of(observed({"serving": {"env": [{"name": "MODEL_DRAIN_SECONDS", "value": "9"}]}}))
 
     assert environment["MODEL_URI"] == "s3://models/news/3"
     assert environment["MODEL_DRAIN_SECONDS"] == "9"
+
+
+def test_nothing_is_put_for_what_looks_like_a_variable() -> None:
+    environment = env_of(observed({"model": {"uri": "s3://models/$(POD_NAME)"}}))
+
+    assert environment["MODEL_URI"] == "s3://models/$$(POD_NAME)"
+
+
+def test_a_deployment_holds_a_copy_of_its_revisions_record() -> None:
+    observation = observed()
+    deployment = made(observation)[f"Deployment/{observation.desired.name}"]
+    seen = parse_child(kinds.DEPLOYMENT, deployment | {"metadata": deployment["metadata"] | SERVERS_METADATA})
+
+    assert seen is not None
+    assert isinstance(seen.detail, Workload)
+    assert seen.detail.record == StoredRevision(1, observation.desired.template)
 
 
 def test_a_claim_is_mounted_read_only_where_the_model_is_fetched() -> None:
@@ -214,9 +232,11 @@ def test_services() -> None:
 
 
 def test_the_budget_is_of_the_revision_that_serves() -> None:
-    spec = made(observed(), Decision("news-1", candidate="news-2"))["PodDisruptionBudget/news"]["spec"]
+    observation = observed()
+    serving = observation.desired.name
+    spec = made(observation, Decision(serving))["PodDisruptionBudget/news"]["spec"]
 
-    assert spec == {"maxUnavailable": 1, "selector": {"matchLabels": names.pod_selector("news", "news-1")}}
+    assert spec == {"maxUnavailable": 1, "selector": {"matchLabels": names.pod_selector("news", serving)}}
 
 
 def test_the_secret_holds_both_keys() -> None:

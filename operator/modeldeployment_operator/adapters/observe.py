@@ -73,8 +73,9 @@ class Observer:
             return None
         spec = _parse_spec(key, body)
         children = self._cache.children(key, body["metadata"]["uid"])
-        stored = _details(children, kinds.CONTROLLER_REVISION, StoredRevision)
         workloads = _details(children, kinds.DEPLOYMENT, Workload)
+        copies = {name: workload.record for name, workload in workloads.items() if workload.record}
+        stored = copies | _details(children, kinds.CONTROLLER_REVISION, StoredRevision)
         pods = tuple(
             child.detail
             for child in self._cache.children(key)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
+from model_server.contract import Env
 from pydantic import BeforeValidator, Field
 
 from modeldeployment_operator.api.base import ApiModel, NoTwins, Rule, drop_nulls, form, lasts
@@ -96,6 +97,10 @@ class ModelSource(ApiModel):
     )
 
 
+_USERS_ENV: Final = {Env.DRAIN_SECONDS, Env.EXTRA_OPS}
+_OPERATORS_OWN: Final = tuple(name.value for name in Env if name not in _USERS_ENV)
+
+
 class EnvVar(ApiModel):
     """An environment variable of the serving container."""
 
@@ -108,6 +113,11 @@ class EnvVar(ApiModel):
             cel="!(has(self.value) && has(self.valueFrom))",
             holds=lambda self: self.value is None or self.value_from is None,
             message="give value or valueFrom, not both",
+        ),
+        Rule(
+            cel=f"!(self.name in {list(_OPERATORS_OWN)})",
+            holds=lambda self: self.name not in _OPERATORS_OWN,
+            message=f"these are set by the operator: {', '.join(_OPERATORS_OWN)}",
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -88,9 +89,19 @@ def _workload(body: Mapping[str, Any]) -> Workload:
     return Workload(
         replicas=replicas,
         ready=status.get("readyReplicas", 0),
+        record=_record(body),
         settled=seen and status.get("updatedReplicas", 0) == status.get("replicas", 0) == replicas,
         problem=workload_problem(body),
     )
+
+
+def _record(deployment: Mapping[str, Any]) -> StoredRevision | None:
+    text = deployment["metadata"].get("annotations", {}).get(names.RECORD_ANNOTATION)
+    try:
+        record = json.loads(text) if text else {}
+        return StoredRevision(record["number"], Template.parse(record["template"])) if record else None
+    except (ValueError, KeyError, TypeError):  # A ValidationError is a ValueError.
+        return None
 
 
 def _stored_revision(body: Mapping[str, Any]) -> StoredRevision | None:

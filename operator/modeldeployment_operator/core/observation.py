@@ -46,6 +46,15 @@ class Pod:
 
 
 @dataclass(frozen=True)
+class StoredRevision:
+    """What a ControllerRevision keeps of a revision."""
+
+    number: int
+    template: Template
+    rejection: Rejection | None = None
+
+
+@dataclass(frozen=True)
 class Workload:
     """A revision's Deployment."""
 
@@ -54,16 +63,9 @@ class Workload:
     ready: int
     settled: bool
     """Its controller has seen the latest change, and all pods are of that change."""
+    record: StoredRevision | None = None
+    """A second copy of the revision's record."""
     problem: Problem | None = None
-
-
-@dataclass(frozen=True)
-class StoredRevision:
-    """A ControllerRevision."""
-
-    number: int
-    template: Template
-    rejection: Rejection | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from modeldeployment_operator.api.status import Rejection
 from modeldeployment_operator.core.decision import Decision, latched_rejection
 from modeldeployment_operator.core.history import kept
-from modeldeployment_operator.core.observation import Observation
+from modeldeployment_operator.core.observation import Observation, StoredRevision
 from modeldeployment_operator.core.resources.availability import build_disruption_budget
 from modeldeployment_operator.core.resources.controller_revision import build_controller_revision
 from modeldeployment_operator.core.resources.deployment import build_deployment
@@ -18,15 +18,15 @@ from modeldeployment_operator.core.revisions import Snapshot
 
 def records(observation: Observation, decision: Decision) -> list[Manifest]:
     """Return the ControllerRevisions, which are written before anything else."""
-    stored = {name: Snapshot(name, revision.template) for name, revision in observation.stored.items()}
-    numbers = {name: revision.number for name, revision in observation.stored.items()}
-    wish = observation.desired.name
-    if wish in decision.running and wish not in stored:
-        stored[wish] = observation.desired
-        numbers[wish] = max(numbers.values(), default=0) + 1
+    known = _known(observation, decision)
     return [
-        build_controller_revision(observation, stored[name], numbers[name], _rejection(observation, decision, name))
-        for name in sorted(stored, key=lambda name: numbers[name])
+        build_controller_revision(
+            observation,
+            Snapshot(name, known[name].template),
+            known[name].number,
+            _rejection(observation, decision, name),
+        )
+        for name in sorted(known, key=lambda name: known[name].number)
         if name in kept(observation, decision)
     ]
 
@@ -37,10 +37,11 @@ def desired(observation: Observation, decision: Decision, keys: Keys) -> list[Ma
     The serving Service comes last: its selector moves when all that it will select is there.
     """
     manifests = [build_secret(observation, keys)]
+    known = _known(observation, decision)
     for name in sorted(decision.running):
-        stored = observation.stored.get(name)
-        snapshot = Snapshot(name, stored.template) if stored else observation.desired
-        manifests += [build_revision_service(observation, name), build_deployment(observation, snapshot)]
+        snapshot = Snapshot(name, known[name].template)
+        manifests.append(build_revision_service(observation, name))
+        manifests.append(build_deployment(observation, snapshot, known[name].number))
     if decision.serving:
         manifests.append(build_serving_service(observation, decision.serving))
         if observation.replicas > 1:
@@ -48,6 +49,16 @@ def desired(observation: Observation, decision: Decision, keys: Keys) -> list[Ma
     if observation.knows_service_monitors and observation.spec.monitoring.service_monitor.enabled:
         manifests.append(build_service_monitor(observation))
     return manifests
+
+
+def _known(observation: Observation, decision: Decision) -> dict[str, StoredRevision]:
+    """Return the records that are, and that of a new revision."""
+    known = dict(observation.stored)
+    wish = observation.desired
+    if wish.name in decision.running and wish.name not in known:
+        number = max((stored.number for stored in known.values()), default=0) + 1
+        known[wish.name] = StoredRevision(number, wish.template)
+    return known
 
 
 def _rejection(observation: Observation, decision: Decision, name: str) -> Rejection | None:

@@ -30,14 +30,21 @@ _CONTAINER_SECURITY: Final = {
 _POD_SECURITY: Final = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
-def build_deployment(observation: Observation, snapshot: Snapshot) -> Manifest:
+def build_deployment(observation: Observation, snapshot: Snapshot, number: int) -> Manifest:
     """Return the Deployment of a revision.
 
     What makes the revision comes from the snapshot; how many pods there are and where they run from the spec of today,
     so that an old revision that takes the traffic back is as large as the one it replaces.
     """
     selector = names.pod_selector(observation.key.name, snapshot.name)
-    deployment = build_object(observation, DEPLOYMENT, snapshot.name, revision=snapshot.name)
+    record = json.dumps({"number": number, "template": document_of(snapshot.template)}, ensure_ascii=False)
+    deployment = build_object(
+        observation,
+        DEPLOYMENT,
+        snapshot.name,
+        revision=snapshot.name,
+        annotations={names.RECORD_ANNOTATION: record},
+    )
     return deployment | {
         "spec": {
             "replicas": observation.replicas,
@@ -117,24 +124,21 @@ def _environment(observation: Observation, snapshot: Snapshot) -> list[dict[str,
         Env.MODEL_URI: model.uri,
         Env.MODEL_DIGEST: model.digest,
         Env.MODEL_FORMAT: model.format,
-        Env.MODEL_LABELS: _json_list(model.labels) if model.labels else None,
+        Env.MODEL_LABELS: json.dumps(model.labels, ensure_ascii=False) if model.labels else None,
         Env.REVISION: snapshot.name,
         Env.PEERS_HOST: f"{snapshot.name}.{observation.key.namespace}.svc",
     }
     fields = {Env.POD_NAME: "metadata.name", Env.POD_UID: "metadata.uid", Env.POD_IP: "status.podIP"}
-    own: list[dict[str, Any]] = [
-        *({"name": name.value, "value": str(value)} for name, value in values.items() if value is not None),
+    return [
+        *(document_of(variable) for variable in snapshot.template.env or ()),
+        *({"name": name.value, "value": _literal(value)} for name, value in values.items() if value is not None),
         *({"name": name.value, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
     ]
-    # With a name that stands twice, the API server would refuse the whole Deployment.
-    taken = {variable["name"] for variable in own}
-    users = (variable for variable in snapshot.template.env or () if variable.name not in taken)
-    return [*(document_of(variable) for variable in users), *own]
 
 
-def _json_list(items: list[str]) -> str:
-    # Kubernetes expands $(NAME) in values; $$ stands for a $.
-    return json.dumps(items, ensure_ascii=False).replace("$", "$$")
+def _literal(value: str) -> str:
+    """Return a value as it is: Kubernetes would put a variable's value for $(NAME)."""
+    return str(value).replace("$", "$$")
 
 
 def _source_mounts(snapshot: Snapshot) -> list[dict[str, Any]]:

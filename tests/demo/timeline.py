@@ -1,4 +1,8 @@
-"""From what the clients saw and what the status says to the demo's figures, promises and timeline. Pure."""
+"""From what the clients saw and what the status says to the demo's figures, promises and timeline. Pure.
+
+The clients' clock is compared with the operator's. On one machine it is the same; on a cluster of several nodes their
+difference is in the figures.
+"""
 
 from __future__ import annotations
 

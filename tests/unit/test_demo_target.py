@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 
 import pytest
 
@@ -24,7 +25,7 @@ def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch
     def fail(*_: object, **__: object) -> str:
         raise KubectlError("no such host")
 
-    monkeypatch.setattr(target.shutil, "which", lambda _: "/bin/kubectl")
+    monkeypatch.setattr(shutil, "which", lambda _: "/bin/kubectl")
     monkeypatch.setattr(Kubectl, "run", fail)
     with pytest.raises(SetupError, match="context mine does not answer: no such host"):
         target.of_context("mine", {"OPERATOR_IMAGE": "a", "SERVING_IMAGE": "b"})

@@ -103,7 +103,7 @@ def told(
             FALSE,
             Reason.ROLLED_BACK,
             ConditionType.STALLED,
-            "m-1 serves. Apply another model, or to try this one again: kubectl annotate mdep m "
+            "m-1 serves. Apply another model, or to try this one again: kubectl annotate -n team mdep m "
             "modelops.dev/retry=$(date +%s) --overwrite",
             id="rolled back",
         ),

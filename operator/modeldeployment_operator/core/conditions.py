@@ -241,11 +241,12 @@ def _rolled_back(view: View) -> list[Claim]:
 
 
 def _refusal(view: View, rejection: Rejection) -> str:
+    key = view.observation.key
     return (
         f"{rejection.revision} was taken back at {rejection.time}: {rejection.metric} {rejection.estimate} "
         f"[{rejection.lower}, {rejection.upper}] from {count(rejection.labels, 'label')}, should have been at least "
         f"{rejection.level}; {view.decision.serving} serves. Apply another model, or to try this one again: kubectl "
-        f"annotate mdep {view.observation.key.name} {group.RETRY_ANNOTATION}=$(date +%s) --overwrite"
+        f"annotate -n {key.namespace} mdep {key.name} {group.RETRY_ANNOTATION}=$(date +%s) --overwrite"
     )
 
 

@@ -19,8 +19,10 @@ from model_server import errors
 from model_server.contract import ModelFormat, StartFailure
 from model_server.errors import RequestError, StartError
 from model_server.loading import SAVED_MODEL_FILE
+from model_server.logs import warning
 from model_server.operations import Graph, Node, check_operations
 from model_server.tensors import DEFAULT_SIGNATURE, Signature, TensorSpec
+from model_server.wording import innermost_cause, telling_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,22 +81,28 @@ class LoadedModel:
         except tf.errors.OpError as error:
             raise _as_request_error(error) from error
         except (TypeError, ValueError) as error:
-            raise errors.InvalidArgument(_first_line(error)) from error
+            raise errors.InvalidArgument(telling_line(str(error))) from error
 
     def warm_up(self) -> None:
-        """Answer one made-up request for each signature. Raises `RequestError` if that fails."""
-        for name, signature in self.signatures.items():
-            for attempt, size in enumerate(WARM_UP_SIZES, start=1):
-                try:
-                    self.predict(name, {key: _made_up(spec, size) for key, spec in signature.inputs.items()})
-                    break
-                except RequestError:
-                    if attempt == len(WARM_UP_SIZES):
-                        raise
+        """Answer one made-up request. Raises `RequestError` if that fails.
+
+        Only for the default signature: others may be there to change the model, as one that trains it is.
+        """
+        inputs = self.signatures[DEFAULT_SIGNATURE].inputs
+        for attempt, size in enumerate(WARM_UP_SIZES, start=1):
+            try:
+                self.predict(DEFAULT_SIGNATURE, {key: _made_up(spec, size) for key, spec in inputs.items()})
+                break
+            except RequestError:
+                if attempt == len(WARM_UP_SIZES):
+                    raise
 
 
 def load(found: Found, extra_ops: frozenset[str]) -> LoadedModel:
-    """Load a model, and have it answer once. Raises `StartError`."""
+    """Load a model, and have it answer once. Raises `StartError`.
+
+    A model may rightly refuse what is made up: zeros are no picture in JPEG.
+    """
     try:
         if found.format is ModelFormat.SAVED_MODEL:
             check_operations(read_graph(found.path), extra_ops)
@@ -113,7 +121,13 @@ def load(found: Found, extra_ops: frozenset[str]) -> LoadedModel:
     try:
         model.warm_up()
     except RequestError as error:
-        raise StartError(StartFailure.LOAD_FAILED, f"the model did not answer a made-up request: {error}") from error
+        if not isinstance(error, errors.InvalidArgument) or isinstance(
+            error.__cause__, tf.errors.FailedPreconditionError
+        ):
+            raise StartError(
+                StartFailure.LOAD_FAILED, f"the model did not answer a made-up request: {error}"
+            ) from error
+        warning("the model refused a made-up request; its first real one may be slow", reason=str(error))
     return model
 
 
@@ -180,21 +194,30 @@ def _load_keras(path: Path) -> LoadedModel:
         )
     names = _input_names(inputs)
     # A Sequential takes the tensor itself, a functional model the structure it was made with.
-    structure = getattr(model, "_inputs_struct", None) or (inputs[0] if len(inputs) == 1 else inputs)
+    structure = getattr(model, "_inputs_struct", None)
+    if structure is None:
+        structure = inputs[0] if len(inputs) == 1 else inputs
+    # Inputs may have names that no parameter can have, as "feature-1".
+    parameters = {name: f"input_{number}" for number, name in enumerate(names)}
 
-    def call(**tensors: Any) -> dict[str, Any]:
-        values = keras.tree.pack_sequence_as(structure, [tensors[name] for name in names])
+    def trace(**tensors: Any) -> dict[str, Any]:
+        values = keras.tree.pack_sequence_as(structure, [tensors[parameter] for parameter in parameters.values()])
         return _named(model(values, training=False))
 
     specs = {
-        name: tf.TensorSpec(tensor.shape, tensor.dtype, name=name) for name, tensor in zip(names, inputs, strict=True)
+        parameter: tf.TensorSpec(tensor.shape, tensor.dtype, name=parameter)
+        for parameter, tensor in zip(parameters.values(), inputs, strict=True)
     }
-    function = tf.function(call, autograph=False).get_concrete_function(**specs)
+    function = tf.function(trace, autograph=False).get_concrete_function(**specs)
+
+    def call(**tensors: Any) -> Any:
+        return function(**{parameters[name]: tensor for name, tensor in tensors.items()})
+
     signature = Signature(
-        {name: _spec(name, spec) for name, spec in specs.items()},
+        {name: _spec(name, specs[parameter]) for name, parameter in parameters.items()},
         {name: _spec(name, spec) for name, spec in function.structured_outputs.items()},
     )
-    return LoadedModel({DEFAULT_SIGNATURE: Function(signature, function)}, model)
+    return LoadedModel({DEFAULT_SIGNATURE: Function(signature, call)}, model)
 
 
 def _input_names(inputs: list[Any]) -> list[str]:
@@ -239,22 +262,11 @@ def _made_up(spec: TensorSpec, size: int) -> Array:
 
 def _as_request_error(error: tf.errors.OpError) -> RequestError:
     kind = next((ours for theirs, ours in _ANSWERS if isinstance(error, theirs)), RequestError)
-    return kind(_first_line(error))
-
-
-def _first_line(error: Exception) -> str:
-    """Keep the first line: the others are stack traces of the graph."""
-    return (getattr(error, "message", None) or str(error)).strip().split("\n", 1)[0][:500]
-
-
-def _cause(error: Exception) -> str:
-    """Keep what went wrong with the innermost part: Keras tells it last, behind the settings of all others."""
-    cause = str(error).rpartition("Exception encountered: ")[2].strip()
-    return cause.partition("\n")[0].partition(" Full object config: ")[0][:500]
+    return kind(telling_line(error.message or str(error)))
 
 
 def _explain(found: Found, error: Exception) -> str:
-    text = _cause(error)
+    text = innermost_cause(str(error))
     if "safe_mode" in text or "unsafe" in text.lower() or "Lambda" in text:
         return (
             f"{found.path.name} holds Python code (as a Lambda layer does), which is not run: write it as a layer "

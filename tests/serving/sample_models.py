@@ -3,7 +3,9 @@
 text.keras, text.h5, text/      texts → one score: over 0.5 if the text has 好, under it if not
 slow/                           a SavedModel that gives back its numbers, after half a second or so
 three.keras                     two numbers → three probabilities; the class is that of the largest of (0, x, y)
+single.keras, single.h5         a functional model of one input, `feature-1`: the sum of its two numbers
 pair.keras                      inputs `left` and `right`, outputs `sum` and `difference`
+picky/                          a SavedModel: numbers as texts to numbers; its signature `train` adds 1 to all of them
 reads/, writes/, hides/         SavedModels that read a file, that write one, and that write one from an inner function
 lambda.keras, lambda.h5         Keras files with Python code
 """
@@ -37,6 +39,13 @@ def text_model() -> keras.Model:
 def three_model() -> keras.Model:
     model = keras.Sequential([keras.Input(shape=(2,), name="x"), keras.layers.Dense(3, activation="softmax")])
     model.set_weights([np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), np.zeros(3)])
+    return model
+
+
+def single_model() -> keras.Model:
+    x = keras.Input(shape=(2,), name="feature-1")
+    model = keras.Model(x, keras.layers.Dense(1)(x))
+    model.set_weights([np.ones((2, 1)), np.zeros(1)])
     return model
 
 
@@ -81,15 +90,36 @@ class Program(tf.Module):
         return x + 0.0 * square[0, 0]
 
 
+class Picky(tf.Module):
+    """A SavedModel that refuses what is no number, and that can be trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = tf.Variable(0.0)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="x")])
+    def answer(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"y": tf.strings.to_number(x) + self.bias}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def train(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"bias": tf.identity(self.bias.assign_add(1.0)) + 0.0 * x}
+
+
 def main(folder: Path) -> None:
     text = text_model()
     text.save(folder / "text.keras")
     text.save(folder / "text.h5")
     text.export(folder / "text", verbose=False)
     three_model().save(folder / "three.keras")
+    single_model().save(folder / "single.keras")
+    single_model().save(folder / "single.h5")
     pair_model().save(folder / "pair.keras")
     lambda_model().save(folder / "lambda.keras")
     lambda_model().save(folder / "lambda.h5")
+    picky = Picky()
+    signatures = {"serving_default": picky.answer, "train": picky.train}
+    tf.saved_model.save(picky, str(folder / "picky"), signatures=signatures)
     for what in ("reads", "writes", "hides", "slow"):
         program = Program(what)
         tf.saved_model.save(program, str(folder / what), signatures={"serving_default": program.answer})

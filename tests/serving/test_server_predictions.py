@@ -110,3 +110,24 @@ def test_many_inputs_and_outputs(start: StartServer) -> None:
     nan = server.post(":predict", b'{"instances": [{"left": [NaN], "right": [Infinity]}]}')
     assert b"NaN" in nan.body
     assert math.isnan(json.loads(nan.body)["predictions"][0]["sum"][0])
+
+
+@pytest.mark.parametrize("model", ["single.keras", "single.h5"])
+def test_a_functional_model_of_one_input(start: StartServer, model: str) -> None:
+    server = start(model)
+    assert server.predict([[1, 2]]).json() == {"predictions": [[3]]}
+    # The name is no name that a parameter of Python could have.
+    assert server.predict([{"feature-1": [1, 2]}]).json() == {"predictions": [[3]]}
+    signature = server.get("/metadata").json()["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    assert list(signature["inputs"]) == ["feature-1"]
+
+
+def test_a_model_may_refuse_what_is_made_up_and_is_not_trained_by_the_way(start: StartServer) -> None:
+    server = start("picky")
+    assert "the model refused a made-up request" in server.log_file.read_text()
+    assert server.predict(["2"]).json() == {"predictions": [2]}
+    reply = server.predict(["x"])
+    assert reply.status == 400
+    assert reply.json()["error"] == "StringToNumberOp could not correctly convert string: x"
+    assert server.post(":predict", {"instances": [0.0], "signature_name": "train"}).json() == {"predictions": [1]}
+    assert server.predict(["2"]).json() == {"predictions": [3]}

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_server.errors import InvalidArgument, NotFound, RequestError, Unimplemented
+from model_server.errors import BodyTooLarge, InvalidArgument, NotFound, RequestError, Unimplemented
 from model_server.protocols.tensorflow_rest import (
+    MAX_INSTANCES,
     Method,
     Target,
     check_target,
@@ -154,6 +155,19 @@ def test_what_is_no_text(value: Any) -> None:
 def test_deep_lists_do_no_harm(signatures: dict[str, Signature], depth: int) -> None:
     with pytest.raises(InvalidArgument):
         read_predict(b'{"inputs": ' + b"[" * depth + b'"a"' + b"]" * depth + b"}", signatures)
+
+
+@pytest.mark.parametrize("key", ["instances", "inputs"])
+@pytest.mark.parametrize(("row", "signatures"), [([1, 2], ONE), ("a", TEXT)])
+def test_no_request_may_have_any_number_of_instances(key: str, row: object, signatures: dict[str, Signature]) -> None:
+    read({key: [row] * MAX_INSTANCES}, signatures)
+    with pytest.raises(BodyTooLarge, match="send at most 16384"):
+        read({key: [row] * (MAX_INSTANCES + 1)}, signatures)
+
+
+def test_a_sound_may_be_long() -> None:
+    sound = {"serving_default": Signature({"x": TensorSpec("x", "DT_FLOAT", (None,))}, {})}
+    assert len(read({"inputs": [0.5] * 100_000}, sound)["x"]) == 100_000
 
 
 def test_no_json_is_told() -> None:

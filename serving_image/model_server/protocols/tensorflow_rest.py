@@ -17,8 +17,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from model_server import wire
-from model_server.errors import InvalidArgument, NotFound, Unimplemented
-from model_server.protocols.json_tensors import from_json, to_json
+from model_server.errors import BodyTooLarge, InvalidArgument, NotFound, Unimplemented
+from model_server.protocols.json_tensors import STRING, from_json, to_json
 from model_server.tensors import DEFAULT_SIGNATURE
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from model_server.tensors import Array, Signature, TensorSpec
 
+MAX_INSTANCES: Final = 16_384
+"""In one request: a model may take 30 KB of memory for each. They are not split, as a model may look at all at once."""
 _PATH = re.compile(
     r"/v1/models/(?P<model>[^/:]+)(?:/versions/(?P<version>[0-9]{1,19})|/labels/(?P<label>[^/:]+))?"
     r"(?P<rest>|/metadata|/feedback|:[a-z]+)",
@@ -100,7 +102,7 @@ class PredictRequest:
 
 
 def read_predict(body: bytes, signatures: Mapping[str, Signature]) -> PredictRequest:
-    """Understand the body of a prediction. Raises `InvalidArgument`."""
+    """Understand the body of a prediction. Raises `InvalidArgument` or `BodyTooLarge`."""
     request = wire.load(body)
     if not isinstance(request, dict):
         raise InvalidArgument('the body is a JSON object, as {"instances": [...]}')
@@ -112,9 +114,23 @@ def read_predict(body: bytes, signatures: Mapping[str, Signature]) -> PredictReq
         raise InvalidArgument("a request has either 'instances' (by rows) or 'inputs' (by columns)")
     if "inputs" in request:
         columns = _columns(request["inputs"], signature.inputs)
+        for key, spec in signature.inputs.items():
+            if not _is_signal(spec):
+                _check_number(columns[key])
         return PredictRequest(name, _arrays(columns, signature.inputs), by_rows=False)
+    _check_number(request["instances"])
     inputs = _arrays(_rows_to_columns(request["instances"], signature.inputs), signature.inputs)
     return PredictRequest(name, inputs, by_rows=True)
+
+
+def _check_number(rows: Any) -> None:
+    if isinstance(rows, list) and len(rows) > MAX_INSTANCES:
+        raise BodyTooLarge(f"{len(rows)} instances are too many for one request: send at most {MAX_INSTANCES}")
+
+
+def _is_signal(spec: TensorSpec) -> bool:
+    """Tell whether an input may be one sound or the like: a single row of numbers, or a shape that is fixed."""
+    return spec.shape is not None and (spec.shape[:1] != (None,) or (len(spec.shape) == 1 and spec.dtype != STRING))
 
 
 def _columns(value: Any, specs: Mapping[str, TensorSpec]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.demo.records import Kind
+from tests.demo.records import OK, Kind
 from tests.demo.traffic import PREDICTION_ID_HEADER, REVISION_HEADER, Plan, Traffic, read_examples
 from tests.demo.workspace import CLASSES, HTTP_PORT
 
@@ -53,16 +53,23 @@ class Client:
         """URL of the model."""
         return f"http://{self.host}:{HTTP_PORT}{self.path}"
 
-    def predict(self) -> Answer:
+    def predict(self, seconds: float = SECONDS) -> Answer:
         """Ask for one prediction."""
-        return self._post(f"{self.path}:predict", {"instances": [TEXT]})
+        return self._post(f"{self.path}:predict", {"instances": [TEXT]}, seconds)
+
+    def is_answered(self) -> bool:
+        """Whether a prediction is answered. Waits little: without rules on the node an address is silent."""
+        try:
+            return self.predict(seconds=1).status == OK
+        except OSError:
+            return False
 
     def label(self, prediction_id: str, label: str = CLASSES[0]) -> Answer:
         """Send one label."""
         return self._post(f"{self.path}/feedback", {"id": prediction_id, "label": label})
 
-    def _post(self, path: str, document: dict[str, Any]) -> Answer:
-        connection = http.client.HTTPConnection(self.host, HTTP_PORT, timeout=SECONDS)
+    def _post(self, path: str, document: dict[str, Any], seconds: float = SECONDS) -> Answer:
+        connection = http.client.HTTPConnection(self.host, HTTP_PORT, timeout=seconds)
         try:
             connection.request("POST", path, json.dumps(document), {"Content-Type": "application/json"})
             response = connection.getresponse()

@@ -101,9 +101,15 @@ class ModelDeployment:
         return dict(condition(found, kind))
 
     def wait_ready(self) -> str:
-        """Wait until the latest spec serves; return its revision."""
+        """Wait until the latest spec serves, and can be reached; return its revision."""
         self.wait_for_condition("Ready", "True", "Serving")
+        self.wait_reachable()
         return self.serving()
+
+    def wait_reachable(self) -> None:
+        """Wait until kube-proxy has made the way to the pods, which takes it a second or two after they are ready."""
+        client = self.client()
+        wait_until(client.is_answered, "the Service leads to a pod", seconds=30, explain=self.explain)
 
     def client(self) -> Client:
         """Return a client of the Service that users call."""
@@ -120,7 +126,8 @@ class ModelDeployment:
         """Return what helps to understand why it is not as it should be."""
         seen = self.kubectl("get", "mdep,deployments,pods", "-o", "wide")
         events = self.kubectl("events", "--types=Warning")
-        return f"{seen}\n{json.dumps(self.status(), indent=1)}\n{events}\n{self.stage.operator.explain()}"
+        logs = self.kubectl("logs", "--selector", f"modelops.dev/name={self.name}", "--prefix", "--tail=15")
+        return "\n".join([seen, json.dumps(self.status(), indent=1), events, logs, self.stage.operator.explain()])
 
     def delete(self) -> float:
         """Delete it and wait until it is gone; return how many seconds that took."""

@@ -28,6 +28,7 @@ def test_up_down_to_nothing_and_back(model: ModelDeployment) -> None:
     assert "poddisruptionbudget.policy/news" not in model.children()
 
     _scale(model, 2)
+    model.wait_reachable()
     assert_answers(model, revision)
     assert model.serving() == revision
 

@@ -18,6 +18,9 @@ from tests.e2e.clients import Clients
 from tests.e2e.deployments import ModelDeployment, is_so
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.demo.records import Record
     from tests.e2e.operator_pod import OperatorPod
 
 # Bringing the cluster up, building images and training models take minutes when nothing is in the cache.
@@ -62,7 +65,7 @@ def test_bad_model_is_taken_back_and_no_request_fails(model: ModelDeployment) ->
         warm=True,
     )
     _report(facts)
-    assert [record for record in records if record.failed] == []
+    _assert_none_failed(model, records, timeline.moments(facts))
     assert after["status"]["servingRevision"] == good
     for connections in Connections:
         seconds = timeline.seconds_to_safety(facts, connections)
@@ -80,6 +83,8 @@ class Moment:
     """A kill in the story, and what was on the way."""
 
     name: str
+    time: float
+    """Seconds since the epoch."""
     seconds: float
     """Until the operator worked again."""
 
@@ -104,7 +109,7 @@ def test_operator_killed_at_any_moment_ends_in_the_same_state(model: ModelDeploy
         _wait_for_no_answer(clients, bad)
         records = clients.end()
 
-    assert [record for record in records if record.failed] == []
+    _assert_none_failed(model, records, kills.done)
     counted = clients.labels(good)
     after = model.wait(
         lambda status: status["accuracy"]["labels"] >= counted and not is_so(status, "Ready", "True", "Serving"),
@@ -132,10 +137,18 @@ class Kills:
 
     def kill(self, when: str) -> None:
         """Kill it and wait until it is back."""
-        began = time.monotonic()
+        began = time.time()
         self._operator.kill()
         self._operator.come_back()
-        self.done.append(Moment(when, round(time.monotonic() - began, 1)))
+        self.done.append(Moment(when, began, round(time.time() - began, 1)))
+
+
+def _assert_none_failed(model: ModelDeployment, records: Iterable[Record], moments: Iterable[Any]) -> None:
+    """Assert that every request was answered; if not, tell when in the story, and what the pods said."""
+    failed = [record for record in records if record.failed]
+    if failed:
+        lines = [str(one) for one in (*failed[:10], *moments)]
+        pytest.fail("\n".join([f"{len(failed)} requests failed:", *lines, model.explain()]))
 
 
 def _wait_healthy(model: ModelDeployment, clients: Clients, revision: str) -> None:

@@ -10,7 +10,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from model_server import contract, wire
-from model_server.app import error_response, json_response, read_body
+from model_server.app import error_response, json_response
+from model_server.bodies import SMALL_BYTES
 from model_server.errors import RequestError
 from model_server.state import Phase, read_rotation
 
@@ -47,7 +48,8 @@ def admin_app(parts: Parts, token: bytes) -> Starlette:
         if not is_operator(request):
             return _unauthorized()
         try:
-            target = read_rotation(wire.load(await read_body(request)))
+            async with parts.bodies.read(request, SMALL_BYTES) as body:
+                target = read_rotation(wire.load(body))
             parts.state.rotate(target)
         except RequestError as error:
             return error_response(error)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from model_server import contract
-from model_server.errors import BodyTooLarge, RequestError, Unavailable
+from model_server.bodies import FEEDBACK_BYTES, SMALL_BYTES, Bodies
+from model_server.errors import RequestError, Unavailable
 from model_server.logs import logger
+from model_server.passing import Passed
 from model_server.pods import end_to_end
+from model_server.predictor import ClientGone
 from model_server.protocols import feedback_rest, tensorflow_rest
 from model_server.protocols.tensorflow_rest import Method, Target
 from model_server.state import Phase
@@ -24,12 +27,12 @@ if TYPE_CHECKING:
     from model_server.forwarder import Forwarder
     from model_server.intake import Intake
     from model_server.metrics import Metrics
+    from model_server.passing import Seal
     from model_server.prediction_id import Issuer
     from model_server.predictor import Predictor
     from model_server.settings import ServeSettings
     from model_server.state import State
 
-MAX_BODY_BYTES: Final = 64 * 2**20
 _JSON: Final = "application/json"
 
 
@@ -44,6 +47,8 @@ class Parts:
     issuer: Issuer
     intake: Intake
     forwarder: Forwarder
+    seal: Seal
+    bodies: Bodies = field(default_factory=Bodies)
     predictor: Predictor | None = None
 
 
@@ -58,7 +63,7 @@ class PredictionApp:
         request = Request(scope, receive)
         try:
             response = await self._answer(request)
-        except ClientDisconnect:
+        except (ClientDisconnect, ClientGone):
             return
         response.headers.setdefault(contract.REVISION_HEADER, self._parts.settings.revision)
         if self._parts.state.is_leaving:
@@ -71,14 +76,14 @@ class PredictionApp:
         try:
             target = tensorflow_rest.read_path(request.method, request.url.path)
             method = target.method
-            body = await read_body(request)
-            forwarded = await self._forward(request, target, body)
-            if forwarded is not None:
-                return forwarded  # The pod that answered measures it.
-            response = await self._dispatch(request, target, body)
+            async with self._parts.bodies.read(request, self._limit(method)) as body:
+                forwarded = await self._forward(request, target, body)
+                if forwarded is not None:
+                    return forwarded  # The pod that answered measures it.
+                response = await self._dispatch(request, target, body)
         except RequestError as error:
             response = error_response(error)
-        except ClientDisconnect:
+        except (ClientDisconnect, ClientGone):
             raise
         except Exception:
             logger.exception("a request failed")
@@ -86,10 +91,17 @@ class PredictionApp:
         self._parts.metrics.observe(method, response.status_code, time.perf_counter() - started)
         return response
 
+    def _limit(self, method: Method) -> int:
+        if method is Method.PREDICT:
+            return self._parts.settings.max_body_bytes
+        return FEEDBACK_BYTES if method is Method.FEEDBACK else SMALL_BYTES
+
     async def _forward(self, request: Request, target: Target, body: bytes) -> Response | None:
         """Let the revision that serves answer, if this pod has left the rotation. Labels stay: they belong here."""
         address = self._parts.state.forward_to
-        if address is None or target.method is Method.FEEDBACK or contract.FORWARDED_HEADER in request.headers:
+        if address is None or target.method is Method.FEEDBACK:
+            return None
+        if self._parts.seal.read(request.headers.get(contract.FORWARDED_HEADER), (Passed.REQUEST,), body) is not None:
             return None
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         answer = await self._parts.forwarder.forward(address, request.method, path, request.headers.items(), body)
@@ -101,24 +113,32 @@ class PredictionApp:
         return response
 
     async def _dispatch(self, request: Request, target: Target, body: bytes) -> Response:
-        settings = self._parts.settings
+        settings, predictor = self._parts.settings, self._parts.predictor
         tensorflow_rest.check_target(target, model=settings.model, version=settings.version, revision=settings.revision)
         if target.method is Method.FEEDBACK:
-            return await self._feedback(body, forwarded=contract.FORWARDED_HEADER in request.headers)
+            return await self._feedback(request, body)
         if target.method is Method.STATUS:
             available = self._parts.state.phase is not Phase.LOADING
-            return json_response(tensorflow_rest.write_status(settings.version, available=available))
-        predictor = self._parts.predictor
+            remark = predictor.no_ids if predictor is not None and predictor.no_ids is not None else ""
+            return json_response(
+                tensorflow_rest.write_status(
+                    settings.version, available=available, remark=remark and f"no Prediction-Id: {remark}"
+                )
+            )
         if predictor is None:
             raise Unavailable("the model is still loading: try again")
         if target.method is Method.METADATA:
             return json_response(
                 tensorflow_rest.write_metadata(settings.model, settings.version, predictor.model.signatures)
             )
-        return await self._predict(predictor, body)
+        return await self._predict(request, predictor, body)
 
-    async def _predict(self, predictor: Predictor, body: bytes) -> Response:
-        predicted = await predictor.predict(body)
+    async def _predict(self, request: Request, predictor: Predictor, body: bytes) -> Response:
+        async def until_gone() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+
+        predicted = await predictor.predict(body, until_gone)
         response = json_response(predicted.body)
         token = self._parts.issuer.issue(predicted.classes) if predicted.classes is not None else None
         if token is not None:
@@ -126,30 +146,13 @@ class PredictionApp:
         self._parts.book.count_predictions(predicted.instances)
         return response
 
-    async def _feedback(self, body: bytes, *, forwarded: bool) -> Response:
-        request = feedback_rest.read_feedback(body)
-        results = await self._parts.intake.take(request.labels, forwarded=forwarded)
-        code, answer = feedback_rest.write_results(request, results)
+    async def _feedback(self, request: Request, body: bytes) -> Response:
+        header = request.headers.get(contract.FORWARDED_HEADER)
+        passed = self._parts.seal.read(header, (Passed.LABELS, Passed.INHERITED), body)
+        feedback = feedback_rest.read_feedback(body)
+        results = await self._parts.intake.take(feedback.labels, passed)
+        code, answer = feedback_rest.write_results(feedback, results)
         return json_response(answer, code)
-
-
-async def read_body(request: Request) -> bytes:
-    """Read the whole body. Raises `BodyTooLarge`, `ClientDisconnect`."""
-    announced = request.headers.get("content-length", "0")
-    if announced.isdecimal() and int(announced) > MAX_BODY_BYTES:
-        raise _too_large()
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise _too_large()
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _too_large() -> BodyTooLarge:
-    return BodyTooLarge(f"the body is over {MAX_BODY_BYTES // 2**20} MiB: send fewer instances in one request")
 
 
 def json_response(body: bytes, code: int = 200) -> Response:

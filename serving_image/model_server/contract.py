@@ -38,7 +38,9 @@ PREDICTION_ID_HEADER: Final = "Prediction-Id"
 REVISION_HEADER: Final = "Model-Revision"
 """The revision that computed the answer."""
 FORWARDED_HEADER: Final = "Model-Forwarded-By"
-"""Set on a request that one pod passes to another; such a request is never passed on again."""
+"""Set on a request that one pod passes to another; such a request is never passed on again. `NAME.HMAC`: the pod, and
+64 hexadecimal digits of HMAC-SHA-256 over what is passed on and the body, under the feedback key. Clients cannot make
+one: a value that does not verify is as none, and is not passed on."""
 
 # --- Files in the container --------------------------------------------------------------------------------
 MODEL_DIR: Final = "/models"
@@ -79,6 +81,8 @@ class Env(StrEnum):
     """DNS name of the revision's headless Service: the pods that may hold a label that came here."""
     DRAIN_SECONDS = "MODEL_DRAIN_SECONDS"
     """How long a pod goes on answering after SIGTERM, until no Service sends it anything."""
+    MAX_BODY_BYTES = "MODEL_MAX_BODY_BYTES"
+    """The largest body of a prediction that is taken. Or absent: 16 MiB."""
     EXTRA_OPS = "MODEL_EXTRA_OPS"
     """Operations, with commas between, that a SavedModel may use beyond the harmless ones; `*` for any. Or absent."""
 

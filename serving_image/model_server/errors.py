@@ -72,6 +72,10 @@ class DeadlineExceeded(RequestError):  # noqa: N818
     status = 504
 
 
+class NotAClassifier(ModelServerError):  # noqa: N818  # A fact about the model.
+    """The outputs are no scores of classes, so that labels cannot be compared with them."""
+
+
 class LabelRejected(ModelServerError):  # noqa: N818  # An answer about a label, no fault.
     """One label that is not counted."""
 

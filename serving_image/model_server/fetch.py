@@ -1,7 +1,8 @@
 """The init container: fetches the model, verifies its digest, and only then looks into it.
 
 `python3 -m model_server.fetch` leaves one model in the folder of models. It needs no TensorFlow, and the container
-that serves needs no network and no credentials.
+that serves needs neither a network to get the model nor credentials; but `spec.serving.env` is that of both containers,
+so credentials that stand there are in both.
 """
 
 from __future__ import annotations

@@ -29,6 +29,10 @@ class Lost(Exception):  # noqa: N818  # A fact about the other pod.
     """The request may have arrived; its answer has not."""
 
 
+class TimedOut(Lost):
+    """The other pod is there, but takes too long."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer. Its body is as it came, compressed or not."""
@@ -47,7 +51,7 @@ class PodClient:
     async def send(  # The parts of an HTTP request.
         self, method: str, address: str, path: str, *, headers: Mapping[str, str] | Headers, body: bytes, seconds: float
     ) -> Answer:
-        """Send a request to HOST:PORT. Raises `Unreachable` or `Lost`."""
+        """Send a request to HOST:PORT. Raises `Unreachable` or `Lost`, which may be `TimedOut`."""
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
         try:
             async with self._open().request(
@@ -61,7 +65,9 @@ class PodClient:
                 return Answer(response.status, list(response.headers.items()), await response.read())
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise Unreachable(str(error)) from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except TimeoutError as error:
+            raise TimedOut(f"no answer within {seconds:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
             raise Lost(str(error) or type(error).__name__) from error
 
     async def aclose(self) -> None:
@@ -81,11 +87,16 @@ class PodClient:
 
 
 async def addresses_of(host: str) -> set[Address]:
-    """Look up a headless Service: the addresses of its pods. Empty if there are none."""
+    """Look up a headless Service: the addresses of its pods. Empty if there are none.
+
+    Raises OSError if that cannot be found out just now.
+    """
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return set()
+    except socket.gaierror as error:
+        if error.errno in {socket.EAI_NONAME, socket.EAI_NODATA}:
+            return set()
+        raise
     return {ip_address(entry[4][0]) for entry in found}
 
 

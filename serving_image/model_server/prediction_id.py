@@ -10,7 +10,8 @@ A token is base64url (no padding) of
     3       8      fingerprint of model and revision
     11      4      time of issue, seconds since 1970
     15      6      nonce
-    21      1+a    address of the issuing pod: its length in bytes (0, 4 or 16), then the address
+    21      4      hash of the UID of the issuing pod: another one may have its address later
+    25      1+a    address of the issuing pod: its length in bytes (0, 4 or 16), then the address
     ·       v      number of classes k, as a varint
     ·       v      number of instances n, as a varint
     ·       b      n numbers of bit_length(k) bits each: 0 for "no class", c + 1 for class c
@@ -38,12 +39,13 @@ if TYPE_CHECKING:
 
 Address = IPv4Address | IPv6Address
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 MAX_TOKEN_CHARS: Final = 3072
 """Proxies commonly allow 4 KiB for all headers of an answer. This fits 8,900 instances of 2 classes, 4,400 of 10."""
 MAC_BYTES: Final = 16
 NONCE_BYTES: Final = 6
-_FIXED_BYTES: Final = 22
+_ADDRESS_AT: Final = 25
+_FIXED_BYTES: Final = _ADDRESS_AT + 1
 _ID = re.compile(r"([A-Za-z0-9_-]{1,8192})(?:\.(0|[1-9][0-9]{0,8}))?", re.ASCII)
 
 
@@ -78,6 +80,8 @@ class Prediction:
 
     fingerprint: bytes
     issued: int
+    pod: bytes
+    """The `pod_mark` of the pod that made it."""
     address: Address | None
     classes: int
     predicted: int | None
@@ -90,18 +94,26 @@ def fingerprint(model: str, revision: str) -> bytes:
     return hashlib.sha256(f"{model}\0{revision}".encode()).digest()[:8]
 
 
+def pod_mark(uid: str) -> bytes:
+    """4 bytes that stand for a pod."""
+    return hashlib.sha256(b"pod\0" + uid.encode()).digest()[:4]
+
+
 @dataclass(frozen=True, slots=True)
 class Issuer:
     """Makes tokens for one revision on one pod."""
 
     key: Key
     fingerprint: bytes
+    pod: bytes
     address: Address | None
     clock: Callable[[], float]
     random_bytes: Callable[[int], bytes]
 
     def issue(self, classes: Classes) -> str | None:
         """Make a token for a request, or None if it has so many instances that the token would be too long."""
+        if len(classes.predicted) * classes.count.bit_length() > MAX_TOKEN_CHARS * 6:
+            return None  # What follows would be long work for nothing.
         packed = _pack(classes)
         address = self.address.packed if self.address else b""
         payload = b"".join(
@@ -110,6 +122,7 @@ class Issuer:
                 self.fingerprint,
                 int(self.clock()).to_bytes(4),
                 self.random_bytes(NONCE_BYTES),
+                self.pod,
                 bytes((len(address),)),
                 address,
                 _varint(classes.count),
@@ -151,7 +164,7 @@ def _split(text: str) -> tuple[bytes, int]:
 
 def _parse(payload: bytes, mac: bytes, index: int) -> Prediction:
     """Fields of a payload whose signature fits: what follows can only be as `Issuer.issue` wrote it."""
-    end = _FIXED_BYTES + payload[21]
+    end = _FIXED_BYTES + payload[_ADDRESS_AT]
     classes, position = _read_varint(payload, end)
     count, position = _read_varint(payload, position)
     if index >= count:
@@ -159,6 +172,7 @@ def _parse(payload: bytes, mac: bytes, index: int) -> Prediction:
     return Prediction(
         fingerprint=payload[3:11],
         issued=int.from_bytes(payload[11:15]),
+        pod=payload[21:_ADDRESS_AT],
         address=ip_address(payload[_FIXED_BYTES:end]) if end > _FIXED_BYTES else None,
         classes=classes,
         predicted=_unpack(payload[position:], classes.bit_length(), index),

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_server.classes import predicted_classes
-from model_server.errors import Unavailable
+from model_server.errors import NotAClassifier, Unavailable
+from model_server.logs import warning
 from model_server.protocols import tensorflow_rest
+from model_server.tensors import DEFAULT_SIGNATURE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
     from model_server.prediction_id import Classes
-    from model_server.tensors import Model
+    from model_server.tensors import Array, Model
 
 MAX_WAITING: Final = 1000
 """Requests that may wait for a thread."""
+MAX_WAIT_SECONDS: Final = 30.0
+"""What waited longer is not computed: its client has given up, or will before the queue is short again."""
+
+
+class ClientGone(Exception):  # noqa: N818  # A fact about the client.
+    """Nobody waits for the answer any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +42,60 @@ class Predicted:
 class Predictor:
     """Runs a model in a few threads, as many as there are processors."""
 
-    def __init__(self, model: Model, threads: int) -> None:
+    def __init__(
+        self, model: Model, threads: int, *, named: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.model = model
+        self.no_ids: str | None = None
+        """Why this model's predictions get no ids any more."""
+        self._named = named
+        self._clock = clock
+        self._count = threads
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="predict")
         self._waiting = 0
 
-    async def predict(self, body: bytes) -> Predicted:
-        """Answer a request. Raises `RequestError`."""
+    async def predict(self, body: bytes, until_gone: Callable[[], Coroutine[Any, Any, object]]) -> Predicted:
+        """Answer a request. Raises `RequestError`, or `ClientGone` if `until_gone` ends before it was begun."""
         if self._waiting >= MAX_WAITING:
             raise Unavailable(f"{MAX_WAITING} requests are waiting already: try again")
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._predict, body)
+            work = asyncio.get_running_loop().run_in_executor(self._threads, self._predict, body, self._clock())
+            if self._waiting > self._count:  # The others are begun at once: to watch their clients would cost more.
+                await self._watch(work, until_gone)
+            return await work
         finally:
             self._waiting -= 1
 
-    def _predict(self, body: bytes) -> Predicted:
+    async def _watch(
+        self, work: asyncio.Future[Predicted], until_gone: Callable[[], Coroutine[Any, Any, object]]
+    ) -> None:
+        gone = asyncio.create_task(until_gone())
+        waiting: set[asyncio.Future[Any]] = {work, gone}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+        if not work.done():
+            work.cancel()
+            raise ClientGone
+
+    def _predict(self, body: bytes, came: float) -> Predicted:
+        if self._clock() - came > MAX_WAIT_SECONDS:
+            raise Unavailable(f"the request waited for over {MAX_WAIT_SECONDS:g} s for a processor: try again")
         request = tensorflow_rest.read_predict(body, self.model.signatures)
         outputs = self.model.predict(request.signature, request.inputs)
-        classes = predicted_classes(outputs)
+        classes = self._classes(request.signature, outputs)
         size = next((len(array) for array in outputs.values() if array.ndim), 1)
         return Predicted(tensorflow_rest.write_predict(request, outputs), size, classes)
+
+    def _classes(self, signature: str, outputs: Mapping[str, Array]) -> Classes | None:
+        """Find the classes, until the model has shown that it has none: then labels would measure nothing."""
+        if signature != DEFAULT_SIGNATURE or self.no_ids is not None:
+            return None
+        try:
+            return predicted_classes(outputs, named=self._named)
+        except NotAClassifier as error:
+            self.no_ids = str(error)
+            warning("predictions get no ids any more", reason=str(error))
+            return None

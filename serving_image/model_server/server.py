@@ -22,11 +22,13 @@ from model_server.classes import class_count
 from model_server.contract import Env, StartFailure
 from model_server.errors import StartError
 from model_server.forwarder import Forwarder
+from model_server.http_limits import LimitedProtocol
 from model_server.intake import Intake, Others
 from model_server.logs import event
 from model_server.metrics import Metrics
+from model_server.passing import Seal
 from model_server.pods import PodClient, addresses_of
-from model_server.prediction_id import Issuer, fingerprint
+from model_server.prediction_id import Issuer, fingerprint, pod_mark
 from model_server.predictor import Predictor
 from model_server.routing import Self
 from model_server.state import Phase, State
@@ -72,7 +74,7 @@ async def serve(settings: ServeSettings, secrets: Secrets) -> bool:
         model = await _load_unless(stop, settings)
         if model is None:
             return False
-        parts.predictor = Predictor(model, max(2, cpus.available()))
+        parts.predictor = Predictor(model, max(2, cpus.available()), named=settings.labels is not None)
         parts.state.phase = Phase.SERVING
         event("serving", model=settings.model, revision=settings.revision, seconds=round(time.monotonic() - started, 2))
         await stop.wait()
@@ -86,24 +88,25 @@ async def serve(settings: ServeSettings, secrets: Secrets) -> bool:
 def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Parts:
     """Put the parts together. Raises `StartError`."""
     place, key = settings.place, secrets.feedback_key
-    this = Self(fingerprint(settings.model, settings.revision), settings.pod_ip)
+    this = Self(fingerprint(settings.model, settings.revision), pod_mark(settings.pod_uid), settings.pod_ip)
     book = Book(place.state_dir, revision=settings.revision, pod_uid=settings.pod_uid, clock=time.time)
     metrics = Metrics(settings.model, settings.revision, book)
-    name = str(settings.pod_ip or settings.pod_uid or "pod")
+    seal = Seal(str(settings.pod_ip or settings.pod_uid or "pod"), key)
 
     async def siblings() -> set[Address]:
         return await addresses_of(settings.peers_host) if settings.peers_host else set()
 
     path = contract.MODEL_PATH_TEMPLATE.format(model=settings.model) + contract.FEEDBACK_SUFFIX
-    others = Others(client, path, place.http_port, name, siblings)
+    others = Others(client, path, place.http_port, seal, siblings)
     return Parts(
         settings=settings,
         state=State(place.state_dir),
         book=book,
         metrics=metrics,
-        issuer=Issuer(key, this.fingerprint, this.address, time.time, randomness.token_bytes),
+        issuer=Issuer(key, this.fingerprint, this.pod, this.address, time.time, randomness.token_bytes),
         intake=Intake(this, {key.id: key}, settings.labels, book, metrics.rejected, others),
-        forwarder=Forwarder(client, name),
+        forwarder=Forwarder(client, seal),
+        seal=seal,
     )
 
 
@@ -152,7 +155,7 @@ async def _listen(app: ASGIApp, host: str, port: int) -> AsyncIterator[None]:
     listener = _bind(host, port)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=LimitedProtocol,
         ws="none",
         lifespan="off",
         access_log=False,

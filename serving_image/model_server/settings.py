@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from model_server import contract
+from model_server.bodies import IN_FLIGHT_BYTES
 from model_server.contract import Env, ModelFormat, StartFailure
 from model_server.errors import StartError
 from model_server.prediction_id import Key
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from model_server.prediction_id import Address
 
 DEFAULT_DRAIN_SECONDS: Final = 5.0
+DEFAULT_BODY_BYTES: Final = 16 * 2**20
+"""Reading one keeps all else from being answered for half a second or so."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -66,6 +69,7 @@ class ServeSettings:
     pod_ip: Address | None
     peers_host: str | None
     drain_seconds: float
+    max_body_bytes: int
     place: Place
 
 
@@ -107,6 +111,7 @@ def serve_settings(environment: Mapping[str, str], place: Place) -> ServeSetting
         pod_ip=_address(environment.get(Env.POD_IP, "")),
         peers_host=environment.get(Env.PEERS_HOST) or None,
         drain_seconds=_seconds(environment.get(Env.DRAIN_SECONDS, "")),
+        max_body_bytes=_body_bytes(environment.get(Env.MAX_BODY_BYTES, "")),
         place=place,
     )
 
@@ -179,6 +184,13 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds < math.inf:
         raise _bad(f"{Env.DRAIN_SECONDS} is {text!r}, no number of seconds")
     return seconds
+
+
+def _body_bytes(text: str) -> int:
+    size = int(text) if re.fullmatch(r"[0-9]{1,12}", text, re.ASCII) else 0 if text else DEFAULT_BODY_BYTES
+    if not 0 < size <= IN_FLIGHT_BYTES:
+        raise _bad(f"{Env.MAX_BODY_BYTES} is {text!r}, no number of bytes from 1 to {IN_FLIGHT_BYTES}")
+    return size
 
 
 def _bad(message: str) -> StartError:

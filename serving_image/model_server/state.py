@@ -49,14 +49,17 @@ class State:
         return self.phase is Phase.DRAINING or self.forward_to is not None
 
     def rotate(self, forward_to: str | None) -> None:
-        """Pass requests to another address from now on, or answer them again. Raises OSError."""
+        """Pass requests to another address from now on, or answer them again."""
         if forward_to == self.forward_to:
             return
-        fresh = self._file.with_suffix(".new")
-        fresh.write_text(json.dumps({"forward_to": forward_to}))
-        fresh.replace(self._file)
         self.forward_to = forward_to
         event("rotation", forward_to=forward_to)
+        fresh = self._file.with_suffix(".new")
+        try:
+            fresh.write_text(json.dumps({"forward_to": forward_to}))
+            fresh.replace(self._file)
+        except OSError as error:  # The operator sees it in the counts, and tells it again.
+            warning("the rotation could not be written: it ends with this container", reason=str(error))
 
     def _read(self) -> str | None:
         try:

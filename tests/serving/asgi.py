@@ -36,10 +36,12 @@ class Half:
         return {"y": np.full_like(inputs["x"], 0.5)}
 
 
-def serving_parts(state_dir: Path, client: PodClient | None = None) -> Parts:
+def serving_parts(
+    state_dir: Path, client: PodClient | None = None, environment: Mapping[str, str] | None = None
+) -> Parts:
     """The parts of a server for model `m`, revision `r1`, that has loaded its model."""
-    environment = {Env.MODEL_NAME: "m", Env.REVISION: "r1", Env.POD_UID: "uid", Env.POD_IP: "10.0.0.1"}
-    settings = serve_settings(environment, Place(state_dir=state_dir))
+    pod: dict[str, str] = {Env.MODEL_NAME: "m", Env.REVISION: "r1", Env.POD_UID: "uid", Env.POD_IP: "10.0.0.1"}
+    settings = serve_settings({**pod, **(environment or {})}, Place(state_dir=state_dir))
     parts = assemble(settings, Secrets(Key.from_secret(b"k" * 32), TOKEN.encode()), client or PodClient())
     parts.predictor = Predictor(Half(), 1)
     parts.state.phase = Phase.SERVING

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from model_server import contract
-from model_server.prediction_id import Classes, Issuer, Key, fingerprint
+from model_server.prediction_id import Classes, Issuer, Key, fingerprint, pod_mark
 
 from tests.serving.model_servers import KEY
 
@@ -29,6 +29,7 @@ def issue(revision: str, issued: float, secret: str = KEY, address: IPv4Address 
     issuer = Issuer(
         Key.from_secret(bytes.fromhex(secret)),
         fingerprint("m", revision),
+        pod_mark("uid"),
         address,
         lambda: issued,
         lambda size: b"n" * size,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from model_server import contract
-from model_server.app import MAX_BODY_BYTES
+from model_server.bodies import FEEDBACK_BYTES
+from model_server.settings import DEFAULT_BODY_BYTES
 
 from tests.serving.model_servers import HTTP_PORT, call
 
@@ -78,9 +79,12 @@ def test_another_model_is_not_found(server: ModelServer) -> None:
 
 
 def test_a_body_that_is_too_large_is_refused(server: ModelServer) -> None:
-    reply = server.post(":predict", b" " * (MAX_BODY_BYTES + 1))
-    assert reply.status == 413
-    assert "64 MiB" in reply.json()["error"]
+    for suffix, limit in ((":predict", DEFAULT_BODY_BYTES), (contract.FEEDBACK_SUFFIX, FEEDBACK_BYTES)):
+        reply = server.post(suffix, b" " * (limit + 1))
+        assert reply.status == 413
+        assert f"{limit >> 20} MiB" in reply.json()["error"]
+    assert server.predict(["a"] * 17_000).status == 413
+    assert server.post(":predict", {}, X=("a" * 70_000)).status == 431
     assert server.predict(["好"]).status == 200
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from model_server import app as app_module
 from model_server import contract, predictor
 from model_server.app import PredictionApp
+from model_server.bodies import FEEDBACK_BYTES, Bodies
+from model_server.contract import Env
+from model_server.errors import Unavailable
+from model_server.passing import Passed
 from model_server.pods import Answer, PodClient, Unreachable
 from model_server.state import Phase
 
@@ -21,6 +26,21 @@ if TYPE_CHECKING:
 
 PREDICT = "/v1/models/m:predict"
 BODY = {"instances": [1]}
+
+
+class Slow(Half):
+    """Answers when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.may_end = threading.Event(), threading.Event()
+        self.calls = 0
+
+    def predict(self, signature_name: str, inputs: Any) -> dict[str, Any]:
+        self.calls += 1
+        self.begun.set()
+        assert self.may_end.wait(10)
+        return super().predict(signature_name, inputs)
 
 
 @pytest.fixture
@@ -55,9 +75,88 @@ async def test_a_full_queue_is_told(parts: Parts, monkeypatch: pytest.MonkeyPatc
     assert (await call(PredictionApp(parts), "POST", PREDICT, BODY))[0] == 503
 
 
-async def test_a_body_without_a_length_is_bounded_as_well(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_module, "MAX_BODY_BYTES", 10)
+async def test_what_waited_too_long_is_not_computed() -> None:
+    now = [0.0]
+    slow = Slow()
+    queue = predictor.Predictor(slow, 1, clock=lambda: now[0])
+
+    async def ask() -> predictor.Predicted:
+        return await queue.predict(json.dumps(BODY).encode(), asyncio.Event().wait)
+
+    first, second = asyncio.create_task(ask()), asyncio.create_task(ask())
+    await asyncio.to_thread(slow.begun.wait, 10)
+    now[0] = predictor.MAX_WAIT_SECONDS + 1
+    slow.may_end.set()
+    assert (await first).instances == 1
+    with pytest.raises(Unavailable, match="waited for over 30 s"):
+        await second
+    assert slow.calls == 1
+
+
+async def test_what_nobody_waits_for_is_not_computed() -> None:
+    slow = Slow()
+    queue = predictor.Predictor(slow, 1)
+    gone = asyncio.Event()
+
+    async def ask() -> predictor.Predicted:
+        return await queue.predict(json.dumps(BODY).encode(), gone.wait)
+
+    first, second = asyncio.create_task(ask()), asyncio.create_task(ask())
+    await asyncio.to_thread(slow.begun.wait, 10)
+    gone.set()
+    with pytest.raises(predictor.ClientGone):
+        await second
+    slow.may_end.set()
+    assert (await first).instances == 1
+    assert slow.calls == 1
+
+
+async def test_a_model_that_shows_to_be_no_classifier_gives_no_ids_any_more(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Identity(Half):
+        def predict(self, signature_name: str, inputs: Any) -> dict[str, Any]:
+            return {"y": inputs["x"]}
+
+    parts.predictor = predictor.Predictor(Identity(), 1)
     app = PredictionApp(parts)
+    given = []
+    for value in (0.25, 7, 0.25, 7):
+        status, headers, _ = await call(app, "POST", PREDICT, {"instances": [value]})
+        assert status == 200
+        given.append("prediction-id" in headers)
+    assert given == [True, False, False, False]
+    assert caplog.text.count("predictions get no ids any more") == 1
+    _, _, body = await call(app, "GET", "/v1/models/m")
+    assert "outside 0..1" in json.loads(body)["model_version_status"][0]["status"]["error_message"]
+
+
+async def test_only_the_default_signature_gives_ids(parts: Parts) -> None:
+    half = Half()
+    half.signatures = {**half.signatures, "other": half.signatures["serving_default"]}
+    parts.predictor = predictor.Predictor(half, 1)
+    status, headers, _ = await call(PredictionApp(parts), "POST", PREDICT, {**BODY, "signature_name": "other"})
+    assert (status, "prediction-id" in headers) == (200, False)
+
+
+async def test_all_bodies_together_are_bounded(parts: Parts) -> None:
+    parts.bodies = Bodies(100)
+    app = PredictionApp(parts)
+    for _ in range(2):  # What is answered makes room.
+        assert (await call(app, "POST", PREDICT, BODY))[0] == 200
+        status, _, body = await call(app, "POST", PREDICT, [b"never read"], {"Content-Length": "101"})
+        assert (status, json.loads(body)["error"]) == (503, "requests of over 100 bytes are in memory: try again")
+        assert (await call(app, "POST", PREDICT, [b"1" * 60, b"1" * 60, b"never read"]))[0] == 503
+
+
+async def test_bodies_of_labels_are_small(parts: Parts) -> None:
+    length = {"Content-Length": str(FEEDBACK_BYTES + 1)}
+    status, _, body = await call(PredictionApp(parts), "POST", "/v1/models/m/feedback", [b"never read"], length)
+    assert (status, "4 MiB" in json.loads(body)["error"]) == (413, True)
+
+
+async def test_a_body_without_a_length_is_bounded_as_well(tmp_path: Path) -> None:
+    app = PredictionApp(serving_parts(tmp_path, environment={Env.MAX_BODY_BYTES: "10"}))
     assert (await call(app, "POST", PREDICT, [b"12345", b"678901", b"never read"]))[0] == 413
     assert (await call(app, "POST", PREDICT, None, {"Content-Length": "11"}))[0] == 413
     assert (await call(app, "POST", PREDICT, None, {"Content-Length": "x"}))[0] == 400
@@ -101,11 +200,21 @@ async def test_a_forwarded_answer_is_passed_back_whole(tmp_path: Path) -> None:
     assert parts.book.predictions == 0
 
 
+async def test_a_client_cannot_pretend_to_be_a_pod(tmp_path: Path) -> None:
+    parts = serving_parts(tmp_path, Elsewhere())
+    parts.state.rotate("there:1")
+    labels_mark = parts.seal.mark(Passed.LABELS, json.dumps(BODY).encode())
+    for value in ("x", "10.0.0.1." + "0" * 64, labels_mark):
+        _, headers, _ = await call(PredictionApp(parts), "POST", PREDICT, BODY, {contract.FORWARDED_HEADER: value})
+        assert headers["model-revision"] == "r2"
+
+
 @pytest.mark.parametrize("forward_to", ["gone:1", "there:1"])
 async def test_what_stays_here_says_so(tmp_path: Path, forward_to: str) -> None:
     parts = serving_parts(tmp_path, Elsewhere())
     parts.state.rotate(forward_to)
-    passed_on = {contract.FORWARDED_HEADER: "x"} if forward_to == "there:1" else {}
+    mark = parts.seal.mark(Passed.REQUEST, json.dumps(BODY).encode())
+    passed_on = {contract.FORWARDED_HEADER: mark} if forward_to == "there:1" else {}
     status, headers, _ = await call(PredictionApp(parts), "POST", PREDICT, BODY, passed_on)
     assert (status, headers["model-revision"], headers["connection"]) == (200, "r1", "close")
     labels = {"id": headers["prediction-id"], "label": 1}

@@ -25,7 +25,7 @@ def book(folder: Path, *, pod_uid: str = "uid", now: float = NOW) -> Book:
 
 
 def prediction(number: int, issued: int = int(NOW) - 60) -> Prediction:
-    return Prediction(b"f" * 8, issued, None, 2, 1, number.to_bytes(16))
+    return Prediction(b"f" * 8, issued, b"pod!", None, 2, 1, number.to_bytes(16))
 
 
 def refusal(counted: Book, number: int) -> FeedbackRejection:

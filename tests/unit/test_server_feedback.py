@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_server.classes import class_count, predicted_classes
 from model_server.contract import FeedbackRejection
-from model_server.errors import LabelRejected
+from model_server.errors import LabelRejected, NotAClassifier
 from model_server.feedback import Outcome, Quality, Tally, quality, read_label, score
 from model_server.ledger import Ledger
 from model_server.tensors import Signature, TensorSpec
@@ -86,19 +86,34 @@ def test_precision_is_not_defined_for_many_classes() -> None:
         ([0.2, 0.5, 0.9], 2, [0, 1, 1]),
         ([[0.2], [np.nan]], 2, [0, None]),
         ([[0.1, 0.9, 0.0], [np.nan, 1, 2]], 3, [1, None]),
-        ([[-3.0, 5.0]], 2, [1]),
+        ([[0.25, 0.75, 0.01]], 3, [1]),
     ],
 )
-def test_classes_of_outputs(output: list[object], count: int, classes: list[int | None]) -> None:
-    found = predicted_classes({"output_0": np.array(output, np.float32)})
+@pytest.mark.parametrize("named", [True, False])
+def test_classes_of_outputs(output: list[object], count: int, classes: list[int | None], named: bool) -> None:
+    found = predicted_classes({"output_0": np.array(output, np.float32)}, named=named)
     assert found is not None
     assert (found.count, list(found.predicted)) == (count, classes)
 
 
-@pytest.mark.parametrize("output", [np.array([1.5]), np.array([1]), np.zeros((2, 3, 4)), np.array([]), np.array(0.5)])
+@pytest.mark.parametrize("rows", [[[-3.0, 5.0]], [[0.2, 0.2]], [[0.5, 0.5], [3, 4]], [[-0.5, 1.5]]])
+def test_the_largest_number_is_a_class_if_the_user_says_so(rows: list[list[float]]) -> None:
+    outputs = {"output_0": np.array(rows, np.float32)}
+    assert predicted_classes(outputs, named=True) is not None
+    with pytest.raises(NotAClassifier, match=r"spec\.model\.labels"):
+        predicted_classes(outputs, named=False)
+
+
+@pytest.mark.parametrize("output", [[1.5], [0.5, -0.1]])
+def test_a_number_outside_0_to_1_is_no_score(output: list[float]) -> None:
+    with pytest.raises(NotAClassifier, match="outside"):
+        predicted_classes({"output_0": np.array(output)}, named=True)
+
+
+@pytest.mark.parametrize("output", [np.array([1]), np.zeros((2, 3, 4)), np.array([]), np.array(0.5)])
 def test_outputs_that_are_no_classes(output: np.typing.NDArray[np.generic]) -> None:
-    assert predicted_classes({"output_0": output}) is None
-    assert predicted_classes({"a": np.array([0.5]), "b": np.array([0.5])}) is None
+    assert predicted_classes({"output_0": output}, named=True) is None
+    assert predicted_classes({"a": np.array([0.5]), "b": np.array([0.5])}, named=True) is None
 
 
 @pytest.mark.parametrize(

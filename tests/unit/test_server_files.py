@@ -174,6 +174,8 @@ def test_settings() -> None:
     assert (settings.version, settings.labels, str(settings.pod_ip)) == ("7", ("bad", "好"), "10.0.0.1")
     assert (settings.extra_ops, settings.drain_seconds) == ({"ReadFile", "WriteFile"}, 0.5)
     assert serve_settings(SERVE, Place()).version == "1"
+    assert serve_settings(SERVE, Place()).max_body_bytes == 16 * 2**20
+    assert serve_settings({**SERVE, Env.MAX_BODY_BYTES: "1000"}, Place()).max_body_bytes == 1000
     assert read_place(["--http-port", "1", "--model-dir", "x"]).model_dir == Path("x")
 
 
@@ -189,6 +191,9 @@ def test_settings() -> None:
         (Env.POD_IP, "x"),
         (Env.DRAIN_SECONDS, "-1"),
         (Env.DRAIN_SECONDS, "nan"),
+        (Env.MAX_BODY_BYTES, "0"),
+        (Env.MAX_BODY_BYTES, "16Mi"),
+        (Env.MAX_BODY_BYTES, str(2**40)),
     ],
 )
 def test_bad_settings_name_their_variable(name: Env, value: str) -> None:

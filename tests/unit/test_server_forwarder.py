@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 from model_server import contract
-from model_server.errors import InvalidArgument
+from model_server.errors import DeadlineExceeded, InvalidArgument
 from model_server.forwarder import REST_SECONDS, Forwarder
-from model_server.pods import Answer, Lost, PodClient, Unreachable, end_to_end
+from model_server.passing import Passed, Seal
+from model_server.pods import Answer, Lost, PodClient, TimedOut, Unreachable, end_to_end
+from model_server.prediction_id import Key
 from model_server.state import ROTATION_FILE, State, read_rotation
 
 TARGET = "serving:8501"
+SEAL = Seal("10.0.0.1", Key.from_secret(b"k" * 32))
 
 
 class Script(PodClient):
@@ -31,17 +34,18 @@ class Script(PodClient):
 
 
 OK = Answer(200, [], b"{}")
+HEADERS = [("Host", "x"), ("X-A", "b"), ("Connection", "close"), ("model-forwarded-by", "forged")]
 
 
 async def forward(client: Script, clock: Any = lambda: 0.0, forwarder: Forwarder | None = None) -> Answer | None:
-    forwarder = forwarder or Forwarder(client, "me", clock)
-    return await forwarder.forward(TARGET, "POST", "/", [("Host", "x"), ("X-A", "b"), ("Connection", "close")], b"{}")
+    forwarder = forwarder or Forwarder(client, SEAL, clock)
+    return await forwarder.forward(TARGET, "POST", "/", HEADERS, b"{}")
 
 
 async def test_only_headers_for_the_end_are_passed_on() -> None:
     client = Script(OK)
     assert await forward(client) == OK
-    assert client.headers == [("X-A", "b"), (contract.FORWARDED_HEADER, "me")]
+    assert client.headers == [("X-A", "b"), (contract.FORWARDED_HEADER, SEAL.mark(Passed.REQUEST, b"{}"))]
     assert end_to_end([("Transfer-Encoding", "chunked"), ("Content-Type", "a")]) == [("Content-Type", "a")]
 
 
@@ -49,11 +53,39 @@ async def test_a_kept_connection_that_was_closed_is_no_failure() -> None:
     assert await forward(Script(Lost("closed"), OK)) == OK
 
 
-@pytest.mark.parametrize("script", [(Unreachable("refused"),), (Lost("closed"), Lost("closed"))])
-async def test_it_answers_itself_and_tries_again_later(script: tuple[Exception, ...]) -> None:
+@pytest.mark.parametrize("script", [(TimedOut("60 s"), OK), (Lost("closed"), TimedOut("60 s"), OK)])
+async def test_a_slow_answer_is_not_replaced_by_that_of_the_rejected_model(script: tuple[Any, ...]) -> None:
+    client = Script(*script)
+    forwarder = Forwarder(client, SEAL, lambda: 0.0)
+    with pytest.raises(DeadlineExceeded):
+        await forward(client, forwarder=forwarder)
+    assert client.script == [OK]  # It was not sent again.
+    assert await forward(client, forwarder=forwarder) == OK  # The next request goes there at once.
+
+
+async def test_what_is_lost_twice_is_answered_here_and_the_next_is_passed_on() -> None:
+    client = Script(Lost("closed"), Lost("closed"), OK)
+    forwarder = Forwarder(client, SEAL, lambda: 0.0)
+    assert await forward(client, forwarder=forwarder) is None
+    assert await forward(client, forwarder=forwarder) == OK
+
+
+def test_only_pods_can_mark_and_a_mark_is_for_one_thing() -> None:
+    mark = SEAL.mark(Passed.LABELS, b"body")
+    assert mark.startswith("10.0.0.1.")
+    everything = tuple(Passed)
+    assert SEAL.read(mark, everything, b"body") is Passed.LABELS
+    assert SEAL.read(mark, (Passed.REQUEST, Passed.INHERITED), b"body") is None
+    assert SEAL.read(mark, everything, b"another") is None
+    other = Seal("10.0.0.1", Key.from_secret(b"x" * 32))
+    for value in (None, "", "10.0.0.1", "10.0.0.1.", "x.ä", other.mark(Passed.LABELS, b"body")):
+        assert SEAL.read(value, everything, b"body") is None
+
+
+async def test_it_answers_itself_and_tries_again_later() -> None:
     now = [0.0]
-    client = Script(*script, OK)
-    forwarder = Forwarder(client, "me", lambda: now[0])
+    client = Script(Unreachable("refused"), OK)
+    forwarder = Forwarder(client, SEAL, lambda: now[0])
     assert await forward(client, forwarder=forwarder) is None
     assert await forward(client, forwarder=forwarder) is None
     assert client.script == [OK]
@@ -83,3 +115,10 @@ def test_a_rotation_outlives_the_container(tmp_path: Any) -> None:
     assert State(tmp_path).forward_to is None
     (tmp_path / ROTATION_FILE).write_text("?")
     assert State(tmp_path).forward_to is None
+
+
+def test_a_rotation_that_cannot_be_written_is_in_force(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
+    state = State(tmp_path / "none")
+    state.rotate(TARGET)
+    assert state.forward_to == TARGET
+    assert "could not be written" in caplog.text

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from model_server.contract import FeedbackRejection
 from model_server.errors import LabelRejected
-from model_server.prediction_id import MAX_TOKEN_CHARS, Classes, Issuer, Key, fingerprint, read
+from model_server.prediction_id import MAX_TOKEN_CHARS, Classes, Issuer, Key, fingerprint, pod_mark, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KEY = Key.from_secret(b"k" * 32)
 KEYS = {KEY.id: KEY}
@@ -19,7 +23,7 @@ ADDRESSES = st.one_of(st.none(), st.ip_addresses())
 
 
 def issuer(key: Key = KEY, address: IPv4Address | IPv6Address | None = None) -> Issuer:
-    return Issuer(key, fingerprint("news", "r1"), address, lambda: NOW + 0.9, lambda size: b"n" * size)
+    return Issuer(key, fingerprint("news", "r1"), pod_mark("uid"), address, lambda: NOW + 0.9, lambda size: b"n" * size)
 
 
 @st.composite
@@ -34,8 +38,8 @@ def test_an_id_gives_back_what_was_predicted(predicted: Classes, address: IPv4Ad
     assert token is not None
     seen = [read(f"{token}.{index}", KEYS) for index in range(len(predicted.predicted))]
     assert [one.predicted for one in seen] == list(predicted.predicted)
-    assert {(one.classes, one.issued, one.address, one.fingerprint) for one in seen} == {
-        (predicted.count, NOW, address, fingerprint("news", "r1"))
+    assert {(one.classes, one.issued, one.address, one.fingerprint, one.pod) for one in seen} == {
+        (predicted.count, NOW, address, fingerprint("news", "r1"), pod_mark("uid"))
     }
     assert len({one.digest for one in seen}) == len(seen)
     assert read(token, KEYS) == seen[0]
@@ -90,3 +94,19 @@ def test_a_token_fits_into_a_header(count: int, instances: int) -> None:
 
 def test_too_many_instances_get_no_token() -> None:
     assert issuer().issue(Classes(2, [1] * 20_000)) is None
+    packed = Sized(10**15)
+    assert issuer().issue(Classes(2, packed)) is None
+
+
+class Sized(list[int | None]):
+    """So many instances that nobody could look at each."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[int | None]:
+        raise AssertionError("it was looked at")

@@ -97,7 +97,7 @@ class ModelSource(ApiModel):
     )
 
 
-_USERS_ENV: Final = {Env.DRAIN_SECONDS, Env.EXTRA_OPS}
+_USERS_ENV: Final = {Env.DRAIN_SECONDS, Env.EXTRA_OPS, Env.MAX_BODY_BYTES}
 _OPERATORS_OWN: Final = tuple(name.value for name in Env if name not in _USERS_ENV)
 
 

@@ -183,12 +183,12 @@ def write_predict(request: PredictRequest, outputs: Mapping[str, Array]) -> byte
     return dump({"predictions": [{name: column[row] for name, column in columns.items()} for row in range(rows)]})
 
 
-def write_status(version: str, *, available: bool) -> bytes:
+def write_status(version: str, *, available: bool, remark: str = "") -> bytes:
     """Write the status of the model."""
     status = {
         "version": version,
         "state": "AVAILABLE" if available else "LOADING",
-        "status": {"error_code": "OK", "error_message": ""},
+        "status": {"error_code": "OK", "error_message": remark},
     }
     return wire.dump({"model_version_status": [status]})
 

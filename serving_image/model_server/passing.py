@@ -1,0 +1,50 @@
+"""Marks what one pod passes to another, so that no client can pretend to be a pod. Pure."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from model_server.prediction_id import Key
+
+
+class Passed(StrEnum):
+    """What is passed on; a mark for one is none for the others."""
+
+    REQUEST = "request"
+    """To the revision that serves."""
+    LABELS = "labels"
+    """To the pod that made the predictions."""
+    INHERITED = "inherited labels"
+    """To the pod that counts for one that is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """Makes and checks the values of `contract.FORWARDED_HEADER`."""
+
+    name: str
+    """Of this pod."""
+    key: Key
+
+    def mark(self, passed: Passed, body: bytes) -> str:
+        """Make the header's value for a body."""
+        return f"{self.name}.{self._mac(passed, body)}"
+
+    def read(self, value: str | None, expected: Iterable[Passed], body: bytes) -> Passed | None:
+        """Tell which of the expected it is; None if it is none of them, or was not marked by a pod."""
+        if value is None:
+            return None
+        given = value.rpartition(".")[2].encode()
+        return next(
+            (passed for passed in expected if hmac.compare_digest(self._mac(passed, body).encode(), given)), None
+        )
+
+    def _mac(self, passed: Passed, body: bytes) -> str:
+        # No payload of an id begins like this: its first byte is the version of its format.
+        return hmac.digest(self.key.secret, f"passed on: {passed}\0".encode() + body, "sha256").hex()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,10 @@ class Book:
         self._ledger.add(prediction.digest, prediction.issued, self._clock())
         self.tally = self.tally.add(outcome)
         if self._journal.is_long:
-            self._rewrite()
+            try:
+                self._rewrite()
+            except OSError as error:  # The label is counted, and is in the long file.
+                warning("the file of labels could not be written anew", reason=str(error))
 
     @property
     def predictions(self) -> int:
@@ -82,25 +86,25 @@ class Book:
 
     def _replay(self, folder: Path) -> None:
         try:
-            found = journal.read(folder)
+            self._take_over(folder)
         except JournalError as error:
             warning("counting begins again", reason=str(error))
             self._journal.predictions = 0
             # What was counted is unknown, so that older predictions could count twice: none of them counts again.
             self._ledger = Ledger(floor=int(self._clock()) + 1)
-            return
+
+    def _take_over(self, folder: Path) -> None:
+        found = journal.read(folder)
         if found is None or found[0].owner != self._owner:
             self._journal.predictions = 0
             return
         head, records = found
-        self._started = head.started
-        self._ledger = Ledger(floor=head.floor)
-        self.tally = Tally.from_json(head.tally)
-        now = self._clock()
-        for record in records:
-            self._ledger.add(record.digest, record.issued, now)
-            if record.outcome is not None:
-                self.tally = self.tally.add(record.outcome)
+        ledger, outcomes, now = Ledger(floor=head.floor), Counter(Tally.from_json(head.tally).by_outcome), self._clock()
+        for issued, digest, outcome in records:
+            ledger.add(digest, issued, now)
+            if outcome is not None:
+                outcomes[outcome] += 1
+        self._started, self._ledger, self.tally = head.started, ledger, Tally(outcomes)
 
     def _rewrite(self) -> None:
         head = Head(self._owner, self._started, self._ledger.floor, self.tally.to_json())

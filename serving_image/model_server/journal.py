@@ -19,13 +19,13 @@ import mmap
 import os
 import struct
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from model_server.feedback import Outcome, Tally
 from model_server.ledger import CAPACITY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 LABELS_FILE: Final = "labels"
@@ -35,6 +35,7 @@ COMPACT_AFTER: Final = 2 * CAPACITY
 _RECORD: Final = struct.Struct(">I16sc")
 _NUMBER: Final = struct.Struct("<Q")
 _REMEMBERED: Final = b"-"
+_OUTCOMES: Final[dict[bytes, Outcome | None]] = {_REMEMBERED: None, **{one.encode(): one for one in Outcome}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,7 @@ class Head:
     tally: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):  # Quicker to make than a dataclass: there may be millions to read at the start.
     """One label. `outcome` is None if the tally of the head has it already."""
 
     issued: int
@@ -61,8 +61,11 @@ class JournalError(Exception):
     """The files cannot be read or written."""
 
 
-def read(folder: Path) -> tuple[Head, list[Record]] | None:
-    """Read what a former run of this container has left; None if there is nothing. Raises `JournalError`."""
+def read(folder: Path) -> tuple[Head, Iterator[Record]] | None:
+    """Read what a former run of this container has left; None if there is nothing.
+
+    Raises `JournalError`; so does the iterator, if it comes to a record that is none.
+    """
     try:
         content = (folder / LABELS_FILE).read_bytes()
     except FileNotFoundError:
@@ -75,14 +78,16 @@ def read(folder: Path) -> tuple[Head, list[Record]] | None:
             raise ValueError("no line end")  # noqa: TRY301  # One handler for all that can be wrong.
         head = Head(**json.loads(line))
         Tally.from_json(head.tally)
-        whole = len(body) // _RECORD.size * _RECORD.size
-        records = [
-            Record(issued, digest, None if letter == _REMEMBERED else Outcome(letter.decode()))
-            for issued, digest, letter in _RECORD.iter_unpack(body[:whole])
-        ]
     except (ValueError, TypeError) as error:
         raise JournalError(f"{folder / LABELS_FILE} is damaged: {error}") from error
-    return head, records
+    return head, _records(memoryview(body)[: len(body) // _RECORD.size * _RECORD.size])
+
+
+def _records(body: memoryview) -> Iterator[Record]:
+    for issued, digest, letter in _RECORD.iter_unpack(body):
+        if letter not in _OUTCOMES:
+            raise JournalError(f"a record is damaged: {letter!r} is no outcome")
+        yield Record(issued, digest, _OUTCOMES[letter])
 
 
 class Journal:
@@ -92,8 +97,10 @@ class Journal:
         self._folder = folder
         self._labels = -1
         self._records = 0
+        self._long = COMPACT_AFTER
         with (folder / PREDICTIONS_FILE).open("a+b") as file:
             file.truncate(_NUMBER.size)
+            os.posix_fallocate(file.fileno(), 0, _NUMBER.size)  # To write into a page without room would be SIGBUS.
             self._predictions = mmap.mmap(file.fileno(), _NUMBER.size)
 
     @property
@@ -108,17 +115,23 @@ class Journal:
     @property
     def is_long(self) -> bool:
         """Whether it is time to `rewrite`."""
-        return self._records >= COMPACT_AFTER
+        return self._records >= self._long
 
     def rewrite(self, head: Head, remembered: Iterable[tuple[int, bytes]]) -> None:
-        """Replace the file of labels by a short one."""
-        records = [_RECORD.pack(issued, digest, _REMEMBERED) for issued, digest in remembered]
+        """Replace the file of labels by a short one. Raises OSError, and then goes on with the long one for a while."""
         path, fresh = self._folder / LABELS_FILE, self._folder / f"{LABELS_FILE}.new"
-        fresh.write_bytes(json.dumps(asdict(head)).encode() + b"\n" + b"".join(records))
-        fresh.replace(path)
+        self._long = self._records + COMPACT_AFTER // 2
+        try:
+            with fresh.open("wb") as file:
+                file.write(json.dumps(asdict(head)).encode() + b"\n")
+                file.writelines(_RECORD.pack(issued, digest, _REMEMBERED) for issued, digest in remembered)
+            labels = os.open(fresh, os.O_WRONLY | os.O_APPEND)
+            fresh.replace(path)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            raise
         self.close()
-        self._labels = os.open(path, os.O_WRONLY | os.O_APPEND)
-        self._records = 0
+        self._labels, self._records, self._long = labels, 0, COMPACT_AFTER
 
     def append(self, record: Record) -> None:
         """Write one label. Raises OSError, and then has written nothing that `read` would find."""

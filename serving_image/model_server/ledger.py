@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+import heapq
+from typing import TYPE_CHECKING, Final
 
 from model_server.contract import FeedbackRejection
 from model_server.errors import LabelRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HORIZON_SECONDS: Final = 30 * 24 * 3600
 """A label that comes later than this after its prediction is not counted."""
@@ -25,6 +29,8 @@ class Ledger:
         self._horizon = horizon
         self._capacity = capacity
         self._buckets: dict[int, set[bytes]] = {}
+        self._minutes: list[int] = []
+        """A heap of the buckets' keys, so that the oldest is at hand."""
         self._size = 0
         self.floor = floor
         """Seconds since 1970: older ids are not taken."""
@@ -45,19 +51,23 @@ class Ledger:
 
     def add(self, digest: bytes, issued: int, now: float) -> None:
         """Remember an id, and forget old ones."""
-        bucket = self._buckets.setdefault(issued // _BUCKET_SECONDS, set())
+        minute = issued // _BUCKET_SECONDS
+        bucket = self._buckets.get(minute)
+        if bucket is None:
+            bucket = self._buckets[minute] = set()
+            heapq.heappush(self._minutes, minute)
         before = len(bucket)
         bucket.add(digest)
         self._size += len(bucket) - before
         self._forget(now)
 
-    def entries(self) -> list[tuple[int, bytes]]:
+    def entries(self) -> Iterator[tuple[int, bytes]]:
         """All ids, each with a time in the minute of its issue."""
-        return [(minute * _BUCKET_SECONDS, digest) for minute, ids in self._buckets.items() for digest in ids]
+        return ((minute * _BUCKET_SECONDS, digest) for minute, ids in self._buckets.items() for digest in ids)
 
     def _forget(self, now: float) -> None:
         too_old = int(now - self._horizon) // _BUCKET_SECONDS
-        while self._size > self._capacity or (self._buckets and min(self._buckets) < too_old):
-            oldest = min(self._buckets)
+        while self._size > self._capacity or (self._minutes and self._minutes[0] < too_old):
+            oldest = heapq.heappop(self._minutes)
             self._size -= len(self._buckets.pop(oldest))
             self.floor = max(self.floor, (oldest + 1) * _BUCKET_SECONDS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -101,6 +103,56 @@ def test_a_long_file_is_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyP
     again = book(tmp_path)
     assert again.tally.wrong == 8
     assert {refusal(again, number) for number in range(8)} == {FeedbackRejection.DUPLICATE}
+
+
+def test_a_file_that_cannot_be_written_anew_is_used_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(journal, "COMPACT_AFTER", 10)
+    counted = book(tmp_path)
+    with monkeypatch.context() as full:
+        full.setattr(os, "open", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        for number in range(17):
+            counted.count_label(prediction(number), Outcome.TRUE_POSITIVE)
+    assert counted.tally.correct == 17
+    assert caplog.text.count("could not be written anew") == 2  # After 10 and 15, not for every label.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["labels", "predictions"]
+    again = book(tmp_path)
+    assert again.tally.correct == 17
+    assert {refusal(again, number) for number in range(17)} == {FeedbackRejection.DUPLICATE}
+
+
+def test_the_number_of_predictions_has_its_place_on_the_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(StartError, match="No space left"):
+        book(tmp_path)
+
+
+def test_a_damaged_record_begins_again(tmp_path: Path) -> None:
+    first = book(tmp_path)
+    first.count_label(prediction(1), Outcome.TRUE_POSITIVE)
+    first.count_label(prediction(2), Outcome.TRUE_POSITIVE)
+    content = (tmp_path / LABELS_FILE).read_bytes()
+    (tmp_path / LABELS_FILE).write_bytes(content[:-1] + b"?")
+    again = book(tmp_path, now=NOW + 1)
+    assert again.tally.correct == 0
+    assert refusal(again, 1) is FeedbackRejection.EXPIRED
+
+
+def test_many_labels_are_read_in_little_time(tmp_path: Path) -> None:
+    book(tmp_path)
+    count, minutes = 200_000, 40_000
+    with (tmp_path / LABELS_FILE).open("ab") as file:
+        for number in range(count):
+            issued = int(NOW) - 60 * (number % minutes)
+            file.write(issued.to_bytes(4) + number.to_bytes(16) + b"P")
+    began = time.perf_counter()
+    again = book(tmp_path)
+    assert time.perf_counter() - began < 5  # It takes half a second; looking for the oldest each time took minutes.
+    assert again.tally.correct == count
 
 
 def test_a_full_volume_counts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

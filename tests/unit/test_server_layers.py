@@ -13,7 +13,8 @@ ROOT = Path(model_server.__file__).parent
 MODULES = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in ROOT.rglob("*.py")}
 TENSORFLOW = {"tensorflow", "keras"}
 PURE = {
-    *("classes", "errors", "feedback", "ledger", "operations", "prediction_id", "routing", "tensors", "wire"),
+    *("classes", "errors", "feedback", "ledger", "operations", "passing", "prediction_id", "routing", "tensors"),
+    *("wire", "wording"),
     *("protocols.feedback_rest", "protocols.json_tensors", "protocols.tensorflow_rest"),
 }
 """Modules that read no clock, no environment, no file and no network."""

@@ -6,18 +6,21 @@ import asyncio
 import os
 import sys
 
-import uvloop
-
 from model_server import logs
 from model_server.contract import StartFailure
 from model_server.errors import StartError
 from model_server.giving_up import give_up
-from model_server.server import serve
 from model_server.settings import read_place, read_secrets, serve_settings
+from model_server.stopping import exit_on_sigterm
 
 
 def main() -> int:
     """Serve until told to stop; returns the exit code."""
+    exit_on_sigterm(0)  # Until the server listens to it.
+    import uvloop  # Here, because these take most of a second.
+
+    from model_server.server import serve
+
     logs.set_up()
     place = read_place(sys.argv[1:])
     try:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from model_server import contract
+from model_server import contract, wire
 from model_server.bodies import FEEDBACK_BYTES, SMALL_BYTES, Bodies
 from model_server.errors import RequestError, Unavailable
 from model_server.logs import logger
@@ -138,7 +139,7 @@ class PredictionApp:
             while (await request.receive())["type"] != "http.disconnect":
                 pass
 
-        predicted = await predictor.predict(body, until_gone)
+        predicted = await predictor.predict(partial(self._plain, request, body, Method.PREDICT), until_gone)
         response = json_response(predicted.body)
         token = self._parts.issuer.issue(predicted.classes) if predicted.classes is not None else None
         if token is not None:
@@ -146,10 +147,13 @@ class PredictionApp:
         self._parts.book.count_predictions(predicted.instances)
         return response
 
+    def _plain(self, request: Request, body: bytes, method: Method) -> bytes:
+        return wire.plain(body, request.headers.get("content-encoding", "").strip().lower(), self._limit(method))
+
     async def _feedback(self, request: Request, body: bytes) -> Response:
         header = request.headers.get(contract.FORWARDED_HEADER)
         passed = self._parts.seal.read(header, (Passed.LABELS, Passed.INHERITED), body)
-        feedback = feedback_rest.read_feedback(body)
+        feedback = feedback_rest.read_feedback(self._plain(request, body, Method.FEEDBACK))
         results = await self._parts.intake.take(feedback.labels, passed)
         code, answer = feedback_rest.write_results(feedback, results)
         return json_response(answer, code)

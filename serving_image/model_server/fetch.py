@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,7 @@ from model_server.errors import StartError
 from model_server.giving_up import give_up
 from model_server.loading import find_model, format_of_file
 from model_server.settings import FetchSettings, fetch_settings, read_place
+from model_server.stopping import exit_on_sigterm
 from model_server.unpack import is_archive, unpack
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ def _empty(folder: Path) -> None:
 
 def main() -> int:
     """Fetch; returns the exit code."""
+    exit_on_sigterm(128 + signal.SIGTERM)
     logs.set_up()
     place = read_place(sys.argv[1:])
     try:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from model_server.logs import logger, warning
+from model_server.wording import without_secrets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,9 +18,10 @@ MAX_MESSAGE_CHARS: Final = 1000
 
 
 def give_up(error: StartError, termination_log: Path) -> int:
-    """Leave the reason where Kubernetes picks it up; returns the exit code."""
-    logger.error("giving up", extra={"fields": {"reason": error.reason, "error": error.message}})
-    document = {"reason": error.reason, "message": error.message[:MAX_MESSAGE_CHARS]}
+    """Leave the reason where Kubernetes picks it up; returns the exit code. URLs lose their secrets."""
+    message = without_secrets(error.message)
+    logger.error("giving up", extra={"fields": {"reason": error.reason, "error": message}})
+    document = {"reason": error.reason, "message": message[:MAX_MESSAGE_CHARS]}
     try:
         termination_log.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
     except OSError as failure:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SAVED_MODEL_FILE: Final = "saved_model.pb"
 _ZIP: Final = b"PK\x03\x04"
 _HDF5: Final = b"\x89HDF\r\n\x1a\n"
-_KERAS_CONFIG: Final = "config.json"
+_KERAS_FILES: Final = frozenset({"config.json", "metadata.json"})
 _MAX_DEPTH: Final = 3
 
 
@@ -44,7 +44,7 @@ def format_of_file(path: Path) -> ModelFormat | None:
     if start.startswith(_ZIP):
         try:
             with zipfile.ZipFile(path) as archive:
-                return ModelFormat.KERAS if _KERAS_CONFIG in archive.namelist() else None
+                return ModelFormat.KERAS if _KERAS_FILES.issubset(archive.namelist()) else None
         except (zipfile.BadZipFile, OSError, ValueError):
             return None
     return None

@@ -54,13 +54,18 @@ class Predictor:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="predict")
         self._waiting = 0
 
-    async def predict(self, body: bytes, until_gone: Callable[[], Coroutine[Any, Any, object]]) -> Predicted:
-        """Answer a request. Raises `RequestError`, or `ClientGone` if `until_gone` ends before it was begun."""
+    async def predict(
+        self, read: Callable[[], bytes], until_gone: Callable[[], Coroutine[Any, Any, object]]
+    ) -> Predicted:
+        """Answer a request; `read` gives its body, in the thread that works on it.
+
+        Raises `RequestError`, or `ClientGone` if `until_gone` ends before it was begun.
+        """
         if self._waiting >= MAX_WAITING:
             raise Unavailable(f"{MAX_WAITING} requests are waiting already: try again")
         self._waiting += 1
         try:
-            work = asyncio.get_running_loop().run_in_executor(self._threads, self._predict, body, self._clock())
+            work = asyncio.get_running_loop().run_in_executor(self._threads, self._predict, read, self._clock())
             if self._waiting > self._count:  # The others are begun at once: to watch their clients would cost more.
                 await self._watch(work, until_gone)
             return await work
@@ -80,10 +85,10 @@ class Predictor:
             work.cancel()
             raise ClientGone
 
-    def _predict(self, body: bytes, came: float) -> Predicted:
+    def _predict(self, read: Callable[[], bytes], came: float) -> Predicted:
         if self._clock() - came > MAX_WAIT_SECONDS:
             raise Unavailable(f"the request waited for over {MAX_WAIT_SECONDS:g} s for a processor: try again")
-        request = tensorflow_rest.read_predict(body, self.model.signatures)
+        request = tensorflow_rest.read_predict(read(), self.model.signatures)
         outputs = self.model.predict(request.signature, request.inputs)
         classes = self._classes(request.signature, outputs)
         size = next((len(array) for array in outputs.values() if array.ndim), 1)

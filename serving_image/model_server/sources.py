@@ -18,6 +18,7 @@ from obstore.store import S3Store
 from model_server.contract import StartFailure
 from model_server.errors import StartError
 from model_server.unpack import safe_relative
+from model_server.wording import without_secrets
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -68,7 +69,7 @@ async def _get_http(uri: str, target: Path) -> None:
                         return
                     problem = f"the server answered {response.status} {response.reason}"
             except (aiohttp.ClientError, TimeoutError) as error:
-                problem = str(error) or "no answer in time"
+                problem = f"{type(error).__name__}: {without_secrets(str(error)) or 'no answer in time'}"
             if attempt < ATTEMPTS:
                 await asyncio.sleep(2 ** (attempt - 1))
     raise _failed(f"{shown(uri)}: {problem}")
@@ -179,7 +180,7 @@ def _brief(error: Exception) -> str:
             "there are no credentials. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in spec.serving.env, "
             "or AWS_SKIP_SIGNATURE=true for a public bucket"
         )
-    return " ".join(text.split("Debug source:")[0].split())[:500]
+    return without_secrets(" ".join(text.split("Debug source:")[0].split()))[:500]
 
 
 def _failed(message: str) -> StartError:

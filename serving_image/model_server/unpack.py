@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tarfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
@@ -49,7 +50,15 @@ def unpack(archive: Path, folder: Path) -> None:
         else:
             with tarfile.open(archive, "r:gz") as opened_tar:
                 _write(_members_of_tar(opened_tar), folder)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+    ) as error:
         raise _no_model(f"{archive.name} cannot be unpacked: {error}") from error
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CONFIDENCE: Final = 0.95
 """Of every interval here, two-sided."""
 THRESHOLD: Final = 0.5
-"""Probability of class 1 above which a prediction is class 1, as for the model server."""
+"""The least probability of class 1 for which a prediction is class 1, as for the model server."""
 
 _Z: Final = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
@@ -57,7 +57,7 @@ class Metrics:
 
 def predicted_labels(probabilities: Iterable[float]) -> list[int]:
     """Turn probabilities of class 1 into class indices."""
-    return [int(probability > THRESHOLD) for probability in probabilities]
+    return [int(probability >= THRESHOLD) for probability in probabilities]
 
 
 def confusion(truth: Sequence[int], predicted: Sequence[int]) -> Confusion:

@@ -29,7 +29,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGI
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves files; paths that begin with /flaky fail the first time, those with /moved lead elsewhere."""
+    """Serves files; /flaky/… fails the first time, /moved/… leads elsewhere, /round/… to itself."""
 
     failed: set[str] = set()  # noqa: RUF012  # Shared by intent: a handler lives for one request.
 
@@ -41,6 +41,11 @@ class Handler(SimpleHTTPRequestHandler):
         elif path.startswith("/moved/"):
             self.send_response(302)
             self.send_header("Location", path.removeprefix("/moved"))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif path.startswith("/round/"):
+            self.send_response(302)
+            self.send_header("Location", self.path)
             self.send_header("Content-Length", "0")
             self.end_headers()
         elif path.startswith("/private/"):
@@ -130,6 +135,7 @@ def test_http(website: str, models: Path, tmp_path: Path, path: str, digest_of_w
         ("none.keras", StartFailure.FETCH_FAILED, "404"),
         ("private/x?secret", StartFailure.FETCH_FAILED, "403"),
         ("page", StartFailure.NOT_A_MODEL, "web page"),
+        ("round/x?X-Amz-Signature=secret", StartFailure.FETCH_FAILED, "TooManyRedirects"),
     ],
 )
 def test_http_failures(website: str, tmp_path: Path, path: str, reason: StartFailure, message: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from model_server.classes import predicted_classes
 from model_trainer import evaluation
 from model_trainer.evaluation import Confusion, Estimate, Metrics
 from scipy import stats
@@ -69,4 +71,8 @@ def test_labels_of_different_number_are_refused() -> None:
 
 
 def test_a_probability_of_one_half_is_class_0_as_for_the_model_server() -> None:
-    assert evaluation.predicted_labels([0.0, 0.5, 0.500001, 1.0]) == [0, 0, 1, 1]
+    scores = [0.0, 0.499999, 0.5, 1.0]
+    assert evaluation.predicted_labels(scores) == [0, 0, 1, 1]
+    served = predicted_classes({"y": np.array(scores)}, named=False)
+    assert served is not None
+    assert list(served.predicted) == [0, 0, 1, 1]

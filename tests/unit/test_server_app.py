@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import threading
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,7 @@ async def test_what_waited_too_long_is_not_computed() -> None:
     queue = predictor.Predictor(slow, 1, clock=lambda: now[0])
 
     async def ask() -> predictor.Predicted:
-        return await queue.predict(json.dumps(BODY).encode(), asyncio.Event().wait)
+        return await queue.predict(json.dumps(BODY).encode, asyncio.Event().wait)
 
     first, second = asyncio.create_task(ask()), asyncio.create_task(ask())
     await asyncio.to_thread(slow.begun.wait, 10)
@@ -99,7 +100,7 @@ async def test_what_nobody_waits_for_is_not_computed() -> None:
     gone = asyncio.Event()
 
     async def ask() -> predictor.Predicted:
-        return await queue.predict(json.dumps(BODY).encode(), gone.wait)
+        return await queue.predict(json.dumps(BODY).encode, gone.wait)
 
     first, second = asyncio.create_task(ask()), asyncio.create_task(ask())
     await asyncio.to_thread(slow.begun.wait, 10)
@@ -160,6 +161,22 @@ async def test_a_body_without_a_length_is_bounded_as_well(tmp_path: Path) -> Non
     assert (await call(app, "POST", PREDICT, [b"12345", b"678901", b"never read"]))[0] == 413
     assert (await call(app, "POST", PREDICT, None, {"Content-Length": "11"}))[0] == 413
     assert (await call(app, "POST", PREDICT, None, {"Content-Length": "x"}))[0] == 400
+
+
+@pytest.mark.parametrize("path", [PREDICT, "/v1/models/m/feedback"])
+async def test_bodies_may_be_packed(tmp_path: Path, path: str) -> None:
+    app = PredictionApp(serving_parts(tmp_path, environment={Env.MAX_BODY_BYTES: str(FEEDBACK_BYTES)}))
+    _, headers, _ = await call(app, "POST", PREDICT, BODY)
+    whole = json.dumps(BODY if path == PREDICT else {"id": headers["prediction-id"], "label": 1}).encode()
+    packed, bomb = gzip.compress(whole), gzip.compress(b" " * (FEEDBACK_BYTES + 1))
+    for body, encoding, status in (
+        (packed, "gzip", 200),
+        (packed[:-5], "gzip", 400),
+        (b"[]", "gzip", 400),
+        (packed, "br", 400),
+        (bomb, "gzip", 413),
+    ):
+        assert (await call(app, "POST", path, [body], {"Content-Encoding": encoding}))[0] == status
 
 
 async def test_a_client_that_hangs_up_gets_no_answer(parts: Parts) -> None:

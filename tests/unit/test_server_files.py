@@ -17,7 +17,7 @@ from model_server.cpus import cpus_of_quota
 from model_server.digest import digest_of, main
 from model_server.errors import StartError
 from model_server.giving_up import give_up
-from model_server.loading import find_model
+from model_server.loading import find_model, format_of_file
 from model_server.operations import Graph, Node, check_operations
 from model_server.settings import Place, fetch_settings, read_place, read_secrets, serve_settings
 from model_server.unpack import unpack
@@ -28,6 +28,7 @@ SERVE = {Env.MODEL_NAME: "news", Env.REVISION: "r1"}
 def keras_file(path: Path) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", "{}")
+        archive.writestr("metadata.json", "{}")
     return path
 
 
@@ -143,6 +144,25 @@ def test_archives_stay_in_their_folder(tmp_path: Path, bad: tarfile.TarInfo) -> 
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["bad.tar.gz", "in", "model"]
 
 
+def test_an_archive_with_a_configuration_is_no_keras_file(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("model/saved_model.pb", "")
+    assert format_of_file(tmp_path / "model.zip") is None
+
+
+def test_a_damaged_stream_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m/saved_model.pb", "y" * 1000)
+        data = archive.infolist()[0].header_offset + 30 + len("m/saved_model.pb")
+    content = bytearray(path.read_bytes())
+    content[data] = 0xFF  # No such kind of block.
+    path.write_bytes(content)
+    why, message = reason(unpack, path, tmp_path / "model")
+    assert (why, "cannot be unpacked" in message) == (StartFailure.NOT_A_MODEL, True)
+
+
 def test_broken_archives_are_told(tmp_path: Path) -> None:
     (tmp_path / "a.tar.gz").write_bytes(b"\x1f\x8b nonsense")
     assert "cannot be unpacked" in reason(unpack, tmp_path / "a.tar.gz", tmp_path / "model")[1]
@@ -237,6 +257,8 @@ def test_giving_up_leaves_a_reason(tmp_path: Path) -> None:
     assert json.loads(log.read_text())["reason"] == "NotAModel"
     assert len(log.read_bytes()) < 4096
     assert give_up(StartError(StartFailure.NOT_A_MODEL, "x"), tmp_path / "none" / "log") == 1
+    give_up(StartError(StartFailure.FETCH_FAILED, "ValueError: https://u:p@h/a?X-Amz-Signature=s"), log)
+    assert json.loads(log.read_text())["message"] == "ValueError: https://h/a?…"
 
 
 def graph(called: str, *, reachable: bool, restoring: str | None = None) -> Graph:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sys
-from collections.abc import Coroutine
+import time
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import kopf
 from prometheus_client import CollectorRegistry
@@ -25,9 +27,15 @@ from modeldeployment_operator.adapters.queue import Queue
 from modeldeployment_operator.adapters.recorder import Recorder
 from modeldeployment_operator.adapters.statuses import Statuses
 from modeldeployment_operator.adapters.telemetry import Telemetry
+from modeldeployment_operator.core.errors import ApiError, DamagedKeyError
 from modeldeployment_operator.engine import Engine
 from modeldeployment_operator.reconcile import Reconciler
 from modeldeployment_operator.settings import WORKERS, Settings, SettingsError
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+_RETRY_SECONDS: Final = 2.0
 
 
 def _now() -> datetime:
@@ -37,13 +45,22 @@ def _now() -> datetime:
 async def run(settings: Settings) -> None:
     """Run until Kopf ends: at SIGTERM or SIGINT, or if it cannot go on."""
     api, pods, cache, queue = Api(await connect()), Pods(), Cache(), Queue()
-    telemetry = Telemetry(CollectorRegistry())
-    key_ring = await keys.load(api, settings.operator_namespace)
-    cluster = Cluster(api, cache)
-    observer = Observer(cache, pods, key_ring, Discovery(api), default_image=settings.serving_image, now=_now)
-    statuses = Statuses(cluster, observer, Recorder(api, settings.instance), _now)
+    telemetry, recorder = Telemetry(CollectorRegistry()), Recorder(api, settings.instance)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _canceller())  # Until Kopf has its own.
+    key_ring = await _patiently(lambda: keys.load(api, settings.operator_namespace))
+    cluster = Cluster(api, cache, time.monotonic)
+    observer = Observer(
+        cache,
+        pods,
+        key_ring,
+        Discovery(api),
+        default_image=settings.serving_image,
+        now=_now,
+        monotonic=time.monotonic,
+    )
+    statuses = Statuses(cluster, observer, recorder, now=_now, monotonic=time.monotonic)
     reconciler = Reconciler(observer, cluster, statuses, pods, key_ring, telemetry)
-    engine = Engine(api, cache, queue, cluster, reconciler, telemetry, settings.watch_namespaces)
+    engine = Engine(api, cache, queue, reconciler, telemetry, settings.watch_namespaces)
     port = await web.serve(telemetry, lambda: engine.synced, settings.host, settings.port)
     try:
         await engine.start()
@@ -60,8 +77,24 @@ async def run(settings: Settings) -> None:
         )
     finally:
         await port.cleanup()
+        await recorder.close()
         await pods.close()
         await api.close()
+
+
+async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Make a call until the API server answers it."""
+    while True:
+        try:
+            return await call()
+        except ApiError as error:
+            _log.warning("the start waits for the API server: %s", error)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
+def _canceller() -> Callable[[], object]:
+    task = asyncio.current_task()
+    return task.cancel if task else lambda: None
 
 
 async def _until_first(*coroutines: Coroutine[Any, Any, None]) -> None:
@@ -85,7 +118,13 @@ def main() -> int:
         sys.stderr.write(f"modeldeployment-operator: {error}\n")
         return 2
     os.environ.setdefault("LOGNAME", "operator")  # Kopf asks for it, and a container's user need not have a name.
-    asyncio.run(run(settings))
+    try:
+        asyncio.run(run(settings))
+    except DamagedKeyError as error:
+        sys.stderr.write(f"modeldeployment-operator: {error}\n")
+        return 1
+    except asyncio.CancelledError:
+        return 0
     return 0
 
 

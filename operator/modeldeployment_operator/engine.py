@@ -12,11 +12,10 @@ from typing import Any, Final
 
 from modeldeployment_operator.adapters.api import Api
 from modeldeployment_operator.adapters.cache import Cache
-from modeldeployment_operator.adapters.cluster import Cluster
 from modeldeployment_operator.adapters.queue import Queue
 from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.core import kinds, names
-from modeldeployment_operator.core.errors import ApiError, ConflictError, OperatorError
+from modeldeployment_operator.core.errors import ApiError, ConflictError, OperatorError, RefusedError
 from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.observation import Key
 from modeldeployment_operator.reconcile import Reconciler
@@ -37,7 +36,6 @@ class Engine:
         api: Api,
         cache: Cache,
         queue: Queue,
-        cluster: Cluster,
         reconciler: Reconciler,
         telemetry: Telemetry,
         namespaces: Iterable[str],
@@ -45,7 +43,6 @@ class Engine:
         self._api = api
         self._cache = cache
         self._queue = queue
-        self._cluster = cluster
         self._reconciler = reconciler
         self._telemetry = telemetry
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
@@ -92,7 +89,6 @@ class Engine:
                 _log.warning("looking at everything failed, and is tried again later: %s", error)
                 wait = FIRST_RESYNC_SECONDS
                 continue
-            self._cluster.forget_unwatched()
             for key in self._cache.known():
                 self._queue.add(key)
 
@@ -123,6 +119,12 @@ class Engine:
         for kind in (*kinds.WATCHED, kinds.MODEL_DEPLOYMENT):
             selector = None if kind is kinds.MODEL_DEPLOYMENT else names.SELECTOR
             for namespace in self._namespaces:
-                bodies, version = await self._api.list(kind, namespace, selector)
+                try:
+                    bodies, version = await self._api.list(kind, namespace, selector)
+                except RefusedError as error:
+                    if len(self._namespaces) == 1:
+                        raise
+                    _log.warning("namespace %s is left out: %s", namespace, error)
+                    continue
                 for key in self._cache.replace(kind, namespace, bodies, version):
                     self._queue.add(key)

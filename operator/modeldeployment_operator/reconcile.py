@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
-from modeldeployment_operator.adapters.cluster import Cluster
+from modeldeployment_operator.adapters.cluster import Cluster, Failure
 from modeldeployment_operator.adapters.keys import KeyRing
 from modeldeployment_operator.adapters.observe import Observer
 from modeldeployment_operator.adapters.pods import Pods
@@ -22,19 +23,21 @@ from modeldeployment_operator.core.decision import Decision, decide
 from modeldeployment_operator.core.errors import (
     ForeignObjectError,
     InvalidSpecError,
-    OperatorError,
     PodUnreachableError,
     RefusedError,
 )
 from modeldeployment_operator.core.judgement import judge
-from modeldeployment_operator.core.kinds import SERVICE
+from modeldeployment_operator.core.kinds import SERVICE, SERVICE_MONITOR
 from modeldeployment_operator.core.observation import Key, Observation, Problem
 from modeldeployment_operator.core.resources.metadata import Manifest
-from modeldeployment_operator.core.schedule import next_deadline, sampling_interval
+from modeldeployment_operator.core.schedule import next_deadline
 from modeldeployment_operator.core.status import intent, summarise
-from modeldeployment_operator.core.traffic import rotation
+from modeldeployment_operator.core.traffic import may_move, rotation
 
 _log = logging.getLogger(__name__)
+
+UNTOLD_INTERVAL: Final = timedelta(seconds=2)
+"""After which a pod that did not take its order is told again."""
 
 
 @dataclass(frozen=True)
@@ -64,82 +67,106 @@ class Reconciler:
         judged = judge(observation)
         decision = decide(observation, judged)
         status = summarise(observation, judged, decision)
-        errors = await self.cluster.apply(observation, resources.records(observation, decision))
-        if not errors:
+        done = await self._record(observation, decision)
+        if not done.failures:
             if intent(status) != intent(observation.status):
-                await self.statuses.save(observation, status)
-            errors = await self._act(observation, decision)
-        if problem := _problem(errors):
-            status = summarise(observation, judged, decision, problem)
+                observation = await self.statuses.save(observation, status)
+            done = await self._act(observation, decision)
+        status = summarise(observation, judged, decision, _problem(done.failures), _monitoring(done.failures))
         await self.statuses.save(observation, status)
         self.telemetry.observe(observation, judged, decision)
-        _raise_transient(errors)
-        return self._next_look(observation, decision)
+        _raise_first(done.failures)
+        return self._next_look(observation, decision, done)
 
-    async def _act(self, observation: Observation, decision: Decision) -> list[OperatorError]:
+    async def _record(self, observation: Observation, decision: Decision) -> Done:
+        """Write the revisions' records. Only that of one that runs has to be there before anything is done."""
+        failures = await self.cluster.apply(observation, resources.records(observation, decision))
+        return Done([failure for failure in failures if failure.name in decision.running])
+
+    async def _act(self, observation: Observation, decision: Decision) -> Done:
         """Make the cluster what was decided; return what went wrong."""
+        key = observation.key
         manifests = resources.desired(observation, decision, self.keys.of(observation.uid))
         traffic = [manifest for manifest in manifests if _moves_traffic(observation, manifest)]
-        errors = await self.cluster.apply(observation, [one for one in manifests if one not in traffic])
-        unreached = await self._rotate(observation, decision)
-        errors += unreached.errors
-        if not unreached.blocks_traffic:
-            errors += await self.cluster.apply(observation, traffic)
-            kept = [*resources.records(observation, decision), *manifests]
-            await self.cluster.prune(observation, kept)
-        return errors
+        failures = await self.cluster.apply(observation, [one for one in manifests if one not in traffic])
+        silent = await self._rotate(observation, decision)
+        if not may_move(observation, decision, self.pods.told(key)):
+            why = PodUnreachableError(f"the traffic stays where it is: {silent[0] if silent else 'no pod was told'}")
+            return Done([*failures, Failure(SERVICE, key.name, why)])
+        failures += await self.cluster.apply(observation, traffic)
+        kept = [*resources.records(observation, decision), *manifests]
+        failures += await self.cluster.prune(observation, kept, decision.running)
+        return Done(failures, untold=bool(silent))
 
-    async def _rotate(self, observation: Observation, decision: Decision) -> Unreached:
+    async def _rotate(self, observation: Observation, decision: Decision) -> list[PodUnreachableError]:
         """Tell pods whether they answer themselves. Those that take the traffic first: others will rely on them."""
         token = self.keys.of(observation.uid).admin
-        orders = rotation(observation, decision, self.pods.told)
-        failed = await self.pods.tell(orders.answer, token)
-        if orders.answer and len(failed) == len(orders.answer):
-            return Unreached(list(failed), blocks_traffic=True)
-        return Unreached([*failed, *await self.pods.tell(orders.forward, token)], blocks_traffic=False)
+        orders = rotation(observation, decision, self.pods.told(observation.key))
+        silent = await self.pods.tell(observation.key, orders.answer, token)
+        if may_move(observation, decision, self.pods.told(observation.key)):
+            silent += await self.pods.tell(observation.key, orders.forward, token)
+        for error in silent:
+            _log.info("%s: %s", observation.key, error)
+        return silent
 
-    def _next_look(self, observation: Observation, decision: Decision) -> timedelta | None:
-        if decision.serving != observation.selected:
+    def _next_look(self, observation: Observation, decision: Decision, done: Done) -> timedelta | None:
+        if decision.serving is not None and decision.serving != observation.selected:
             return timedelta(0)  # The traffic moved just now: that is to be seen, and told.
-        looks = [sampling_interval(observation)]
+        looks = [self.observer.next_sample(observation), self.statuses.next_write(observation.key)]
         if deadline := next_deadline(observation, decision):
             looks.append(deadline - observation.now)
-        looks.append(self.statuses.next_write(observation.key))
+        if done.untold:
+            looks.append(UNTOLD_INTERVAL)
         return min((look for look in looks if look is not None), default=None)
 
     def _forget(self, key: Key) -> None:
         self.observer.memories.pop(key, None)
         self.cluster.forget(key)
+        self.pods.forget(key)
         self.telemetry.forget(key)
 
 
 @dataclass(frozen=True)
-class Unreached:
-    """Pods that did not take their orders."""
+class Done:
+    """What came of a reconcile.
 
-    errors: list[OperatorError]
-    blocks_traffic: bool
-    """None of those that are to take the traffic is known to answer itself: it must stay where it is."""
+    Attributes:
+        failures: objects that could not be made what they should be.
+        untold: a pod did not take its order. It may be on its way out, so it holds nothing up, but is told again.
+
+    """
+
+    failures: list[Failure]
+    untold: bool = False
 
 
 def _moves_traffic(observation: Observation, manifest: Manifest) -> bool:
     return (manifest["kind"], manifest["metadata"]["name"]) == (SERVICE.kind, observation.key.name)
 
 
-def _problem(errors: list[OperatorError]) -> Problem | None:
-    """Return what only the user can mend."""
-    for error in errors:
-        if isinstance(error, RefusedError):
-            return Problem(Reason.APPLY_REFUSED, f"the cluster refuses what the spec asks for: {error.message}")
-        if isinstance(error, ForeignObjectError):
-            return Problem(Reason.APPLY_REFUSED, str(error))
+def _problem(failures: list[Failure]) -> Problem | None:
+    """Return what only the user can mend, of what serving needs."""
+    for failure in failures:
+        if failure.kind is not SERVICE_MONITOR and (problem := _refusal(failure)):
+            return problem
     return None
 
 
-def _raise_transient(errors: list[OperatorError]) -> None:
-    """Raise the first error, so that it is tried again; a pod that cannot be reached may be on its way out."""
-    for error in errors:
-        if isinstance(error, PodUnreachableError):
-            _log.info("%s", error)
-    if errors:
-        raise errors[0]
+def _monitoring(failures: list[Failure]) -> Problem | None:
+    """Return why Prometheus could not be told."""
+    return next((_refusal(failure) for failure in failures if failure.kind is SERVICE_MONITOR), None)
+
+
+def _refusal(failure: Failure) -> Problem | None:
+    if isinstance(failure.error, RefusedError):
+        what = f"{failure.kind.kind} {failure.name}"
+        return Problem(Reason.APPLY_REFUSED, f"the cluster refuses {what}: {failure.error.message}")
+    if isinstance(failure.error, ForeignObjectError):
+        return Problem(Reason.APPLY_REFUSED, str(failure.error))
+    return None
+
+
+def _raise_first(failures: list[Failure]) -> None:
+    """Raise the first error, so that it is tried again after a while."""
+    if failures:
+        raise failures[0].error

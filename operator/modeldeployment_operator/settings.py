@@ -25,7 +25,7 @@ class Settings:
         operator_namespace: where the operator runs and keeps its key.
         watch_namespaces: the only namespaces that are watched; all if empty.
         instance: what tells this process from others, in Events.
-        host: address to listen on.
+        host: address to listen on; None for all, of IPv4 and of IPv6.
         port: port of metrics and probes.
 
     """
@@ -34,7 +34,7 @@ class Settings:
     operator_namespace: str
     watch_namespaces: tuple[str, ...] = ()
     instance: str = "local"
-    host: str = "0.0.0.0"  # noqa: S104 - in a pod; NetworkPolicies say who may come in.
+    host: str | None = None
     port: int = HTTP_PORT
 
     @classmethod
@@ -49,7 +49,7 @@ class Settings:
             operator_namespace=_required(environment, "OPERATOR_NAMESPACE", "the namespace of the operator"),
             watch_namespaces=tuple(name for name in namespaces if name),
             instance=environment.get("POD_NAME", "local"),
-            host=environment.get("HTTP_HOST", cls.host),
+            host=environment.get("HTTP_HOST") or None,
             port=int(port),
         )
 

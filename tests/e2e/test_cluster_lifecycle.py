@@ -125,7 +125,7 @@ def test_down_cleans_up_after_every_process_was_killed(shape: Shape, before: set
     assert traces(NAME) == before
 
 
-@pytest.mark.parametrize("seconds", [0.1, 0.3, 0.5, 0.8, 1.5, 3.0, 4.5])
+@pytest.mark.parametrize("seconds", [0.3, 1.5, 3.0])
 def test_down_cleans_up_after_a_start_that_was_killed(shape: Shape, before: set[str], seconds: float) -> None:
     with subprocess.Popen(_command("up", shape), cwd=REPOSITORY, stderr=subprocess.DEVNULL) as launcher:
         time.sleep(seconds)

@@ -27,7 +27,7 @@ class Story:
 
     def apply(self, model: int, *, replicas: int = 2, **spec: Any) -> None:
         """Apply the ModelDeployment as its user would."""
-        document = {
+        document: dict[str, Any] = {
             "apiVersion": "modelops.dev/v1alpha1",
             "kind": "ModelDeployment",
             "metadata": {"name": self.name},
@@ -38,6 +38,7 @@ class Story:
                 **spec,
             },
         }
+        document["spec"] = {name: value for name, value in document["spec"].items() if value is not None}
         self.kubectl("apply", "-f", "-", stdin=json.dumps(document))
 
     def count(self, revision: str, *, correct: int, wrong: int) -> None:

@@ -154,26 +154,24 @@ def test_pod_with_more_rights_is_not_admitted(control_plane: ControlPlane, insta
 
 # --- Rights ------------------------------------------------------------------------------------------------
 
-CHILDREN = (
-    "deployments.apps",
-    "controllerrevisions.apps",
-    "services",
-    "poddisruptionbudgets.policy",
-    "servicemonitors.monitoring.coreos.com",
-)
+WATCHED = ("deployments.apps", "controllerrevisions.apps", "services", "poddisruptionbudgets.policy")
+CHILDREN = (*WATCHED, "servicemonitors.monitoring.coreos.com")
 READ = ("get", "list", "watch")
 NEEDED = [
-    *((verb, "modeldeployments.modelops.dev") for verb in READ),
-    *((verb, "modeldeployments/status.modelops.dev") for verb in ("get", "patch", "update")),
+    *((verb, "modeldeployments.modelops.dev") for verb in ("list", "watch")),
+    ("patch", "modeldeployments/status.modelops.dev"),
     ("update", "modeldeployments/finalizers.modelops.dev"),
-    *((verb, child) for child in CHILDREN for verb in (*READ, "create", "patch", "delete")),
-    *((verb, "pods") for verb in READ),
-    *((verb, resource) for resource in ("secrets", "events") for verb in ("create", "patch")),
+    *((verb, child) for child in CHILDREN for verb in ("get", "create", "patch", "delete")),
+    *((verb, child) for child in WATCHED for verb in ("list", "watch")),
+    *((verb, "pods") for verb in ("list", "watch")),
+    *((verb, "secrets") for verb in ("create", "patch")),
+    ("create", "events"),
 ]
 FORBIDDEN = [
     *((verb, "modeldeployments.modelops.dev") for verb in ("create", "update", "patch", "delete", "deletecollection")),
     *((verb, "secrets") for verb in (*READ, "update", "delete", "deletecollection")),
-    *((verb, "pods") for verb in ("create", "patch", "delete")),
+    *((verb, "pods") for verb in ("get", "create", "patch", "delete")),
+    ("patch", "events"),
     ("create", "pods/exec"),
     ("get", "pods/log"),
     ("create", "serviceaccounts/token"),
@@ -327,7 +325,7 @@ def test_operator_gets_along_with_its_rights(
         # A candidate that was never ready gives way to the next: children are removed too.
         control_plane.kubectl("apply", "-n", watched, "-f", "-", stdin=model_deployment(name, 2))
         eventually(lambda: len(deployments()) == 1 and not deployments() & first)
-        control_plane.kubectl("wait", "--for=condition=Stalled", f"mdep/{name}", "-n", watched, "--timeout=20s")
+        control_plane.kubectl("wait", "--for=condition=Reconciling", f"mdep/{name}", "-n", watched, "--timeout=20s")
         events = control_plane.kubectl("events", "-n", watched, "--for", f"modeldeployment/{name}")
     finally:
         operator.terminate()

@@ -179,6 +179,7 @@ class ObservationBuilder:
             "key": KEY,
             "uid": "uid-1",
             "generation": 3,
+            "version": "7",
             "spec": ModelDeploymentSpec.parse(self.document),
             "desired": Snapshot(self.wish, a_template(self.wish)),
             "status": self.status,

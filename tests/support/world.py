@@ -95,6 +95,7 @@ class World:
             key=KEY,
             uid="uid-1",
             generation=1,
+            version="7",
             spec=ModelDeploymentSpec.parse(spec),
             desired=Snapshot(self.wish, a_template(self.wish)),
             status=recover(self.memory, self.stored),

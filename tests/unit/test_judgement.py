@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from modeldeployment_operator.api.spec import Accuracy, AccuracyMetric
+from modeldeployment_operator.api.spec import Accuracy
 from modeldeployment_operator.api.status import Baseline, EvidenceState, PodCounts, RevisionPhase, Verdict
 from modeldeployment_operator.core.evidence import Evidence
 from modeldeployment_operator.core.intervals import clopper_pearson_lower
@@ -23,7 +23,7 @@ from modeldeployment_operator.core.judgement import (
 )
 from modeldeployment_operator.core.observation import Sample
 
-from tests.support.observations import a_pod, a_revision, a_sample, an_observation
+from tests.support.observations import a_pod, a_revision, a_sample, an_observation, evidence
 
 MINIMUM = {"minimum": 0.9}
 DROP = Baseline(metric="accuracy", right=950, wrong=50)
@@ -144,9 +144,10 @@ def test_without_a_reading_nothing_changes() -> None:
 
 
 def test_before_the_first_reading_nothing_is_known() -> None:
-    assert Life().wait("a") == Judged(
-        AccuracyMetric.ACCURACY, Verdict.INCONCLUSIVE, level_of(Accuracy.parse(MINIMUM), None)
-    )
+    judged = Life().wait("a")
+
+    assert (judged.verdict, judged.labels, judged.estimate) == (Verdict.INCONCLUSIVE, 0, None)
+    assert judged.log_e == pytest.approx(0.0)
 
 
 def test_what_is_written_is_the_whole_memory() -> None:
@@ -326,9 +327,9 @@ def test_each_revision_is_judged_by_its_own_pods() -> None:
     samples = [a_sample("m-1-pod-0", 50, 0), a_sample("m-2-pod-0", 0, 50), a_sample("m-3-pod-0", 9, 9)]
     observation = (
         an_observation()
-        .standby("m-1")
+        .standby("m-1", evidence=evidence(0, 0))
         .ready("m-1")
-        .serving("m-2")
+        .serving("m-2", evidence=evidence(0, 0))
         .ready("m-2")
         .having(samples={sample.pod_uid: sample for sample in samples})
         .obj()

@@ -48,7 +48,7 @@ GONE = json.dumps({"reason": "FetchFailed", "message": "https://models/m.keras: 
 
 CASES: dict[str, tuple[dict[str, Any], Reason, str]] = {
     "image cannot be pulled": (
-        pod(container(waiting={"reason": "ErrImagePull", "message": "manifest unknown"}), init=(FETCHED,)),
+        pod(container(waiting={"reason": "ImagePullBackOff", "message": "manifest unknown"}), init=(FETCHED,)),
         Reason.IMAGE_PULL_FAILED,
         "image registry.example/server:1 cannot be pulled: manifest unknown; check spec.serving.image and "
         "spec.serving.imagePullSecrets",
@@ -58,11 +58,6 @@ CASES: dict[str, tuple[dict[str, Any], Reason, str]] = {
         Reason.IMAGE_PULL_FAILED,
         "image registry.example/server:1 cannot be pulled: ImagePullBackOff; check spec.serving.image and "
         "spec.serving.imagePullSecrets",
-    ),
-    "fetch failed just now": (
-        pod(container(**WAITING), init=(container("fetch", **ended(1, GONE)),)),
-        Reason.FETCH_FAILED,
-        "https://models/m.keras: 404 Not Found",
     ),
     "fetch backs off": (
         pod(container(**WAITING), init=(container("fetch", **BACK_OFF, last=ended(1, GONE)),)),

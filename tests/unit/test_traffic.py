@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from modeldeployment_operator.core.decision import Decision
-from modeldeployment_operator.core.traffic import Order, rotation
+from modeldeployment_operator.core.traffic import Order, may_move, rotation
 
-from tests.support.observations import ObservationBuilder, a_pod, a_sample, an_observation
+from tests.support.observations import ObservationBuilder, a_pod, an_observation
 
 OLD, NEW, NEXT = a_pod("m-1"), a_pod("m-2"), a_pod("m-3")
 TARGET = "m-2.team.svc:8501"
@@ -21,7 +21,6 @@ def test_whoever_does_not_serve_passes_requests_on() -> None:
     orders = rotation(PODS.obj(), SERVES, {})
 
     assert orders.forward == (Order(OLD, TARGET),)
-    assert orders.answer == (), "a pod that was never told anything answers itself"
 
 
 def test_who_knows_is_not_told_again() -> None:
@@ -46,12 +45,20 @@ def test_another_target_is_another_order() -> None:
     assert orders.forward == (Order(OLD, TARGET),)
 
 
-def test_what_a_pod_says_is_truer_than_what_it_was_told() -> None:
-    """A container that started anew has forgotten its order."""
-    samples = {OLD.uid: a_sample(OLD.uid, forward_to=None), NEW.uid: a_sample(NEW.uid, forward_to="m-1.team.svc:8501")}
-    orders = rotation(PODS.having(samples=samples).obj(), SERVES, RIGHT)
+def test_a_pod_that_is_not_known_is_told() -> None:
+    """Its order failed, or its container started anew."""
+    assert rotation(PODS.obj(), SERVES, {OLD.uid: TARGET, NEXT.uid: None}).answer == (Order(NEW, None),)
+    assert rotation(PODS.obj(), SERVES, {NEW.uid: None, NEXT.uid: None}).forward == (Order(OLD, TARGET),)
 
-    assert (orders.answer, orders.forward) == ((Order(NEW, None),), (Order(OLD, TARGET),))
+
+def test_the_traffic_moves_when_a_pod_is_known_to_answer() -> None:
+    """A pod of the last good revision that still passes requests on would send them back to the bad one."""
+    selecting = PODS.having(selected="m-1")
+    assert not may_move(selecting.obj(), SWITCHES, {})
+    assert not may_move(selecting.obj(), SWITCHES, {NEW.uid: "m-1.team.svc:8501"})
+    assert may_move(selecting.obj(), SWITCHES, {NEW.uid: None})
+    assert may_move(PODS.having(selected="m-2").obj(), SWITCHES, {}), "it is there already"
+    assert may_move(replace(selecting, pods=(OLD,)).obj(), SWITCHES, {}), "it is scaled to nothing"
 
 
 def test_a_pod_that_cannot_listen_is_not_told() -> None:

@@ -121,7 +121,10 @@ class Api:
         if response.status >= 400:
             message = _message(data) or response.reason
             raise _ERRORS.get(response.status, ApiError)(response.status, message, f"{method} {path}")
-        document: Body = json.loads(data)
+        try:
+            document: Body = json.loads(data)
+        except ValueError as error:
+            raise ApiError(response.status, "the answer is not JSON: is there a proxy?", f"{method} {path}") from error
         return document
 
 

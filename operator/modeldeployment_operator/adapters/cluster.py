@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from modeldeployment_operator.adapters.api import Api
 from modeldeployment_operator.adapters.cache import Cache
+from modeldeployment_operator.api import group
 from modeldeployment_operator.core import kinds, names
-from modeldeployment_operator.core.errors import ApiError, ForeignObjectError, NotFoundError, OperatorError
+from modeldeployment_operator.core.errors import (
+    ApiError,
+    ConflictError,
+    ForeignObjectError,
+    NotFoundError,
+    OperatorError,
+)
 from modeldeployment_operator.core.kinds import Kind, kind_of
 from modeldeployment_operator.core.observation import Key, Observation
 from modeldeployment_operator.core.resources.metadata import Manifest
@@ -17,6 +26,9 @@ from modeldeployment_operator.core.revisions import digest_of
 
 _log = logging.getLogger(__name__)
 
+_TRUSTED_SECONDS: Final = 600.0
+"""How long what is not watched is believed to be as it was applied."""
+_DOUBTED_SECONDS: Final = 30.0
 _PRUNED: Final = (
     kinds.DEPLOYMENT,
     kinds.SERVICE,
@@ -25,76 +37,107 @@ _PRUNED: Final = (
 )
 
 
+@dataclass(frozen=True)
+class Failure:
+    """An object that could not be made what it should be."""
+
+    kind: Kind
+    name: str
+    error: OperatorError
+
+
 class Cluster:
     """Applies manifests through the API, and reads its own writes back into the cache."""
 
-    def __init__(self, api: Api, cache: Cache) -> None:
+    def __init__(self, api: Api, cache: Cache, monotonic: Callable[[], float]) -> None:
         self._api = api
         self._cache = cache
-        self._live: dict[str, str] = {}
-        """By child's UID: what it was right after it was applied."""
-        self._unwatched: dict[tuple[Key, Kind], str | None] = {}
-        """Hash of what was last applied of a kind that is not watched; None if it is known not to be there."""
+        self._monotonic = monotonic
+        self._live: dict[Key, dict[tuple[Kind, str], str]] = defaultdict(dict)
+        """What a child was right after it was applied."""
+        self._unwatched: dict[Key, dict[Kind, tuple[str | None, float]]] = defaultdict(dict)
+        """Of a kind that is not watched the hash of what was last applied, and when; None if it is not to be there."""
 
-    async def apply(self, observation: Observation, manifests: Iterable[Manifest]) -> list[OperatorError]:
+    async def apply(self, observation: Observation, manifests: Iterable[Manifest]) -> list[Failure]:
         """Apply what is not yet so, in order. What fails does not keep the others from being applied."""
-        errors: list[OperatorError] = []
+        failures = []
         for manifest in manifests:
             try:
                 await self._apply(observation, manifest)
             except (ApiError, ForeignObjectError) as error:
-                errors.append(error)
-        return errors
+                failures.append(Failure(kind_of(manifest), manifest["metadata"]["name"], error))
+        return failures
 
-    async def prune(self, observation: Observation, manifests: Iterable[Manifest]) -> None:
-        """Remove children that should not be; `manifests` is everything that should."""
+    async def prune(
+        self, observation: Observation, manifests: Iterable[Manifest], running: Container[str]
+    ) -> list[Failure]:
+        """Remove children that should not be; `manifests` is everything that should.
+
+        What belongs to a running revision stays in any case: it may be one whose record cannot be read.
+        """
         wanted = {(kind_of(manifest), manifest["metadata"]["name"]) for manifest in manifests}
+        failures = []
         for child in self._cache.children(observation.key, observation.uid):
-            if child.kind in _PRUNED and (child.kind, child.name) not in wanted:
-                _log.info("%s: removing %s %s", observation.key, child.kind.kind, child.name)
+            if child.kind not in _PRUNED or (child.kind, child.name) in wanted or child.revision in running:
+                continue
+            _log.info("%s: removing %s %s", observation.key, child.kind.kind, child.name)
+            try:
                 await self._api.delete(child.kind, child.key.namespace, child.name, child.uid)
-                self._live.pop(child.uid, None)
+                self._live[observation.key].pop((child.kind, child.name), None)
+            except ApiError as error:
+                failures.append(Failure(child.kind, child.name, error))
         monitor = kinds.SERVICE_MONITOR
-        if observation.knows_service_monitors and (monitor, observation.key.name) not in wanted:
-            await self._remove_unwatched(observation, monitor, observation.key.name)
+        if not observation.knows_service_monitors:
+            self._unwatched[observation.key].pop(monitor, None)
+        elif (monitor, observation.key.name) not in wanted:
+            try:
+                await self._remove_unwatched(observation, monitor, observation.key.name)
+            except ApiError as error:
+                failures.append(Failure(monitor, observation.key.name, error))
+        return failures
 
-    async def apply_status(self, key: Key, uid: str, version: str, status: dict[str, Any]) -> None:
-        """Write the status; ConflictError if the object is not the one that was observed."""
+    async def apply_status(self, key: Key, uid: str, version: str, status: dict[str, Any]) -> str:
+        """Write the status and return the object's resourceVersion after that.
+
+        Raises ConflictError if the object is not the one that was observed.
+        """
         metadata = {"name": key.name, "namespace": key.namespace, "uid": uid, "resourceVersion": version}
         manifest = _typed(kinds.MODEL_DEPLOYMENT) | {"metadata": metadata, "status": status}
-        self._cache.put(kinds.MODEL_DEPLOYMENT, await self._api.apply(kinds.MODEL_DEPLOYMENT, manifest, "status"))
-
-    def forget_unwatched(self) -> None:
-        """Apply kinds that are not watched anew at the next look, in case somebody changed them."""
-        self._unwatched.clear()
+        body = await self._api.apply(kinds.MODEL_DEPLOYMENT, manifest, "status")
+        self._cache.put(kinds.MODEL_DEPLOYMENT, body)
+        return str(body["metadata"]["resourceVersion"])
 
     def forget(self, key: Key) -> None:
         """Forget a ModelDeployment that is gone."""
-        for entry in [entry for entry in self._unwatched if entry[0] == key]:
-            del self._unwatched[entry]
+        self._unwatched.pop(key, None)
+        self._live.pop(key, None)
 
     async def _apply(self, observation: Observation, manifest: Manifest) -> None:
         kind, metadata = kind_of(manifest), manifest["metadata"]
-        applied = digest_of(manifest)
-        if self._is_so(observation.key, kind, metadata["name"], applied):
+        key, name, applied = observation.key, metadata["name"], digest_of(manifest)
+        if self._is_so(observation, kind, name, applied):
             return
         if kind is not kinds.SECRET:
-            await self._refuse_foreign(observation, kind, metadata["name"])
+            await self._refuse_foreign(observation, kind, name)
         annotations = metadata.get("annotations", {}) | {names.HASH_ANNOTATION: applied}
         body = await self._api.apply(kind, manifest | {"metadata": metadata | {"annotations": annotations}})
         if kind not in kinds.WATCHED:
-            self._unwatched[observation.key, kind] = applied
+            self._unwatched[key][kind] = (applied, self._monotonic())
             return
         self._cache.put(kind, body)
-        child = self._cache.child(observation.key, kind, metadata["name"])
-        if child is not None and child.applied == applied:
-            self._live[child.uid] = child.live
-
-    def _is_so(self, key: Key, kind: Kind, name: str, applied: str) -> bool:
-        if kind not in kinds.WATCHED:
-            return self._unwatched.get((key, kind)) == applied
         child = self._cache.child(key, kind, name)
-        return child is not None and child.applied == applied and self._live.get(child.uid) == child.live
+        if child is not None and child.applied == applied:
+            self._live[key][kind, name] = child.live
+
+    def _is_so(self, observation: Observation, kind: Kind, name: str, applied: str) -> bool:
+        key = observation.key
+        if kind not in kinds.WATCHED:
+            known, time = self._unwatched[key].get(kind, (None, 0.0))
+            # Pods that do not come up may be missing just this.
+            trusted = _TRUSTED_SECONDS if all(pod.ready for pod in observation.pods) else _DOUBTED_SECONDS
+            return known == applied and self._monotonic() - time < trusted
+        child = self._cache.child(key, kind, name)
+        return child is not None and child.applied == applied and self._live[key].get((kind, name)) == child.live
 
     async def _refuse_foreign(self, observation: Observation, kind: Kind, name: str) -> None:
         """Raise ForeignObjectError if an object of this name is there and not the ModelDeployment's own.
@@ -104,20 +147,25 @@ class Cluster:
         child = self._cache.child(observation.key, kind, name)
         if child is not None and child.owner == observation.uid:
             return
+        path = kind.path(observation.key.namespace, name)
         try:
-            body = await self._api.get(kind.path(observation.key.namespace, name))
+            metadata = (await self._api.get(path))["metadata"]
         except NotFoundError:
             return
-        owners = body["metadata"].get("ownerReferences", ())
-        if not any(owner["uid"] == observation.uid and owner.get("controller") for owner in owners):
-            raise ForeignObjectError(
-                f"{kind.kind} {observation.key.namespace}/{name} exists and does not belong to this ModelDeployment: "
-                "delete it, or choose another name for the ModelDeployment"
-            )
+        owners = [owner for owner in metadata.get("ownerReferences", ()) if owner.get("controller")]
+        if any(owner["uid"] == observation.uid for owner in owners):
+            return
+        former = any((owner["kind"], owner["name"]) == (group.KIND, observation.key.name) for owner in owners)
+        if former or "deletionTimestamp" in metadata:
+            raise ConflictError(409, "it belongs to a ModelDeployment that was deleted, and is not gone yet", path)
+        raise ForeignObjectError(
+            f"{kind.kind} {observation.key.namespace}/{name} exists and does not belong to this ModelDeployment: "
+            "delete it, or choose another name for the ModelDeployment"
+        )
 
     async def _remove_unwatched(self, observation: Observation, kind: Kind, name: str) -> None:
-        entry = (observation.key, kind)
-        if entry in self._unwatched and self._unwatched[entry] is None:
+        known = self._unwatched[observation.key]
+        if kind in known and known[kind][0] is None:
             return
         try:
             await self._refuse_foreign(observation, kind, name)
@@ -125,7 +173,7 @@ class Cluster:
             await self._api.delete(kind, observation.key.namespace, name, body["metadata"]["uid"])
         except (ForeignObjectError, NotFoundError):
             _log.debug("%s: no %s of its own to remove", observation.key, kind.kind)
-        self._unwatched[entry] = None
+        known[kind] = (None, self._monotonic())
 
 
 def _typed(kind: Kind) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import secrets
 from typing import Final
 
 from modeldeployment_operator.adapters.api import Api
-from modeldeployment_operator.core.errors import ConflictError, NotFoundError
+from modeldeployment_operator.core.errors import ConflictError, DamagedKeyError, NotFoundError
 from modeldeployment_operator.core.kinds import SECRET
 from modeldeployment_operator.core.resources.secret import Keys
 
@@ -51,4 +51,10 @@ async def load(api: Api, namespace: str) -> KeyRing:
             secret = await api.create(SECRET, namespace, manifest)
         except ConflictError:  # Another operator that starts at the same time was first.
             secret = await api.get(path)
-    return KeyRing(bytes.fromhex(base64.b64decode(secret["data"][_FIELD]).decode()))
+    try:
+        return KeyRing(bytes.fromhex(base64.b64decode(secret["data"][_FIELD]).decode()))
+    except (KeyError, ValueError) as error:
+        raise DamagedKeyError(
+            f"Secret {namespace}/{SECRET_NAME} does not hold the operator's key: restore it, or delete it to have "
+            "another made (labels of earlier predictions are then refused, and pods are started again)"
+        ) from error

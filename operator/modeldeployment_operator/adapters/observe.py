@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from modeldeployment_operator.adapters.discovery import Discovery
 from modeldeployment_operator.adapters.keys import KeyRing
 from modeldeployment_operator.adapters.pods import Pods
 from modeldeployment_operator.api import group
+from modeldeployment_operator.api.base import read_leniently
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
 from modeldeployment_operator.api.status import ModelDeploymentStatus
 from modeldeployment_operator.core import kinds
@@ -38,8 +39,9 @@ class Memory:
     persisted: ModelDeploymentStatus
     """The status that `working` goes on from: if the object has another, somebody else wrote it, and it counts."""
     working: ModelDeploymentStatus
-    written: datetime
-    sampled: datetime | None = None
+    written: float
+    """Seconds of a clock that only goes on."""
+    sampled: float | None = None
 
 
 class Observer:
@@ -54,6 +56,7 @@ class Observer:
         *,
         default_image: str,
         now: Callable[[], datetime],
+        monotonic: Callable[[], float],
     ) -> None:
         self._cache = cache
         self._pods = pods
@@ -61,6 +64,7 @@ class Observer:
         self._discovery = discovery
         self._default_image = default_image
         self._now = now
+        self._monotonic = monotonic
         self.memories: dict[Key, Memory] = {}
 
     async def gather(self, key: Key) -> Observation | None:
@@ -85,6 +89,7 @@ class Observer:
             key=key,
             uid=body["metadata"]["uid"],
             generation=body["metadata"]["generation"],
+            version=body["metadata"]["resourceVersion"],
             spec=spec,
             desired=self._desired(key, spec, stored),
             status=recover(self.status(key), stored),
@@ -109,9 +114,20 @@ class Observer:
 
     def status(self, key: Key) -> ModelDeploymentStatus:
         """Return the status to go on from: the one in memory, unless somebody else has written another."""
-        persisted = _parse_status(key, self._cache.get(key) or {})
+        persisted = self.persisted(key)
         memory = self.memories.get(key)
         return memory.working if memory and memory.persisted == persisted else persisted
+
+    def persisted(self, key: Key) -> ModelDeploymentStatus:
+        """Return the status that the object has."""
+        return _parse_status(key, self._cache.get(key) or {})
+
+    def remember(self, observation: Observation, memory: Memory) -> None:
+        """Go on from here; the samples of the observation are used."""
+        before = self.memories.get(observation.key)
+        sampled = before.sampled if before else None
+        memory.sampled = self._monotonic() if observation.samples is not None else sampled
+        self.memories[observation.key] = memory
 
     def _metadata(self, key: Key) -> dict[str, Any]:
         metadata: dict[str, Any] = (self._cache.get(key) or {}).get("metadata", {})
@@ -124,18 +140,19 @@ class Observer:
 
     async def _with_samples(self, observation: Observation) -> Observation:
         """Return the observation with the pods' counts, if it is time to ask them."""
-        interval = sampling_interval(observation)
-        if interval is None:
-            return observation
-        memory = self.memories.get(observation.key)
-        if memory and memory.sampled and observation.now - memory.sampled < interval:
+        wait = self.next_sample(observation)
+        if wait is None or wait > timedelta(0):
             return observation
         token = self._keys.of(observation.uid).admin
-        samples = await self._pods.sample(observation.pods, token)
-        now = self._now()
-        if memory:
-            memory.sampled = now
-        return observation.with_samples(samples, now)
+        samples, silence = await self._pods.sample(observation.key, observation.pods, token)
+        return observation.with_samples(samples, silence, self._now())
+
+    def next_sample(self, observation: Observation) -> timedelta | None:
+        """Return in what time the pods are to be asked; None if there is nothing to learn from them."""
+        interval, memory = sampling_interval(observation), self.memories.get(observation.key)
+        if interval is None or memory is None or memory.sampled is None:
+            return None if interval is None else timedelta(0)
+        return max(timedelta(0), interval - timedelta(seconds=self._monotonic() - memory.sampled))
 
 
 def _parse_spec(key: Key, body: dict[str, Any]) -> ModelDeploymentSpec:
@@ -148,11 +165,11 @@ def _parse_spec(key: Key, body: dict[str, Any]) -> ModelDeploymentSpec:
 
 
 def _parse_status(key: Key, body: dict[str, Any]) -> ModelDeploymentStatus:
-    try:
-        return ModelDeploymentStatus.parse(body.get("status", {}))
-    except ValidationError as error:
-        _log.warning("%s: the status is not this operator's and is made anew: %s", key, error)
-        return ModelDeploymentStatus()
+    """Read the status. Another version of the operator, or somebody else, may have put unknown things there."""
+    status, left_out = read_leniently(ModelDeploymentStatus, body.get("status", {}))
+    if left_out:
+        _log.debug("%s: not this operator's, in the status: %s", key, ", ".join(left_out))
+    return status or ModelDeploymentStatus()
 
 
 def _details(children: list[Child], kind: Kind, wanted: type[T]) -> dict[str, T]:

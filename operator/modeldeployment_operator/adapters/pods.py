@@ -4,98 +4,135 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import Any, Final, TypeVar
 
 import aiohttp
 from model_server import contract
 
 from modeldeployment_operator.core.errors import PodUnreachableError
-from modeldeployment_operator.core.observation import Pod, Sample
+from modeldeployment_operator.core.observation import Key, Pod, Sample
 from modeldeployment_operator.core.traffic import Order
 
+T = TypeVar("T")
+
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=2.0)
-_CONNECTIONS: Final = 100
+_AT_A_TIME: Final = 100
+"""Pods of one ModelDeployment that are called at the same time. Others do not wait for them."""
+_LONGEST_ANSWER: Final = 64 * 1024
+"""Bytes. The image of the pods is their user's, and may answer anything."""
+_COUNTS: Final = ("correct", "wrong", "true_positive", "false_positive", "false_negative")
 
 
 class Pods:
     """Calls pods, and remembers what each was told last."""
 
     def __init__(self) -> None:
+        connector = aiohttp.TCPConnector(limit=0)
         self._session = aiohttp.ClientSession(
-            timeout=_TIMEOUT, connector=aiohttp.TCPConnector(limit=_CONNECTIONS), trust_env=False
+            timeout=_TIMEOUT, connector=connector, trust_env=False, auto_decompress=False
         )
-        self.told: dict[str, str | None] = {}
-        """By pod's UID: where it was told to pass requests."""
+        self._told: dict[Key, dict[str, str | None]] = {}
 
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
 
-    async def sample(self, pods: Iterable[Pod], token: str) -> dict[str, Sample]:
-        """Return the counts of those pods that answer, by UID."""
+    def told(self, key: Key) -> Mapping[str, str | None]:
+        """Return by UID where the pods of a ModelDeployment send requests, of those where that is known."""
+        return self._told.get(key, {})
+
+    async def sample(self, key: Key, pods: Iterable[Pod], token: str) -> tuple[dict[str, Sample], str | None]:
+        """Return the counts of those pods that answer, by UID, and why the first of the others did not."""
         asked = [pod for pod in pods if pod.running and pod.ip is not None]
-        answers = await asyncio.gather(*(self._counts(pod, token) for pod in asked), return_exceptions=True)
-        samples = {}
+        # What is known of pods that are gone is forgotten here.
+        told = {pod.uid: self._told[key][pod.uid] for pod in asked if pod.uid in self._told.get(key, {})}
+        self._told[key] = told
+        answers = await _at_once(self._counts(pod, token) for pod in asked)
+        samples, silence = {}, None
         for pod, answer in zip(asked, answers, strict=True):
-            if isinstance(answer, Sample):
-                samples[pod.uid] = answer
-                self.told[pod.uid] = answer.forward_to
-            elif not isinstance(answer, PodUnreachableError):
-                raise answer
-        return samples
-
-    async def tell(self, orders: Iterable[Order], token: str) -> list[PodUnreachableError]:
-        """Give pods their orders; return why some did not take them."""
-        answers = await asyncio.gather(*(self._tell(order, token) for order in orders), return_exceptions=True)
-        errors = []
-        for answer in answers:
             if isinstance(answer, PodUnreachableError):
-                errors.append(answer)
-            elif isinstance(answer, BaseException):
-                raise answer
-        return errors
+                silence = silence or str(answer)
+                told.pop(pod.uid, None)  # Its container may have been started again.
+            else:
+                samples[pod.uid] = answer
+                told[pod.uid] = answer.forward_to
+        return samples, silence
 
-    def forget(self, uids: Iterable[str]) -> None:
-        """Forget pods that are gone."""
-        for uid in uids:
-            self.told.pop(uid, None)
+    async def tell(self, key: Key, orders: Iterable[Order], token: str) -> list[PodUnreachableError]:
+        """Give pods their orders; return why some did not take them."""
+        answers = await _at_once(self._tell(key, order, token) for order in orders)
+        return [answer for answer in answers if answer is not None]
 
-    async def _counts(self, pod: Pod, token: str) -> Sample:
-        body = await self._request("GET", pod, contract.COUNTS_PATH, token, None)
+    def forget(self, key: Key) -> None:
+        """Forget the pods of a ModelDeployment that is gone."""
+        self._told.pop(key, None)
+
+    async def _counts(self, pod: Pod, token: str) -> Sample | PodUnreachableError:
         try:
-            counts: contract.Counts = json.loads(body)
-            if counts["pod_uid"] != pod.uid:
-                raise PodUnreachableError(f"pod {pod.name}: another pod answers at its address {pod.ip}")
-            return Sample(
-                pod_uid=counts["pod_uid"],
-                revision=counts["revision"],
-                started=counts["started"],
-                correct=counts["correct"],
-                wrong=counts["wrong"],
-                true_positive=counts["true_positive"],
-                false_positive=counts["false_positive"],
-                false_negative=counts["false_negative"],
-                forward_to=counts["forward_to"],
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise PodUnreachableError(f"pod {pod.name}: its counts are not in the agreed form: {error!r}") from error
+            body = await self._request("GET", pod, contract.COUNTS_PATH, token, None)
+            return _parse_counts(pod, body)
+        except PodUnreachableError as error:
+            return error
 
-    async def _tell(self, order: Order, token: str) -> None:
-        self.told.pop(order.pod.uid, None)
-        await self._request("PUT", order.pod, contract.ROTATION_PATH, token, {"forward_to": order.forward_to})
-        self.told[order.pod.uid] = order.forward_to
+    async def _tell(self, key: Key, order: Order, token: str) -> PodUnreachableError | None:
+        told = self._told.setdefault(key, {})
+        told.pop(order.pod.uid, None)
+        try:
+            await self._request("PUT", order.pod, contract.ROTATION_PATH, token, {"forward_to": order.forward_to})
+        except PodUnreachableError as error:
+            return error
+        told[order.pod.uid] = order.forward_to
+        return None
 
     async def _request(self, method: str, pod: Pod, path: str, token: str, body: dict[str, Any] | None) -> bytes:
         host = f"[{pod.ip}]" if ":" in str(pod.ip) else pod.ip
         url = f"http://{host}:{contract.ADMIN_PORT}{path}"
         headers = {"Authorization": f"Bearer {token}"}
+        where = f"pod {pod.name}: {method} {url}"
         try:
-            async with self._session.request(method, url, json=body, headers=headers) as response:
-                data = await response.read()
+            async with self._session.request(
+                method, url, json=body, headers=headers, allow_redirects=False
+            ) as response:
+                data = await response.content.read(_LONGEST_ANSWER + 1)
+                while len(data) <= _LONGEST_ANSWER and (more := await response.content.read(_LONGEST_ANSWER)):
+                    data += more
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            why = str(error) or type(error).__name__
-            raise PodUnreachableError(f"pod {pod.name}: {method} {url}: {why}") from error
-        if response.status >= 300:
-            raise PodUnreachableError(f"pod {pod.name}: {method} {url}: {response.status} {response.reason}")
+            raise PodUnreachableError(f"{where}: {str(error) or type(error).__name__}") from error
+        if response.status not in {200, 204}:
+            raise PodUnreachableError(f"{where}: {response.status} {response.reason}")
+        if len(data) > _LONGEST_ANSWER:
+            raise PodUnreachableError(f"{where}: the answer is longer than {_LONGEST_ANSWER} bytes")
         return data
+
+
+def _parse_counts(pod: Pod, body: bytes) -> Sample:
+    """Read what a pod says; PodUnreachableError if it is not in the agreed form."""
+    try:
+        counts: contract.Counts = json.loads(body)
+        uid, revision, started, forward_to = (
+            counts["pod_uid"],
+            counts["revision"],
+            counts["started"],
+            counts["forward_to"],
+        )
+        numbers = {name: counts[name] for name in _COUNTS}
+    except (ValueError, KeyError, TypeError) as error:
+        raise PodUnreachableError(f"pod {pod.name}: its counts are not in the agreed form: {error!r}") from error
+    if uid != pod.uid:
+        raise PodUnreachableError(f"pod {pod.name}: another pod answers at its address {pod.ip}")
+    texts = isinstance(revision, str) and isinstance(started, str) and isinstance(forward_to, str | None)
+    if not texts or not all(type(number) is int and 0 <= number < 2**53 for number in numbers.values()):
+        raise PodUnreachableError(f"pod {pod.name}: its counts are not numbers that can be counts")
+    return Sample(pod_uid=uid, revision=revision, started=started[:64], forward_to=forward_to, **numbers)
+
+
+async def _at_once(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Make calls side by side, but not too many."""
+    gate = asyncio.Semaphore(_AT_A_TIME)
+
+    async def through(call: Coroutine[Any, Any, T]) -> T:
+        async with gate:
+            return await call
+
+    return await asyncio.gather(*(through(call) for call in calls))

@@ -16,6 +16,8 @@ from modeldeployment_operator.core.observation import Key
 FIRST_BACKOFF: Final = 0.1
 """Seconds."""
 LONGEST_BACKOFF: Final = 60.0
+_VOID_ENTRIES: Final = 1000
+"""So many entries of the heap may be void before it is made anew."""
 
 
 class Queue:
@@ -49,6 +51,9 @@ class Queue:
         if delay is not None:
             self._wake_at[key] = asyncio.get_running_loop().time() + max(0.0, delay)
             heapq.heappush(self._heap, (self._wake_at[key], key))
+            if len(self._heap) > _VOID_ENTRIES + 2 * len(self._wake_at):
+                self._heap = [(time, waiting) for waiting, time in self._wake_at.items()]
+                heapq.heapify(self._heap)
             self._changed.set()
 
     async def get(self) -> Key:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Iterable
@@ -25,19 +26,28 @@ class Recorder:
     def __init__(self, api: Api, instance: str) -> None:
         self._api = api
         self._instance = instance
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def record(self, key: Key, uid: str, events: Iterable[Event], now: datetime) -> None:
-        """Write Events about a ModelDeployment."""
-        for event in events:
-            _log.log(
-                logging.WARNING if event.warning else logging.INFO,
-                "%s: %s: %s",
-                key,
-                event.reason,
-                event.message,
+    def record(self, key: Key, uid: str, events: Iterable[Event], now: datetime) -> None:
+        """Write Events about a ModelDeployment, in the background: what is decided does not wait for them."""
+        told = list(events)
+        for event in told:
+            _log.log(logging.WARNING if event.warning else logging.INFO, "%s: %s: %s", key, event.reason, event.message)
+        if told:
+            task = asyncio.create_task(
+                self._write(key, [_manifest(key, uid, one, now, self._instance) for one in told])
             )
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Wait for what is under way."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _write(self, key: Key, manifests: Iterable[dict[str, object]]) -> None:
+        for manifest in manifests:
             try:
-                await self._api.create(kinds.EVENT, key.namespace, _manifest(key, uid, event, now, self._instance))
+                await self._api.create(kinds.EVENT, key.namespace, manifest)
             except ConflictError:
                 continue  # The same message at the same second: written before a restart.
             except ApiError as error:

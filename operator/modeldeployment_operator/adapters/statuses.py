@@ -15,75 +15,79 @@ from modeldeployment_operator.core.events import events_between
 from modeldeployment_operator.core.observation import Key, Observation
 from modeldeployment_operator.core.status import document, has_grown, refused, without_counts
 
-FLUSH_INTERVAL: Final = timedelta(seconds=60)
+FLUSH_SECONDS: Final = 60.0
 """How long counts that nothing follows from may stay unwritten. Written at every sample, they would wake every
 dashboard and GitOps tool that watches the object."""
-GROWTH_INTERVAL: Final = timedelta(seconds=5)
+GROWTH_SECONDS: Final = 5.0
 """The same for counts that have grown by a good part: few writes, and whoever watches sees the evidence grow."""
 
 
 class Statuses:
     """Saves statuses, and tells of their changes."""
 
-    def __init__(self, cluster: Cluster, observer: Observer, recorder: Recorder, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        observer: Observer,
+        recorder: Recorder,
+        *,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+    ) -> None:
         self._cluster = cluster
         self._observer = observer
         self._recorder = recorder
         self._now = now
+        self._monotonic = monotonic
 
-    async def save(self, observation: Observation, status: ModelDeploymentStatus) -> None:
+    async def save(self, observation: Observation, status: ModelDeploymentStatus) -> Observation:
         """Write a status if it says something new, or if counts have waited long enough; else keep it in memory.
 
-        Raises ConflictError if the object has changed since it was observed: then nothing is remembered either.
+        Returns the observation as it is after the write. Raises ConflictError if the object has changed since it was
+        observed: then nothing is remembered either.
         """
-        memory = self._observer.memories.get(observation.key)
-        before = memory.persisted if memory else observation.status
+        key = observation.key
+        before, memory = self._observer.persisted(key), self._observer.memories.get(key)
         news = without_counts(status) != without_counts(before)
-        interval = GROWTH_INTERVAL if has_grown(before, status) else FLUSH_INTERVAL
-        waited = memory is None or self._now() - memory.written >= interval
+        waited = memory is None or self._monotonic() - memory.written >= _interval(before, status)
         if news or (waited and status != before):
-            await self._write(observation, status, before)
-        elif memory is not None:
-            memory.working = status
-        else:
-            self._remember(observation, status, persisted=before)
+            return await self._write(observation, status, before)
+        written = memory.written if memory else self._monotonic()
+        self._observer.remember(observation, Memory(before, status, written))
+        return observation
 
     async def refuse(self, key: Key, message: str) -> None:
         """Say that the object is not a sound ModelDeployment. What serves goes on serving."""
         uid, generation = self._observer.identity(key)
-        before = self._observer.status(key)
+        before = self._observer.persisted(key)
         now = self._now()
         after = refused(before, generation, message, now)
         if after != before:
             await self._cluster.apply_status(key, uid, self._observer.version(key), document(after))
-            await self._recorder.record(key, uid, events_between(before, after), now)
+            self._recorder.record(key, uid, events_between(before, after), now)
 
     def next_write(self, key: Key) -> timedelta | None:
         """Return in what time counts that wait are to be written; None if none do."""
         memory = self._observer.memories.get(key)
         if memory is None or memory.working == memory.persisted:
             return None
-        interval = GROWTH_INTERVAL if has_grown(memory.persisted, memory.working) else FLUSH_INTERVAL
-        return memory.written + interval - self._now()
+        due = memory.written + _interval(memory.persisted, memory.working)
+        return timedelta(seconds=due - self._monotonic())
 
     async def _write(
         self, observation: Observation, status: ModelDeploymentStatus, before: ModelDeploymentStatus
-    ) -> None:
+    ) -> Observation:
+        key, uid = observation.key, observation.uid
         try:
-            await self._cluster.apply_status(
-                observation.key, observation.uid, self._observer.version(observation.key), document(status)
-            )
+            version = await self._cluster.apply_status(key, uid, observation.version, document(status))
         except ConflictError:
-            self._observer.memories.pop(observation.key, None)
+            self._observer.memories.pop(key, None)
             raise
-        self._remember(observation, status, persisted=status)
-        await self._recorder.record(observation.key, observation.uid, events_between(before, status), observation.now)
+        self._observer.remember(observation, Memory(status, status, self._monotonic()))
+        self._recorder.record(key, uid, events_between(before, status), observation.now)
+        return observation.at(version)
 
-    def _remember(
-        self, observation: Observation, status: ModelDeploymentStatus, *, persisted: ModelDeploymentStatus
-    ) -> None:
-        memory = self._observer.memories.get(observation.key)
-        sampled = memory.sampled if memory else None
-        if sampled is None and observation.samples is not None:
-            sampled = observation.now
-        self._observer.memories[observation.key] = Memory(persisted, status, self._now(), sampled)
+
+def _interval(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> float:
+    """Return how many seconds counts may wait."""
+    return GROWTH_SECONDS if has_grown(before, after) else FLUSH_SECONDS

@@ -12,7 +12,7 @@ from modeldeployment_operator.adapters.telemetry import Telemetry
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
-async def serve(telemetry: Telemetry, is_ready: Callable[[], bool], host: str, port: int) -> web.AppRunner:
+async def serve(telemetry: Telemetry, is_ready: Callable[[], bool], host: str | None, port: int) -> web.AppRunner:
     """Start listening; the runner's `cleanup` stops it."""
     app = web.Application()
     app.router.add_get("/metrics", _metrics(telemetry.registry))

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
@@ -154,6 +162,45 @@ class ApiModel(BaseModel):
         if cls.rules:
             json_schema[_VALIDATIONS] = [rule.document for rule in cls.rules]
         return json_schema
+
+
+Model = TypeVar("Model", bound=ApiModel)
+_ROUNDS: Final = 50
+
+
+def read_leniently(model: type[Model], document: Mapping[str, Any]) -> tuple[Model | None, list[str]]:
+    """Read what another version of the operator, or somebody else, wrote; what cannot be read is left out.
+
+    Returns the model, or None if something essential is missing, and the paths that were left out.
+    """
+    document = copy.deepcopy(dict(document))
+    left_out: list[str] = []
+    for _ in range(_ROUNDS):
+        try:
+            return model.parse(document), left_out
+        except ValidationError as error:
+            first = error.errors()[0]
+            path = list(first["loc"])
+            if first["type"] == "missing":
+                path.pop()
+            if not path or not _leave_out(document, path):
+                return None, left_out
+            left_out.append(".".join(map(str, path)))
+    return None, left_out
+
+
+def _leave_out(document: Any, path: list[int | str]) -> bool:
+    """Remove what lies at a path, or as much of the path as exists; False if there is nothing to remove."""
+    *parents, last = path
+    for step in parents:
+        if isinstance(document, dict) and step not in document:
+            return False  # A step of the model's own, as the branch of a union.
+        document = document[step]
+    try:
+        del document[last]
+    except (KeyError, IndexError, TypeError):
+        return False
+    return True
 
 
 def seconds(duration: str) -> float:

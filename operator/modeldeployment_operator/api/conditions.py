@@ -84,7 +84,6 @@ class Reason(StrEnum):
     # Events without a condition of their own
     CANDIDATE_STARTED = "CandidateStarted"
     PROMOTED = "Promoted"
-    STANDBY_RELEASED = "StandbyReleased"
 
 
 class Condition(ApiModel):

@@ -140,7 +140,9 @@ class ModelDeploymentStatus(ApiModel):
     observed_generation: int | None = Field(None, ge=0, description="Generation of the spec that was acted on.")
     serving_revision: str | None = Field(None, description="Revision that has the traffic.")
     candidate_revision: str | None = Field(None, description="Revision that the spec asks for, while it starts.")
-    standby_revision: str | None = Field(None, description="Last good revision, running, to go back to.")
+    standby_revision: str | None = Field(
+        None, description="Last good revision, to go back to. It runs while the one that serves is on probation."
+    )
     replicas: int = Field(0, ge=0, description="Pods of the revision that serves.")
     ready_replicas: int = Field(0, ge=0, description="Those that answer.")
     selector: str | None = Field(None, description="Label selector of the pods of the revision that serves.")

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
+from modeldeployment_operator.api.base import read_leniently
 from modeldeployment_operator.api.status import Rejection
 from modeldeployment_operator.core import kinds, names
 from modeldeployment_operator.core.kinds import Kind
@@ -36,7 +35,8 @@ class Child:
     applied: str | None
     """Hash of what the operator applied."""
     live: str
-    """Hash of what it is now, without status: another one than after the last apply means that somebody else wrote."""
+    """Hash of what it is now, without status: another one than after the last apply means that somebody else wrote.
+    Empty for pods, which are not applied."""
     revision: str | None
     detail: Detail
     """Of a Deployment, a ControllerRevision or a pod what its kind says; of the serving Service its revision."""
@@ -58,7 +58,7 @@ def parse_child(kind: Kind, body: Mapping[str, Any]) -> Child | None:
         owner=next((owner["uid"] for owner in owners), None),
         version=int(metadata["resourceVersion"]),
         applied=metadata.get("annotations", {}).get(names.HASH_ANNOTATION),
-        live=_live(body),
+        live="" if kind is kinds.POD else _live(body),
         revision=labels.get(names.REVISION_LABEL),
         detail=_detail(kind, body),
     )
@@ -66,8 +66,13 @@ def parse_child(kind: Kind, body: Mapping[str, Any]) -> Child | None:
 
 def _live(body: Mapping[str, Any]) -> str:
     metadata = body["metadata"]
+    annotations = metadata.get("annotations", {})
     kept = {key: value for key, value in body.items() if key not in {"metadata", "status", "apiVersion", "kind"}}
-    return digest_of(kept | {"labels": metadata.get("labels"), "owners": metadata.get("ownerReferences")})
+    return digest_of(
+        kept
+        | {"labels": metadata.get("labels"), "owners": metadata.get("ownerReferences")}
+        | {name: annotations.get(name) for name in (names.RECORD_ANNOTATION, names.REJECTION_ANNOTATION)}
+    )
 
 
 def _detail(kind: Kind, body: Mapping[str, Any]) -> Detail:
@@ -99,26 +104,25 @@ def _record(deployment: Mapping[str, Any]) -> StoredRevision | None:
     text = deployment["metadata"].get("annotations", {}).get(names.RECORD_ANNOTATION)
     try:
         record = json.loads(text) if text else {}
-        return StoredRevision(record["number"], Template.parse(record["template"])) if record else None
-    except (ValueError, KeyError, TypeError):  # A ValidationError is a ValueError.
+        template, _ = read_leniently(Template, record["template"])
+        return StoredRevision(int(record["number"]), template) if template else None
+    except (ValueError, KeyError, TypeError):
         return None
 
 
 def _stored_revision(body: Mapping[str, Any]) -> StoredRevision | None:
     """Return a revision's record, or None if it is not one that this operator can read."""
-    try:
-        template = Template.parse(body.get("data") or {})
-    except ValidationError:
-        return None
-    return StoredRevision(number=body["revision"], template=template, rejection=_rejection(body))
+    template, _ = read_leniently(Template, body.get("data") or {})
+    return StoredRevision(body["revision"], template, _rejection(body)) if template else None
 
 
 def _rejection(body: Mapping[str, Any]) -> Rejection | None:
     text = body["metadata"].get("annotations", {}).get(names.REJECTION_ANNOTATION)
     try:
-        return Rejection.model_validate_json(text) if text else None
-    except ValidationError:
+        rejection, _ = read_leniently(Rejection, json.loads(text)) if text else (None, [])
+    except (ValueError, TypeError):
         return None
+    return rejection
 
 
 def _pod(body: Mapping[str, Any]) -> Pod:
@@ -126,7 +130,7 @@ def _pod(body: Mapping[str, Any]) -> Pod:
     conditions = {condition["type"]: condition["status"] for condition in status.get("conditions", ())}
     servers = [one for one in status.get("containerStatuses", ()) if one.get("name") == SERVER_CONTAINER]
     running = any("running" in one.get("state", {}) for one in servers)
-    leaving = "deletionTimestamp" in metadata
+    leaving = "deletionTimestamp" in metadata or status.get("phase") in {"Failed", "Succeeded"}
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],

@@ -34,6 +34,8 @@ class View:
     """Of the revision that serves; None if nothing is judged."""
     problem: Problem | None
     """Why the operator could not do what it decided."""
+    monitoring: Problem | None = None
+    """Why the ServiceMonitor could not be applied."""
 
     @property
     def wish(self) -> str:
@@ -92,10 +94,10 @@ def transition_time(before: Condition | None, status: ConditionStatus, now: date
 def _ready(view: View) -> Claim:
     """Whether the revision that the spec asks for serves with all its replicas."""
     no = ConditionStatus.FALSE
-    if view.problem:
-        return Claim(ConditionType.READY, no, view.problem.reason, view.problem.message)
     if view.rejection:
         return Claim(ConditionType.READY, no, Reason.ROLLED_BACK, _refusal(view, view.rejection))
+    if view.problem:
+        return Claim(ConditionType.READY, no, view.problem.reason, view.problem.message)
     if problem := view.start_problem:
         return Claim(ConditionType.READY, no, problem.reason, _with_fallback(view, problem.message))
     if view.decision.serving != view.wish:
@@ -115,13 +117,17 @@ def _ready(view: View) -> Claim:
     return Claim(ConditionType.READY, ConditionStatus.TRUE, reason, f"{view.wish} serves with {count(wanted, 'pod')}")
 
 
+_PASSING = {Reason.STARTING, Reason.SCALING, Reason.SWITCHING, Reason.UNSCHEDULABLE}
+"""What may end by waiting; for a pod that fits no node an autoscaler may bring one."""
+
+
 def _progress(view: View) -> list[Claim]:
     """Reconciling or Stalled, whichever is true. What only its user can mend is stalled."""
     ready = _ready(view)
     yes = ConditionStatus.TRUE
     if ready.status is yes:
         return []
-    if ready.reason in {Reason.STARTING, Reason.SCALING, Reason.SWITCHING}:
+    if ready.reason in _PASSING:
         return [Claim(ConditionType.RECONCILING, yes, ready.reason, ready.message)]
     if ready.reason is Reason.PAUSED:
         return []
@@ -167,8 +173,8 @@ def _accuracy(view: View) -> Claim:
             kind,
             unknown,
             Reason.SAMPLES_UNAVAILABLE,
-            f"no pod of {view.decision.serving} could be asked for its labels; is its admin port reachable from the "
-            "operator?",
+            f"no pod of {view.decision.serving} could be asked for its labels: "
+            f"{view.observation.silence or 'no answer'}; the operator must reach their admin port",
         )
     facts = _facts(judged)
     if judged.verdict is Verdict.HEALTHY:
@@ -225,6 +231,8 @@ def _monitored(view: View) -> Claim:
             "the cluster has no kind ServiceMonitor: install the Prometheus Operator, or scrape the pods' port "
             "admin, path /metrics, by other means; judgement and rollback do not need it",
         )
+    if view.monitoring:
+        return Claim(kind, ConditionStatus.FALSE, view.monitoring.reason, view.monitoring.message)
     return Claim(
         kind,
         ConditionStatus.TRUE,

@@ -73,9 +73,12 @@ def decide(observation: Observation, judged: Mapping[str, Judged]) -> Decision:
 
 
 def serving_revision(observation: Observation) -> str | None:
-    """Return the revision that has the traffic; what the Service selects, should the status have been lost."""
+    """Return the revision that has the traffic; what the Service selects, should the status have been lost.
+
+    One without a record that can be read goes on serving, as long as it has pods.
+    """
     for name in (observation.status.serving_revision, observation.selected):
-        if name in observation.stored:
+        if name in observation.stored or name in observation.workloads:
             return name
     return None
 
@@ -87,8 +90,8 @@ def latched_rejection(observation: Observation, revision: str) -> Rejection | No
     """
     for rejection in observation.status.rejections:
         if rejection.revision == revision:
-            retried = revision == observation.desired.name and rejection.retry != observation.retry
-            return None if retried else rejection
+            asked = observation.retry is not None and observation.retry != rejection.retry
+            return None if asked and revision == observation.desired.name else rejection
     return None
 
 
@@ -236,7 +239,7 @@ def _rejection(observation: Observation, judged: Judged, serving: str, standby: 
     status = revision_status(observation, serving)
     return Rejection(
         revision=serving,
-        model_uri=observation.stored[serving].template.model.uri,
+        model_uri=observation.stored[serving].template.model.uri if serving in observation.stored else "",
         time=precise(observation.now),
         metric=judged.level.metric.value,
         level=ratio(judged.level.value),

@@ -48,3 +48,7 @@ class InvalidSpecError(OperatorError):
     def __init__(self, key: object, message: str) -> None:
         super().__init__(f"{key}: {message}")
         self.message = message
+
+
+class DamagedKeyError(OperatorError):
+    """The operator's own key cannot be read."""

@@ -13,7 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from modeldeployment_operator.api.spec import Accuracy, AccuracyMetric
-from modeldeployment_operator.api.status import Baseline, EvidenceState, PodCounts, Revision, Verdict
+from modeldeployment_operator.api.status import (
+    Baseline,
+    EvidenceState,
+    PodCounts,
+    Revision,
+    RevisionPhase,
+    Verdict,
+)
 from modeldeployment_operator.core.evidence import Evidence
 from modeldeployment_operator.core.intervals import anytime_interval, clopper_pearson_lower
 from modeldeployment_operator.core.metrics import right_and_wrong, share_of, value_of
@@ -21,6 +28,8 @@ from modeldeployment_operator.core.observation import Observation, Sample
 
 ABSENT_PODS_KEPT: Final = 64
 """Pods that are gone may be back in the next list; remembering the last few of them costs little."""
+PODS_KEPT: Final = 2400
+"""More than a ModelDeployment of 1000 replicas has while its pods are replaced."""
 _FRESH_BETS: Final = Evidence.start(0.5).log_bets
 """At the start, the capital of the bets does not depend on the level."""
 
@@ -91,7 +100,7 @@ def judge(observation: Observation) -> Mapping[str, Judged]:
     for revision in observation.status.revisions:
         pods = {pod.uid: pod for pod in observation.pods_of(revision.name)}
         asked = any(pod.running for pod in pods.values())
-        if asked or revision.evidence is not None:
+        if asked or revision.evidence is not None or revision.phase is RevisionPhase.CANDIDATE:
             samples = None
             if asked and observation.samples is not None:
                 samples = [sample for uid, sample in observation.samples.items() if uid in pods]
@@ -107,14 +116,19 @@ def judge_revision(
     `present` holds the UIDs of its pods, those that did not answer among them.
     """
     level = level_of(accuracy, revision.baseline)
-    known, samples = revision.evidence, None if samples is None else list(samples)
+    known, samples = _readable(revision.evidence), None if samples is None else list(samples)
+    if known is None and revision.serving_since is None:
+        known = _start(accuracy.metric, level)  # It is watched from its first label on.
+    if known is None and samples:
+        # It had served before it was to be judged.
+        known = _start(accuracy.metric, level, _last_counts(accuracy.metric, samples, (), set()))
     if known is not None and (known.metric, known.level) != (accuracy.metric.value, level.text if level else None):
         return _another_test(accuracy, level, known, samples or [])
     latched = known is not None and revision.verdict is Verdict.DEGRADED
     # Pods that could not be asked stay so until they are asked again.
     unanswered = bool(present) and not samples and (samples is not None or revision.verdict is Verdict.UNAVAILABLE)
-    if samples:
-        known = _observe(accuracy.metric, level, known or _start(accuracy.metric, level), samples, present)
+    if known is not None and samples:
+        known = _observe(accuracy.metric, level, known, samples, present)
     judged = _assess(accuracy, level, known, latched=latched)
     if unanswered and judged.verdict is not Verdict.DEGRADED:
         return replace(judged, verdict=Verdict.UNAVAILABLE)
@@ -143,6 +157,11 @@ def restarted(state: EvidenceState) -> EvidenceState:
     """Return a state without evidence in which everything that was counted so far is known."""
     log_bets = [repr(value) for value in _FRESH_BETS] if state.log_bets else []
     return state.model_copy(update={"right": 0, "wrong": 0, "log_bets": log_bets})
+
+
+def _readable(state: EvidenceState | None) -> EvidenceState | None:
+    """Return a state, unless it is of a test with another number of bets."""
+    return state if state is None or len(state.log_bets) in {0, len(_FRESH_BETS)} else None
 
 
 def _another_test(accuracy: Accuracy, level: Level | None, known: EvidenceState, samples: list[Sample]) -> Judged:
@@ -204,7 +223,7 @@ def _last_counts(
         counts[sample.pod_uid] = PodCounts(uid=sample.pod_uid, started=sample.started, right=right, wrong=wrong)
         present = present | {sample.pod_uid}
     absent = [pod for pod in counts.values() if pod.uid not in present]
-    return [*absent[-ABSENT_PODS_KEPT:], *(pod for pod in counts.values() if pod.uid in present)]
+    return [*absent[-ABSENT_PODS_KEPT:], *(pod for pod in counts.values() if pod.uid in present)][-PODS_KEPT:]
 
 
 def _evidence_of(level: Level, state: EvidenceState) -> Evidence:

@@ -20,6 +20,8 @@ SELECTOR: Final = f"{MANAGED_BY_LABEL}={MANAGER}"
 
 HASH_ANNOTATION: Final = f"{group.GROUP}/applied-hash"
 """Hash of what the operator applied, on every child."""
+KEYS_ANNOTATION: Final = f"{group.GROUP}/keys"
+"""On pods: a short hash of the keys that they were started with."""
 RECORD_ANNOTATION: Final = f"{group.GROUP}/record"
 """On a revision's Deployment: its number and template as JSON, so that it outlives a lost ControllerRevision."""
 REJECTION_ANNOTATION: Final = f"{group.GROUP}/rejection"

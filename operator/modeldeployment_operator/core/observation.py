@@ -90,6 +90,8 @@ class Observation:
     key: Key
     uid: str
     generation: int
+    version: str
+    """The resourceVersion: a status is written for this state of the object, or not at all."""
     spec: ModelDeploymentSpec
     desired: Snapshot
     """What the spec asks for."""
@@ -104,6 +106,8 @@ class Observation:
     pods: tuple[Pod, ...] = ()
     samples: Mapping[str, Sample] | None = None
     """By pod's UID, of the pods that answered; None if it was not time to ask."""
+    silence: str | None = None
+    """Why a pod that was asked did not answer."""
     selected: str | None = None
     """Revision that the serving Service selects."""
     knows_service_monitors: bool = False
@@ -113,9 +117,13 @@ class Observation:
         """Return the pods of a revision."""
         return (pod for pod in self.pods if pod.revision == revision)
 
-    def with_samples(self, samples: Mapping[str, Sample], now: datetime) -> Observation:
-        """Return the same with what the pods said just now."""
-        return replace(self, samples=samples, now=now)
+    def with_samples(self, samples: Mapping[str, Sample], silence: str | None, now: datetime) -> Observation:
+        """Return the same with what the pods said just now, and why some said nothing."""
+        return replace(self, samples=samples, silence=silence, now=now)
+
+    def at(self, version: str) -> Observation:
+        """Return the same for the object as it is after a write of its status."""
+        return replace(self, version=version)
 
     @property
     def replicas(self) -> int:

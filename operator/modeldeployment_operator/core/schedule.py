@@ -11,16 +11,18 @@ from modeldeployment_operator.core.decision import LINGER, Decision, lingers_unt
 from modeldeployment_operator.core.observation import Observation
 
 REPAIR_INTERVAL: Final = timedelta(seconds=10)
-"""How often pods are asked whether they know of the rotation, where no judgement asks more often."""
+"""How often pods are asked whether they know of the rotation, while more than one revision runs."""
 
 
 def sampling_interval(observation: Observation) -> timedelta | None:
     """Return how often the pods are to be asked; None if there is nothing to learn from them."""
     accuracy = observation.spec.accuracy
-    if accuracy is not None:
-        return timedelta(seconds=seconds(accuracy.sample_interval)) if observation.pods else None
-    revisions = {pod.revision for pod in observation.pods}
-    return REPAIR_INTERVAL if len(revisions) > 1 else None
+    intervals = []
+    if accuracy is not None and observation.pods:
+        intervals.append(timedelta(seconds=seconds(accuracy.sample_interval)))
+    if len({pod.revision for pod in observation.pods}) > 1:
+        intervals.append(REPAIR_INTERVAL)
+    return min(intervals, default=None)
 
 
 def next_deadline(observation: Observation, decision: Decision) -> datetime | None:

@@ -15,7 +15,7 @@ from model_server.contract import StartFailure
 from modeldeployment_operator.api.conditions import Reason
 from modeldeployment_operator.core.observation import Problem
 
-_IMAGE_REASONS: Final = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+_IMAGE_REASONS: Final = {"ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 _CONFIG_REASONS: Final = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _OUT_OF_MEMORY: Final = "OOMKilled"
 _MESSAGE_LENGTH: Final = 600
@@ -56,7 +56,10 @@ def _container_problems(container: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(Reason.POD_REFUSED, f"container {name} cannot be made: {message}")
     for ended in (state.get("terminated"), container.get("lastState", {}).get("terminated")):
         if ended and ended.get("exitCode") != 0:
-            yield _failure(name, ended)
+            problem = _failure(name, ended)
+            if problem.reason is Reason.FETCH_FAILED and not container.get("restartCount"):
+                continue  # A network may fail once: it is told when it has failed again.
+            yield problem
 
 
 def _failure(container: str, ended: Mapping[str, Any]) -> Problem:

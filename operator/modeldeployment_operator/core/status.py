@@ -34,12 +34,19 @@ GROWTH: Final = 1.2
 
 
 def summarise(
-    observation: Observation, judged: Mapping[str, Judged], decision: Decision, problem: Problem | None = None
+    observation: Observation,
+    judged: Mapping[str, Judged],
+    decision: Decision,
+    problem: Problem | None = None,
+    monitoring: Problem | None = None,
 ) -> ModelDeploymentStatus:
-    """Return the whole status. `problem` is why the operator could not do what it decided."""
+    """Return the whole status.
+
+    `problem` is why the operator could not do what it decided, `monitoring` why Prometheus could not be told.
+    """
     serving = decision.serving
     judged = _afresh(observation, judged, decision)
-    view = View(observation, decision, judged.get(serving or ""), problem)
+    view = View(observation, decision, judged.get(serving or ""), problem, monitoring)
     workload = observation.workloads.get(serving or "")
     return ModelDeploymentStatus(
         observed_generation=observation.generation,

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from model_server import contract
 
 from modeldeployment_operator.core.decision import Decision
 from modeldeployment_operator.core.names import revision_address
 from modeldeployment_operator.core.observation import Observation, Pod
+
+_UNKNOWN: Final = "unknown"
+"""Where a pod sends requests that has not been asked."""
 
 
 @dataclass(frozen=True)
@@ -35,26 +39,31 @@ class Rotation:
 def rotation(observation: Observation, decision: Decision, told: Mapping[str, str | None]) -> Rotation:
     """Return the orders that pods have yet to be given.
 
-    `told` says by pod's UID what a pod was told last, as far as the operator knows; what a sample shows is truer.
+    `told` says by pod's UID where a pod sends requests, as far as the operator knows.
     """
-    answer, forward = [], []
+    answer: list[Order] = []
+    forward: list[Order] = []
     for pod in observation.pods:
         if not pod.running or pod.ip is None or decision.serving is None:
             continue
-        known, current = _known(observation, told, pod)
+        known = told.get(pod.uid, _UNKNOWN)
         if pod.revision in {decision.serving, decision.candidate}:
-            if current is not None or (not known and decision.switched):
+            if known is not None and pod.ready:
                 answer.append(Order(pod, None))
         else:
             target = revision_address(decision.serving, observation.key.namespace, contract.HTTP_PORT)
-            if not known or current != target:
+            if known != target:
                 forward.append(Order(pod, target))
     return Rotation(tuple(answer), tuple(forward))
 
 
-def _known(observation: Observation, told: Mapping[str, str | None], pod: Pod) -> tuple[bool, str | None]:
-    """Return whether it is known where a pod sends requests, and where."""
-    sample = (observation.samples or {}).get(pod.uid)
-    if sample is not None:
-        return True, sample.forward_to
-    return pod.uid in told, told.get(pod.uid)
+def may_move(observation: Observation, decision: Decision, told: Mapping[str, str | None]) -> bool:
+    """Return whether the Service may select the revision that is to serve.
+
+    A ready pod of it must be known to answer by itself. One that still passes requests on would send them back to the
+    revision that is taken back, which would answer them.
+    """
+    if decision.serving is None or decision.serving == observation.selected:
+        return True
+    ready = [pod for pod in observation.pods_of(decision.serving) if pod.ready]
+    return not ready or any(told.get(pod.uid, _UNKNOWN) is None for pod in ready)

@@ -38,10 +38,10 @@ def desired(observation: Observation, decision: Decision, keys: Keys) -> list[Ma
     """
     manifests = [build_secret(observation, keys)]
     known = _known(observation, decision)
-    for name in sorted(decision.running):
+    for name in sorted(decision.running & known.keys()):
         snapshot = Snapshot(name, known[name].template)
         manifests.append(build_revision_service(observation, name))
-        manifests.append(build_deployment(observation, snapshot, known[name].number))
+        manifests.append(build_deployment(observation, snapshot, known[name].number, keys))
     if decision.serving:
         manifests.append(build_serving_service(observation, decision.serving))
         if observation.replicas > 1:

@@ -13,7 +13,8 @@ from modeldeployment_operator.core import names
 from modeldeployment_operator.core.kinds import DEPLOYMENT
 from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.resources.metadata import Manifest, build_object
-from modeldeployment_operator.core.revisions import Snapshot, document_of
+from modeldeployment_operator.core.resources.secret import Keys
+from modeldeployment_operator.core.revisions import Snapshot, digest_of, document_of
 
 FETCH_CONTAINER: Final = "fetch"
 SERVER_CONTAINER: Final = "server"
@@ -30,7 +31,7 @@ _CONTAINER_SECURITY: Final = {
 _POD_SECURITY: Final = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
-def build_deployment(observation: Observation, snapshot: Snapshot, number: int) -> Manifest:
+def build_deployment(observation: Observation, snapshot: Snapshot, number: int, keys: Keys) -> Manifest:
     """Return the Deployment of a revision.
 
     What makes the revision comes from the snapshot; how many pods there are and where they run from the spec of today,
@@ -52,7 +53,11 @@ def build_deployment(observation: Observation, snapshot: Snapshot, number: int) 
             # A pod is taken away only when its successor answers.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
             "template": {
-                "metadata": {"labels": names.common_labels(observation.key.name) | selector},
+                "metadata": {
+                    "labels": names.common_labels(observation.key.name) | selector,
+                    # Pods read their keys once: with others, they are to be started again.
+                    "annotations": {names.KEYS_ANNOTATION: digest_of({"feedback": keys.feedback, "admin": keys.admin})},
+                },
                 "spec": _pod(observation, snapshot),
             },
         }

@@ -78,7 +78,7 @@ lint: deps  ## Check style, types and layers
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy operator/modeldeployment_operator serving_image/model_server serving_image/model_trainer
-	$(VENV)/bin/mypy tests/cluster tests/demo tests/support
+	$(VENV)/bin/mypy tests/cluster tests/demo tests/e2e tests/support
 	$(VENV)/bin/lint-imports
 
 format: deps  ## Rewrite the code in the project's style

@@ -23,6 +23,7 @@ from modeldeployment_operator.core.decision import Decision, decide
 from modeldeployment_operator.core.errors import (
     ForeignObjectError,
     InvalidSpecError,
+    NamespaceTerminatingError,
     PodUnreachableError,
     RefusedError,
 )
@@ -36,6 +37,8 @@ from modeldeployment_operator.core.traffic import may_move, rotation
 
 _log = logging.getLogger(__name__)
 
+DISCOVERY_INTERVAL: Final = timedelta(seconds=60)
+"""After which the kind ServiceMonitor may have come."""
 UNTOLD_INTERVAL: Final = timedelta(seconds=2)
 """After which a pod that did not take its order is told again."""
 
@@ -72,6 +75,8 @@ class Reconciler:
             if intent(status) != intent(observation.status):
                 observation = await self.statuses.save(observation, status)
             done = await self._act(observation, decision)
+        if any(isinstance(failure.error, NamespaceTerminatingError) for failure in done.failures):
+            return None  # All of it is going.
         status = summarise(observation, judged, decision, _problem(done.failures), _monitoring(done.failures))
         await self.statuses.save(observation, status)
         self.telemetry.observe(observation, judged, decision)
@@ -117,6 +122,8 @@ class Reconciler:
             looks.append(deadline - observation.now)
         if done.untold:
             looks.append(UNTOLD_INTERVAL)
+        if observation.spec.monitoring.service_monitor.enabled and not observation.knows_service_monitors:
+            looks.append(DISCOVERY_INTERVAL)
         return min((look for look in looks if look is not None), default=None)
 
     def _forget(self, key: Key) -> None:

@@ -60,7 +60,7 @@ def a_rejection(revision: str, **fields: Any) -> Rejection:
 
 def a_pod(revision: str, number: int = 0, *, ready: bool = True, **fields: Any) -> Pod:
     name = f"{revision}-pod-{number}"
-    values = {"ip": f"10.0.0.{number + 1}", "running": True, "ready": ready} | fields
+    values: dict[str, Any] = {"ip": f"10.0.0.{number + 1}", "running": True, "ready": ready} | fields
     return Pod(name=name, uid=name, revision=revision, **values)
 
 

@@ -15,7 +15,13 @@ import aiohttp
 from kubernetes.aio import client, config
 from kubernetes.aio.config.config_exception import ConfigException
 
-from modeldeployment_operator.core.errors import ApiError, ConflictError, NotFoundError, RefusedError
+from modeldeployment_operator.core.errors import (
+    ApiError,
+    ConflictError,
+    NamespaceTerminatingError,
+    NotFoundError,
+    RefusedError,
+)
 from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.names import MANAGER
 
@@ -119,8 +125,7 @@ class Api:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise ApiError(0, str(error) or type(error).__name__, f"{method} {path}") from error
         if response.status >= 400:
-            message = _message(data) or response.reason
-            raise _ERRORS.get(response.status, ApiError)(response.status, message, f"{method} {path}")
+            raise _error(response.status, data, response.reason, f"{method} {path}")
         try:
             document: Body = json.loads(data)
         except ValueError as error:
@@ -128,10 +133,13 @@ class Api:
         return document
 
 
-def _message(data: bytes) -> str | None:
-    """Return what a metav1.Status says."""
+def _error(code: int, data: bytes, reason: str, request: str) -> ApiError:
+    """Return the error that a metav1.Status tells of."""
     try:
-        message: str | None = json.loads(data).get("message")
-    except (ValueError, AttributeError):
-        return data.decode(errors="replace")[:200] or None
-    return message
+        status = json.loads(data)
+        message = str(status["message"])
+        causes = [cause.get("reason") for cause in status.get("details", {}).get("causes", ())]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        message, causes = data.decode(errors="replace")[:200] or reason, []
+    kind = NamespaceTerminatingError if "NamespaceTerminating" in causes else _ERRORS.get(code, ApiError)
+    return kind(code, message, request)

@@ -34,6 +34,10 @@ class RefusedError(ApiError):
     """The request is not acceptable, and will not be if it is repeated (400, 403, 422)."""
 
 
+class NamespaceTerminatingError(ApiError):
+    """The namespace is being deleted: nothing new is made in it any more (403)."""
+
+
 class ForeignObjectError(OperatorError):
     """An object that the operator would make is there already and belongs to someone else."""
 

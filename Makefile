@@ -38,7 +38,7 @@ demo-down: deps  ## Remove every trace of the demo
 ##@ Local Kubernetes
 .PHONY: tools cluster-up cluster-down cluster-status images
 CLUSTER ?= local
-tools:
+tools:  ## Install the Debian packages that clusters with pods need, if any is missing
 	python3 -m tests.cluster install-tools
 
 cluster-up: tools  ## Bring up a Kubernetes with real pods on this machine (needs root; CLUSTER=name, default local)

@@ -109,17 +109,20 @@ def port_is_free(port: int) -> bool:
 def join(link: str, addresses: AddressPlan, init: int) -> None:
     """Lay a virtual cable between the machine and the namespaces of the process `init`, and routes to what is behind.
 
-    Only the machine itself gets a way in. There is no way out to other networks, and so no firewall rule to leave
-    behind: nothing in the cluster needs one, as images are imported.
+    Only the machine itself gets a way in. There is no way out to other networks, and so no firewall rule on the machine
+    to leave behind: nothing in the cluster needs one, as images are imported.
     """
     _ip("link", "add", link, "mtu", str(MTU), "type", "veth", "peer", "name", "eth0", "netns", str(init))
     _ip("address", "add", f"{addresses.host}/30", "dev", link)
     _ip("link", "set", link, "up")
-    inside = ["nsenter", f"--target={init}", "--net", "--", "ip"]
-    _run([*inside, "link", "set", "lo", "up"])
-    _run([*inside, "address", "add", f"{addresses.node}/30", "dev", "eth0"])
-    _run([*inside, "link", "set", "eth0", "up"])
-    _run([*inside, "route", "add", "default", "via", str(addresses.host)])
+    inside = ["nsenter", f"--target={init}", "--net", "--"]
+    _run([*inside, "ip", "link", "set", "lo", "up"])
+    _run([*inside, "ip", "address", "add", f"{addresses.node}/30", "dev", "eth0"])
+    _run([*inside, "ip", "link", "set", "eth0", "up"])
+    _run([*inside, "ip", "route", "add", "default", "via", str(addresses.host)])
+    # A Service that kube-proxy does not know yet would be sent back to the machine, which would send it here again.
+    services = ["-d", str(addresses.services), "-o", "eth0"]
+    _run([*inside, "iptables", "-A", "FORWARD", *services, "-j", "REJECT", "--reject-with", "icmp-host-unreachable"])
     for destination in (addresses.pods, addresses.services):
         _ip("route", "add", str(destination), "via", str(addresses.node), "dev", link)
 

@@ -179,7 +179,9 @@ def become_healthy(stage: Stage, watch: Watch, traffic: TrafficPod) -> None:
         meanwhile=progress.tell,
     )
     stage.typed("get", "mdep", NAME, "--namespace", NAMESPACE)
-    stage.console.say("The status is written when the verdict changes, else once a minute. Some hundred labels more:")
+    stage.console.say(
+        "The status is written when the verdict changes, or labels have grown by a fifth. Some hundred labels more:"
+    )
     while progress.labels() < ENOUGH_LABELS:
         progress.tell()
         time.sleep(0.5)

@@ -12,7 +12,7 @@ VENV := $(MODELOPS_CACHE)/venv/$(LOCK_HASH)
 PYTHON := $(VENV)/bin/python
 export PYTHONPATH := $(CURDIR):$(CURDIR)/operator:$(CURDIR)/serving_image
 export TF_CPP_MIN_LOG_LEVEL ?= 2
-PYTEST := $(PYTHON) -m pytest
+PYTEST := $(PYTHON) -m pytest --durations=5
 
 ##@ Getting started
 .PHONY: help

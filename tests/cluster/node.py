@@ -19,6 +19,8 @@ from tests.cluster.state import INIT, Shape
 if TYPE_CHECKING:
     from tests.cluster.state import Cluster
 
+LAST_MOMENT_SECONDS = 2.0
+"""For which the processes of a namespace that was ended may still be seen."""
 MOUNT_POINTS = (Path("/var/lib/kubelet"), Path("/var/lib/cni"))
 """Directories that the kubelet and the network plugins write to without asking. The cluster mounts its own on them."""
 START_SECONDS = 30
@@ -51,9 +53,19 @@ def leave(cluster: Cluster) -> None:
     network.unjoin(_link(cluster))
     cgroups.remove(cluster.paths.key)
     for directory in MOUNT_POINTS:
-        if directory.exists() and not is_mounted_by_anyone(directory):
+        if directory.exists() and not _stays_mounted(directory):
             with contextlib.suppress(OSError):  # not empty, and so not ours
                 directory.rmdir()
+
+
+def _stays_mounted(directory: Path) -> bool:
+    """Whether something is mounted there by others than processes that are ending: those are seen for a moment more."""
+    deadline = time.monotonic() + LAST_MOMENT_SECONDS
+    while is_mounted_by_anyone(directory):
+        if time.monotonic() > deadline:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def is_mounted_by_anyone(directory: Path) -> bool:

@@ -70,11 +70,12 @@ class Reconciler:
         judged = judge(observation)
         decision = decide(observation, judged)
         status = summarise(observation, judged, decision)
-        done = await self._record(observation, decision)
+        records = resources.records(observation, decision)
+        done = await self._record(observation, decision, records)
         if not done.failures:
             if intent(status) != intent(observation.status):
                 observation = await self.statuses.save(observation, status)
-            done = await self._act(observation, decision)
+            done = await self._act(observation, decision, records)
         if any(isinstance(failure.error, NamespaceTerminatingError) for failure in done.failures):
             return None  # All of it is going.
         status = summarise(observation, judged, decision, _problem(done.failures), _monitoring(done.failures))
@@ -83,12 +84,12 @@ class Reconciler:
         _raise_first(done.failures)
         return self._next_look(observation, decision, done)
 
-    async def _record(self, observation: Observation, decision: Decision) -> Done:
+    async def _record(self, observation: Observation, decision: Decision, records: list[Manifest]) -> Done:
         """Write the revisions' records. Only that of one that runs has to be there before anything is done."""
-        failures = await self.cluster.apply(observation, resources.records(observation, decision))
+        failures = await self.cluster.apply(observation, records)
         return Done([failure for failure in failures if failure.name in decision.running])
 
-    async def _act(self, observation: Observation, decision: Decision) -> Done:
+    async def _act(self, observation: Observation, decision: Decision, records: list[Manifest]) -> Done:
         """Make the cluster what was decided; return what went wrong."""
         key = observation.key
         manifests = resources.desired(observation, decision, self.keys.of(observation.uid))
@@ -99,8 +100,7 @@ class Reconciler:
             why = PodUnreachableError(f"the traffic stays where it is: {silent[0] if silent else 'no pod was told'}")
             return Done([*failures, Failure(SERVICE, key.name, why)])
         failures += await self.cluster.apply(observation, traffic)
-        kept = [*resources.records(observation, decision), *manifests]
-        failures += await self.cluster.prune(observation, kept, decision.running)
+        failures += await self.cluster.prune(observation, [*records, *manifests], decision.running)
         return Done(failures, untold=bool(silent))
 
     async def _rotate(self, observation: Observation, decision: Decision) -> list[PodUnreachableError]:

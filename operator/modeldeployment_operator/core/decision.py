@@ -233,8 +233,8 @@ def _lingering(observation: Observation, serving: str) -> frozenset[str]:
 
 
 def _rejection(observation: Observation, judged: Judged, serving: str, standby: str) -> Rejection:
-    assert judged.level is not None  # noqa: S101 - a verdict of Degraded has a level.
-    assert judged.state is not None  # noqa: S101
+    assert judged.level is not None  # noqa: S101 - a verdict of Degraded has a level,
+    assert judged.state is not None  # noqa: S101 - and the labels that it rests on.
     low, high = judged.interval
     status = revision_status(observation, serving)
     return Rejection(

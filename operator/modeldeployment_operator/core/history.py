@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from modeldeployment_operator.core.decision import Decision
-from modeldeployment_operator.core.observation import Observation
+from modeldeployment_operator.core.observation import Observation, StoredRevision
+
+
+def recorded(observation: Observation, decision: Decision) -> dict[str, StoredRevision]:
+    """Return the records that are, and that of a new revision, with the next number."""
+    known = dict(observation.stored)
+    wish = observation.desired
+    if wish.name in decision.running and wish.name not in known:
+        number = max((stored.number for stored in known.values()), default=0) + 1
+        known[wish.name] = StoredRevision(number, wish.template)
+    return known
 
 
 def kept(observation: Observation, decision: Decision) -> frozenset[str]:

@@ -22,7 +22,7 @@ from modeldeployment_operator.api.status import (
 from modeldeployment_operator.core import names
 from modeldeployment_operator.core.conditions import View, conditions, transition_time
 from modeldeployment_operator.core.decision import Decision, latched_rejection, revision_status, serving_revision
-from modeldeployment_operator.core.history import kept
+from modeldeployment_operator.core.history import kept, recorded
 from modeldeployment_operator.core.judgement import Judged, restarted
 from modeldeployment_operator.core.observation import Observation, Problem, StoredRevision
 from modeldeployment_operator.core.revisions import Template
@@ -154,15 +154,10 @@ def _accuracy(judged: Judged | None) -> AccuracyStatus | None:
 
 def _revisions(observation: Observation, judged: Mapping[str, Judged], decision: Decision) -> list[Revision]:
     """Return what is known of each revision, the newest first."""
-    templates = {name: stored.template for name, stored in observation.stored.items()}
-    if observation.desired.name in decision.running:
-        templates.setdefault(observation.desired.name, observation.desired.template)
-    keep = kept(observation, decision)
-    newest = max((stored.number for stored in observation.stored.values()), default=0) + 1
-    numbers = {name: observation.stored[name].number if name in observation.stored else newest for name in templates}
+    known, keep = recorded(observation, decision), kept(observation, decision)
     return [
-        _revision(observation, judged, decision, name, templates[name])
-        for name in sorted(templates, key=lambda name: numbers[name], reverse=True)
+        _revision(observation, judged, decision, name, known[name].template)
+        for name in sorted(known, key=lambda name: known[name].number, reverse=True)
         if name in keep
     ]
 

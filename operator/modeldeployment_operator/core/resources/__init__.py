@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from modeldeployment_operator.api.status import Rejection
 from modeldeployment_operator.core.decision import Decision, latched_rejection
-from modeldeployment_operator.core.history import kept
-from modeldeployment_operator.core.observation import Observation, StoredRevision
+from modeldeployment_operator.core.history import kept, recorded
+from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.resources.availability import build_disruption_budget
 from modeldeployment_operator.core.resources.controller_revision import build_controller_revision
 from modeldeployment_operator.core.resources.deployment import build_deployment
@@ -18,7 +18,7 @@ from modeldeployment_operator.core.revisions import Snapshot
 
 def records(observation: Observation, decision: Decision) -> list[Manifest]:
     """Return the ControllerRevisions, which are written before anything else."""
-    known = _known(observation, decision)
+    known = recorded(observation, decision)
     return [
         build_controller_revision(
             observation,
@@ -37,7 +37,7 @@ def desired(observation: Observation, decision: Decision, keys: Keys) -> list[Ma
     The serving Service comes last: its selector moves when all that it will select is there.
     """
     manifests = [build_secret(observation, keys)]
-    known = _known(observation, decision)
+    known = recorded(observation, decision)
     for name in sorted(decision.running & known.keys()):
         snapshot = Snapshot(name, known[name].template)
         manifests.append(build_revision_service(observation, name))
@@ -49,16 +49,6 @@ def desired(observation: Observation, decision: Decision, keys: Keys) -> list[Ma
     if observation.knows_service_monitors and observation.spec.monitoring.service_monitor.enabled:
         manifests.append(build_service_monitor(observation))
     return manifests
-
-
-def _known(observation: Observation, decision: Decision) -> dict[str, StoredRevision]:
-    """Return the records that are, and that of a new revision."""
-    known = dict(observation.stored)
-    wish = observation.desired
-    if wish.name in decision.running and wish.name not in known:
-        number = max((stored.number for stored in known.values()), default=0) + 1
-        known[wish.name] = StoredRevision(number, wish.template)
-    return known
 
 
 def _rejection(observation: Observation, decision: Decision, name: str) -> Rejection | None:

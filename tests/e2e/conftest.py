@@ -5,14 +5,14 @@ The cluster comes up if it is not up, and is left as it was found. It needs root
 
 from __future__ import annotations
 
-import fcntl
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import cluster
+from tests.cluster import Shape
 from tests.e2e import stage as stages
 from tests.e2e.deployments import ModelDeployment
+from tests.support.clusters import borrowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,21 +25,8 @@ CLUSTER = "e2e"
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Return the cluster with the operator at work."""
-    before = cluster.status(CLUSTER)
-    local = cluster.up(CLUSTER, cluster.Shape.FULL)
-    with (local.paths.state / "users").open("w") as users:
-        fcntl.flock(users, fcntl.LOCK_SH)
+    with borrowed(CLUSTER, Shape.FULL) as local:
         yield stages.prepare(local, tmp_path_factory.mktemp("overlay"))
-        if not (before and before.up) and _is_last(users):
-            cluster.down(CLUSTER)
-
-
-def _is_last(users: TextIO) -> bool:
-    try:
-        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 @pytest.fixture

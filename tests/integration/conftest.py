@@ -6,7 +6,6 @@ of your own names is never touched.
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import os
 import shutil
@@ -16,15 +15,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import pytest
 from kubernetes import client, config
 
-from tests import cluster
+from tests.cluster import Shape
 from tests.integration.operator_process import Operator
 from tests.integration.pod_stand_ins import Kubelet
 from tests.integration.stories import Story
+from tests.support.clusters import borrowed
 
 REPOSITORY = Path(__file__).parents[2]
 CLUSTER = "integration"
@@ -72,27 +71,14 @@ def control_plane() -> Iterator[ControlPlane]:
     if given := os.environ.get("MODELOPS_TEST_CLUSTER"):
         yield _with_kind(ControlPlane(Path(given).resolve(), _kubectl()))
         return
-    before = cluster.status(CLUSTER)
-    local = cluster.up(CLUSTER, cluster.Shape.CONTROL_PLANE)
-    with (local.paths.state / "users").open("w") as users:
-        fcntl.flock(users, fcntl.LOCK_SH)
+    with borrowed(CLUSTER, Shape.CONTROL_PLANE) as local:
         yield _with_kind(ControlPlane(local.kubeconfig, local.kubectl))
-        if not (before and before.up) and _is_last(users):
-            cluster.down(CLUSTER)
 
 
 def _with_kind(plane: ControlPlane) -> ControlPlane:
     plane.kubectl("apply", "--server-side", "--force-conflicts", "-k", "crds")
     plane.kubectl("wait", "--for=condition=Established", "crd/modeldeployments.modelops.dev", "--timeout=30s")
     return plane
-
-
-def _is_last(users: TextIO) -> bool:
-    try:
-        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 @pytest.fixture

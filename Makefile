@@ -72,13 +72,18 @@ test-integration: deps  ## The operator against a real API server, without nodes
 test-e2e: deps tools  ## Everything on a real Kubernetes with real pods (needs root)
 	$(PYTEST) tests/e2e
 
+##@ Benchmarks
+.PHONY: bench-judgement
+bench-judgement: deps  ## False alarms and labels to detection: a gauge with a threshold against the sequential test
+	$(PYTHON) -m tests.benchmarks.judgement
+
 ##@ Code
 .PHONY: lint format generate verify lock
 lint: deps  ## Check style, types and layers
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy operator/modeldeployment_operator serving_image/model_server serving_image/model_trainer
-	$(VENV)/bin/mypy tests/cluster tests/demo tests/e2e tests/support
+	$(VENV)/bin/mypy tests/benchmarks tests/cluster tests/demo tests/e2e tests/support
 	$(VENV)/bin/lint-imports
 
 format: deps  ## Rewrite the code in the project's style

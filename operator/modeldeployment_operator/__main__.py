@@ -21,6 +21,7 @@ from modeldeployment_operator.adapters.api import Api, connect
 from modeldeployment_operator.adapters.cache import Cache
 from modeldeployment_operator.adapters.cluster import Cluster
 from modeldeployment_operator.adapters.discovery import Discovery
+from modeldeployment_operator.adapters.fleet import Fleet
 from modeldeployment_operator.adapters.observe import Observer
 from modeldeployment_operator.adapters.pods import Pods
 from modeldeployment_operator.adapters.queue import Queue
@@ -44,8 +45,10 @@ def _now() -> datetime:
 
 async def run(settings: Settings) -> None:
     """Run until Kopf ends: at SIGTERM or SIGINT, or if it cannot go on."""
-    api, pods, cache, queue = Api(await connect()), Pods(), Cache(), Queue()
-    telemetry, recorder = Telemetry(CollectorRegistry()), Recorder(api, settings.instance)
+    pods, cache, queue, telemetry = Pods(), Cache(), Queue(), Telemetry(CollectorRegistry())
+    telemetry.queue_length.set_function(lambda: len(queue))
+    api = Api(await connect(), telemetry)
+    recorder = Recorder(api, settings.instance)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _canceller())  # Until Kopf has its own.
     key_ring = await _patiently(lambda: keys.load(api, settings.operator_namespace))
     cluster = Cluster(api, cache, time.monotonic)
@@ -61,7 +64,8 @@ async def run(settings: Settings) -> None:
     statuses = Statuses(cluster, observer, recorder, now=_now, monotonic=time.monotonic)
     reconciler = Reconciler(observer, cluster, statuses, pods, key_ring, telemetry)
     engine = Engine(api, cache, queue, reconciler, telemetry, settings.watch_namespaces)
-    port = await web.serve(telemetry, lambda: engine.synced, settings.host, settings.port)
+    fleet = Fleet(cache, observer.memories)
+    port = await web.serve(telemetry, fleet, lambda: engine.synced, settings.host, settings.port)
     try:
         await engine.start()
         await _until_first(

@@ -71,7 +71,6 @@ class Engine:
         """Reconcile what is due, for ever."""
         while True:
             key = await self._queue.get()
-            self._telemetry.queue_length.set(len(self._queue))
             try:
                 await self._reconcile(key)
             finally:

@@ -18,6 +18,7 @@ from modeldeployment_operator.adapters.pods import Pods
 from modeldeployment_operator.adapters.statuses import Statuses
 from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.api.conditions import Reason
+from modeldeployment_operator.api.status import ModelDeploymentStatus
 from modeldeployment_operator.core import resources
 from modeldeployment_operator.core.decision import Decision, decide
 from modeldeployment_operator.core.errors import (
@@ -74,15 +75,23 @@ class Reconciler:
         done = await self._record(observation, decision, records)
         if not done.failures:
             if intent(status) != intent(observation.status):
-                observation = await self.statuses.save(observation, status)
+                observation = await self._save(observation, decision, status)
             done = await self._act(observation, decision, records)
         if any(isinstance(failure.error, NamespaceTerminatingError) for failure in done.failures):
             return None  # All of it is going.
         status = summarise(observation, judged, decision, _problem(done.failures), _monitoring(done.failures))
-        await self.statuses.save(observation, status)
-        self.telemetry.observe(observation, judged, decision)
+        await self._save(observation, decision, status)
         _raise_first(done.failures)
         return self._next_look(observation, decision, done)
+
+    async def _save(self, observation: Observation, decision: Decision, status: ModelDeploymentStatus) -> Observation:
+        """Save a status; a switch of the traffic counts when it is first said."""
+        key = observation.key
+        is_news = decision.switched and self.observer.status(key).serving_revision != status.serving_revision
+        saved = await self.statuses.save(observation, status)
+        if is_news:
+            self.telemetry.count(key, decision)
+        return saved
 
     async def _record(self, observation: Observation, decision: Decision, records: list[Manifest]) -> Done:
         """Write the revisions' records. Only that of one that runs has to be there before anything is done."""

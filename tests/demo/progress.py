@@ -52,7 +52,7 @@ class Progress:
 
 def evidence_in(metrics: str) -> float | None:
     """Return the evidence against the demo's model from the operator's metrics, 1 being proof."""
-    labels = f'name="{NAME}",namespace="{NAMESPACE}"'
+    labels = f'model="{NAME}",namespace="{NAMESPACE}",revision="[^"]*"'
     found = re.search(rf"^modeldeployment_evidence_ratio\{{{labels}\}} (\S+)$", metrics, re.MULTILINE)
     return float(found[1]) if found else None
 

@@ -252,7 +252,8 @@ def test_progress_counts_the_labels_of_a_revision() -> None:
 
 
 def test_evidence_is_read_from_the_metrics() -> None:
-    metrics = 'x 1\nmodeldeployment_evidence_ratio{name="news-classifier",namespace="demo"} 0.86\n'
+    labels = 'model="news-classifier",namespace="demo",revision="news-classifier-1"'
+    metrics = f"x 1\nmodeldeployment_evidence_ratio{{{labels}}} 0.86\n"
     assert evidence_in(metrics) == 0.86
     assert evidence_in(metrics.replace("demo", "other")) is None
 

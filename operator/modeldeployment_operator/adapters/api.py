@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -15,6 +16,7 @@ import aiohttp
 from kubernetes.aio import client, config
 from kubernetes.aio.config.config_exception import ConfigException
 
+from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.core.errors import (
     ApiError,
     ConflictError,
@@ -54,8 +56,11 @@ async def connect() -> client.ApiClient:
 class Api:
     """The requests that the operator makes."""
 
-    def __init__(self, api_client: client.ApiClient) -> None:
+    def __init__(self, api_client: client.ApiClient, telemetry: Telemetry) -> None:
         self._client = api_client
+        self._telemetry = telemetry
+        self.heard: float | None = None
+        """When the API server last answered, in seconds of time.monotonic."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -118,12 +123,18 @@ class Api:
     ) -> Body:
         headers = {"Accept": _JSON, "Content-Type": content_type, "User-Agent": MANAGER}
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        started, code = time.monotonic(), "error"
         try:
             await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
             response = await self._client.call_api(method, url, headers, body, _request_timeout=_TIMEOUT_SECONDS)
             data = await response.read()
+            code = str(response.status)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise ApiError(0, str(error) or type(error).__name__, f"{method} {path}") from error
+        finally:
+            self._telemetry.api_request_seconds.labels(method, code).observe(time.monotonic() - started)
+        if response.status < 500:
+            self.heard = time.monotonic()
         if response.status >= 400:
             raise _error(response.status, data, response.reason, f"{method} {path}")
         try:

@@ -114,9 +114,7 @@ class Observer:
 
     def status(self, key: Key) -> ModelDeploymentStatus:
         """Return the status to go on from: the one in memory, unless somebody else has written another."""
-        persisted = self.persisted(key)
-        memory = self.memories.get(key)
-        return memory.working if memory and memory.persisted == persisted else persisted
+        return current_status(key, self._cache.get(key) or {}, self.memories.get(key))
 
     def persisted(self, key: Key) -> ModelDeploymentStatus:
         """Return the status that the object has."""
@@ -162,6 +160,12 @@ def _parse_spec(key: Key, body: dict[str, Any]) -> ModelDeploymentSpec:
         first = error.errors()[0]
         where = ".".join(str(part) for part in ("spec", *first["loc"]))
         raise InvalidSpecError(key, f"{where}: {first['msg']}") from error
+
+
+def current_status(key: Key, body: dict[str, Any], memory: Memory | None) -> ModelDeploymentStatus:
+    """Return the latest that is known of a ModelDeployment: what is in memory, unless it was overwritten since."""
+    persisted = _parse_status(key, body)
+    return memory.working if memory and memory.persisted == persisted else persisted
 
 
 def _parse_status(key: Key, body: dict[str, Any]) -> ModelDeploymentStatus:

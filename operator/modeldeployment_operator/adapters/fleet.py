@@ -1,0 +1,51 @@
+"""Reads all ModelDeployments at once, for whoever looks at the operator: Prometheus and people.
+
+What was read stays read until it changes, and reading is done in a thread, so that looks do not hold up reconciles.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modeldeployment_operator.adapters.cache import Cache
+from modeldeployment_operator.adapters.observe import Memory, current_status
+from modeldeployment_operator.core.fleet import Model
+from modeldeployment_operator.core.observation import Key
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a model was read from: bodies and memories are replaced, never changed."""
+
+    body: dict[str, Any]
+    memory: Memory | None
+    model: Model
+
+
+class Fleet:
+    """One for the process; asked from its event loop only."""
+
+    def __init__(self, cache: Cache, memories: Mapping[Key, Memory]) -> None:
+        self._cache = cache
+        self._memories = memories
+        self._seen: dict[Key, _Seen] = {}
+        self._lock = asyncio.Lock()
+
+    async def models(self) -> list[Model]:
+        """Return all ModelDeployments that exist, each with the latest that is known of it, ordered by name."""
+        async with self._lock:
+            known = [(key, self._cache.get(key) or {}, self._memories.get(key)) for key in self._cache.known()]
+            return await asyncio.to_thread(self._read, sorted(known, key=lambda one: one[0]))
+
+    def _read(self, known: Iterable[tuple[Key, dict[str, Any], Memory | None]]) -> list[Model]:
+        self._seen = {key: self._see(key, body, memory) for key, body, memory in known}
+        return [seen.model for seen in self._seen.values()]
+
+    def _see(self, key: Key, body: dict[str, Any], memory: Memory | None) -> _Seen:
+        seen = self._seen.get(key)
+        if seen is not None and seen.body is body and seen.memory is memory:
+            return seen
+        return _Seen(body, memory, Model(key, current_status(key, body, memory)))

@@ -12,14 +12,16 @@ from starlette.responses import Response
 
 from model_server import contract, wire
 from model_server.bodies import FEEDBACK_BYTES, SMALL_BYTES, Bodies
+from model_server.classes import class_count
 from model_server.errors import RequestError, Unavailable
-from model_server.logs import logger
+from model_server.logs import event, logger
 from model_server.passing import Passed
 from model_server.pods import end_to_end
-from model_server.predictor import ClientGone
+from model_server.predictor import ClientGone, Predictor
 from model_server.protocols import feedback_rest, tensorflow_rest
 from model_server.protocols.tensorflow_rest import Method, Target
 from model_server.state import Phase
+from model_server.tensors import DEFAULT_SIGNATURE
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -30,9 +32,9 @@ if TYPE_CHECKING:
     from model_server.metrics import Metrics
     from model_server.passing import Seal
     from model_server.prediction_id import Issuer
-    from model_server.predictor import Predictor
     from model_server.settings import ServeSettings
     from model_server.state import State
+    from model_server.tensors import Model
 
 _JSON: Final = "application/json"
 
@@ -51,6 +53,13 @@ class Parts:
     seal: Seal
     bodies: Bodies = field(default_factory=Bodies)
     predictor: Predictor | None = None
+
+    def begin(self, model: Model, threads: int, *, load_seconds: float) -> None:
+        """Answer predictions with this model from now on."""
+        self.predictor = Predictor(model, threads, named=self.settings.labels is not None)
+        self.metrics.watch(self.predictor, load_seconds, class_count(model.signatures[DEFAULT_SIGNATURE]))
+        self.state.phase = Phase.SERVING
+        event("serving", model=self.settings.model, revision=self.settings.revision, seconds=round(load_seconds, 2))
 
 
 class PredictionApp:
@@ -80,6 +89,7 @@ class PredictionApp:
             async with self._parts.bodies.read(request, self._limit(method)) as body:
                 forwarded = await self._forward(request, target, body)
                 if forwarded is not None:
+                    self._parts.metrics.count_forwarded()
                     return forwarded  # The pod that answered measures it.
                 response = await self._dispatch(request, target, body)
         except RequestError as error:
@@ -89,7 +99,7 @@ class PredictionApp:
         except Exception:
             logger.exception("a request failed")
             response = error_response(RequestError("internal error; the log of the pod has the details"))
-        self._parts.metrics.observe(method, response.status_code, time.perf_counter() - started)
+        self._parts.metrics.observe_request(method, response.status_code, time.perf_counter() - started)
         return response
 
     def _limit(self, method: Method) -> int:
@@ -145,6 +155,7 @@ class PredictionApp:
         if token is not None:
             response.headers[contract.PREDICTION_ID_HEADER] = token
         self._parts.book.count_predictions(predicted.instances)
+        self._parts.metrics.observe_batch(predicted.instances)
         return response
 
     def _plain(self, request: Request, body: bytes, method: Method) -> bytes:

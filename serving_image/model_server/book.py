@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from model_server.feedback import Score
     from model_server.prediction_id import Prediction
 
 
@@ -30,7 +31,7 @@ class Book:
         self._clock = clock
         self._owner = f"{pod_uid} {revision}"
         self.tally = Tally()
-        self._started = datetime.fromtimestamp(clock(), UTC).isoformat()
+        self.started = datetime.fromtimestamp(clock(), UTC).isoformat()
         self._ledger = Ledger()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -47,21 +48,23 @@ class Book:
         """Count answers to instances."""
         self._journal.predictions += count
 
-    def check(self, prediction: Prediction) -> None:
-        """Raise `LabelRejected` if this prediction's label cannot be counted (again)."""
-        self._ledger.check(prediction.digest, prediction.issued, self._clock())
+    def count_label(self, prediction: Prediction, score: Score) -> float:
+        """Count a label, once it is on the volume; returns how many seconds after its prediction it came.
 
-    def count_label(self, prediction: Prediction, outcome: Outcome) -> None:
-        """Count a label, once it is on the volume. Raises `LabelRejected` or OSError."""
-        self.check(prediction)
-        self._journal.append(Record(prediction.issued, prediction.digest, outcome))
-        self._ledger.add(prediction.digest, prediction.issued, self._clock())
-        self.tally = self.tally.add(outcome)
+        These are up to one too many, as an id has whole seconds, and 0 if the clock of the pod that made the prediction
+        is ahead. Raises `LabelRejected` if it cannot be counted (again), or OSError.
+        """
+        now = self._clock()
+        self._ledger.check(prediction.digest, prediction.issued, now)
+        self._journal.append(Record(prediction.issued, prediction.digest, score))
+        self._ledger.add(prediction.digest, prediction.issued, now)
+        self.tally = self.tally.add(score)
         if self._journal.is_long:
             try:
                 self._rewrite()
             except OSError as error:  # The label is counted, and is in the long file.
                 warning("the file of labels could not be written anew", reason=str(error))
+        return max(0.0, now - prediction.issued)
 
     @property
     def predictions(self) -> int:
@@ -73,7 +76,7 @@ class Book:
         return Counts(
             revision=self._revision,
             pod_uid=self._pod_uid,
-            started=self._started,
+            started=self.started,
             correct=self.tally.correct,
             wrong=self.tally.wrong,
             true_positive=self.tally.of(Outcome.TRUE_POSITIVE),
@@ -99,13 +102,16 @@ class Book:
             self._journal.predictions = 0
             return
         head, records = found
-        ledger, outcomes, now = Ledger(floor=head.floor), Counter(Tally.from_json(head.tally).by_outcome), self._clock()
-        for issued, digest, outcome in records:
+        ledger, tally, now = Ledger(floor=head.floor), Tally.from_json(head.tally), self._clock()
+        scores: Counter[Score] = Counter()
+        for issued, digest, score in records:
             ledger.add(digest, issued, now)
-            if outcome is not None:
-                outcomes[outcome] += 1
-        self._started, self._ledger, self.tally = head.started, ledger, Tally(outcomes)
+            if score is not None:
+                scores[score] += 1
+        for score, count in scores.items():
+            tally = tally.add(score, count)
+        self.started, self._ledger, self.tally = head.started, ledger, tally
 
     def _rewrite(self) -> None:
-        head = Head(self._owner, self._started, self._ledger.floor, self.tally.to_json())
+        head = Head(self._owner, self.started, self._ledger.floor, self.tally.to_json())
         self._journal.rewrite(head, self._ledger.entries())

@@ -125,19 +125,40 @@ class FeedbackRejection(StrEnum):
 
 
 class Metric(StrEnum):
-    """Prometheus names. All carry the labels `model` and `revision`."""
+    """Prometheus names of a pod; operator/METRICS.md has their labels. None tells the model or the revision."""
 
     ACCURACY = "model_accuracy"
+    """Gauge; absent before the first label."""
     PRECISION = "model_precision"
+    """Gauge, of the second of two classes; absent while undefined, as are the next two."""
     RECALL = "model_recall"
     F1 = "model_f1"
     LABELS = "model_labels_total"
-    """By `outcome`: correct, wrong."""
+    """Counter by `outcome`: correct, wrong."""
+    CONFUSION = "model_confusion_total"
+    """Counter by `actual` and `predicted`: names of classes, or their numbers; predicted may be no class."""
+    LABEL_DELAY = "model_label_delay_seconds"
+    """Histogram."""
     PREDICTIONS = "model_predictions_total"
+    """Counter of instances."""
     FEEDBACK_REJECTED = "model_feedback_rejected_total"
-    """By `reason`: a `FeedbackRejection`."""
+    """Counter by `reason`: a `FeedbackRejection`."""
     REQUEST_SECONDS = "model_request_duration_seconds"
     """Histogram by `method` and `code`."""
+    FORWARDED = "model_requests_forwarded_total"
+    """Counter of requests that the revision that serves has answered."""
+    BATCH_SIZE = "model_batch_size"
+    """Histogram of instances."""
+    BUSY_SECONDS = "model_busy_seconds_total"
+    """Counter over all threads."""
+    THREADS = "model_threads"
+    """Gauge."""
+    WAITING = "model_requests_waiting"
+    """Gauge."""
+    LOAD_SECONDS = "model_load_duration_seconds"
+    """Gauge; absent until the model is loaded, as are the three before it."""
+    COUNTING_INFO = "model_counting_info"
+    """1, by `pod_uid` and `started`, which are those of `Counts`."""
 
 
 class Counts(TypedDict):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from model_server.contract import FeedbackRejection
 from model_server.errors import LabelRejected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+MAX_CLASSES: Final = 20
+"""Of a model of more classes the cells of its confusion matrix are not counted: there would be too many of them."""
 
 
 class Outcome(StrEnum):
@@ -24,8 +28,27 @@ class Outcome(StrEnum):
     FALSE_NEGATIVE = "n"
 
 
-def score(predicted: int | None, label: int, classes: int) -> Outcome:
+class Cell(NamedTuple):
+    """Of the confusion matrix: the class that a label gave, and the one that was predicted, or None for no class."""
+
+    actual: int
+    predicted: int | None
+
+
+class Score(NamedTuple):
+    """What a label said about a prediction."""
+
+    outcome: Outcome
+    cell: Cell | None
+    """None where there are more than `MAX_CLASSES`."""
+
+
+def score(predicted: int | None, label: int, classes: int) -> Score:
     """Compare a prediction with the truth. A prediction of no class is wrong."""
+    return Score(_outcome(predicted, label, classes), Cell(label, predicted) if classes <= MAX_CLASSES else None)
+
+
+def _outcome(predicted: int | None, label: int, classes: int) -> Outcome:
     right = predicted == label
     if classes != 2:
         return Outcome.CORRECT if right else Outcome.WRONG
@@ -69,13 +92,16 @@ def _unknown(message: str) -> LabelRejected:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many labels had which outcome."""
+    """How many labels had which outcome, and by which classes."""
 
     by_outcome: Mapping[Outcome, int] = field(default_factory=dict)
+    by_cell: Mapping[Cell, int] = field(default_factory=dict)
 
-    def add(self, outcome: Outcome) -> Tally:
-        """Return the tally with one more."""
-        return Tally({**self.by_outcome, outcome: self.of(outcome) + 1})
+    def add(self, score: Score, count: int = 1) -> Tally:
+        """Return the tally with so many more."""
+        outcome, cell = score
+        by_cell = self.by_cell if cell is None else {**self.by_cell, cell: self.by_cell.get(cell, 0) + count}
+        return Tally({**self.by_outcome, outcome: self.of(outcome) + count}, by_cell)
 
     def of(self, *outcomes: Outcome) -> int:
         """Sum over some outcomes."""
@@ -91,14 +117,23 @@ class Tally:
         """Labels that disagree."""
         return self.of(Outcome.WRONG, Outcome.FALSE_POSITIVE, Outcome.FALSE_NEGATIVE)
 
-    def to_json(self) -> dict[str, int]:
-        """By the outcomes' letters."""
-        return {str(outcome): count for outcome, count in self.by_outcome.items()}
+    def to_json(self) -> dict[str, Any]:
+        """By the outcomes' letters; by the cells as a list of actual, predicted, count."""
+        return {
+            "outcomes": {str(outcome): count for outcome, count in self.by_outcome.items()},
+            "cells": [[*cell, count] for cell, count in self.by_cell.items()],
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Tally:
-        """Invert `to_json`. Raises ValueError."""
-        return cls({Outcome(letter): int(count) for letter, count in data.items()})
+        """Invert `to_json`. Raises ValueError, KeyError or TypeError."""
+        return cls(
+            {Outcome(letter): int(count) for letter, count in data["outcomes"].items()},
+            {
+                Cell(int(actual), None if predicted is None else int(predicted)): int(count)
+                for actual, predicted, count in data["cells"]
+            },
+        )
 
 
 def ratio(part: int, *others: int) -> float | None:

@@ -19,10 +19,10 @@ from model_server.protocols.feedback_rest import Label, Result, read_results, wr
 from model_server.routing import Place, Self, heir, route
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from model_server.book import Book
+    from model_server.metrics import Metrics
     from model_server.passing import Seal
     from model_server.pods import Answer, PodClient
     from model_server.prediction_id import Address, Key, Prediction
@@ -64,14 +64,14 @@ class Intake:
         keys: Mapping[int, Key],
         names: Sequence[str] | None,
         book: Book,
-        rejected: Counter[FeedbackRejection],
+        metrics: Metrics,
         others: Others,
     ) -> None:
         self._this = this
         self._keys = keys
         self._names = names
         self._book = book
-        self._rejected = rejected
+        self._metrics = metrics
         self._others = others
 
     async def take(self, labels: Sequence[Label], passed: Passed | None) -> list[Result]:
@@ -107,10 +107,11 @@ class Intake:
     def _count(self, prediction: Prediction, label: Label) -> None:
         truth = read_label(label.label, prediction.classes, self._names)
         try:
-            self._book.count_label(prediction, score(prediction.predicted, truth, prediction.classes))
+            delay = self._book.count_label(prediction, score(prediction.predicted, truth, prediction.classes))
         except OSError as error:
             warning("a label could not be written", reason=str(error))
             raise _unavailable("this pod cannot write the label to its volume") from error
+        self._metrics.observe_label(delay)
 
     async def _pass_on(
         self, labels: Sequence[Label], elsewhere: Mapping[Address, list[tuple[int, Prediction]]], results: list[Result]
@@ -192,7 +193,7 @@ class Intake:
 
     def _note(self, rejection: LabelRejected) -> LabelRejected:
         """Count a rejection in the metrics. Another pod's rejections are in the metrics of that pod."""
-        self._rejected[rejection.reason] += 1
+        self._metrics.rejected[rejection.reason] += 1
         return rejection
 
 

@@ -2,10 +2,12 @@
 
 Two files, written without a buffer, so that nothing that was answered is lost when the process is killed:
 
-    labels       one line of JSON (`Head`), then a record of 21 bytes for each label
+    labels       one line of JSON (`Head`), then a record of 23 bytes for each label
                      4   time of the prediction's issue, seconds since 1970
                     16   the prediction's digest
                      1   its outcome, or `-`: already in the tally of the head
+                     1   the class that the label gave + 1, or 0: no cell of the confusion matrix is counted
+                     1   the class that was predicted + 1, or 0: none
     predictions  8 bytes, little-endian: how many predictions were made
 
 A file that does not end with a whole record was cut in the act of writing; the label in question was never
@@ -19,9 +21,9 @@ import mmap
 import os
 import struct
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from model_server.feedback import Outcome, Tally
+from model_server.feedback import MAX_CLASSES, Cell, Outcome, Score, Tally
 from model_server.ledger import CAPACITY
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ LABELS_FILE: Final = "labels"
 PREDICTIONS_FILE: Final = "predictions"
 COMPACT_AFTER: Final = 2 * CAPACITY
 """Records after which the file is written anew."""
-_RECORD: Final = struct.Struct(">I16sc")
+_RECORD: Final = struct.Struct(">I16scBB")
 _NUMBER: Final = struct.Struct("<Q")
 _REMEMBERED: Final = b"-"
 _OUTCOMES: Final[dict[bytes, Outcome | None]] = {_REMEMBERED: None, **{one.encode(): one for one in Outcome}}
@@ -46,15 +48,16 @@ class Head:
     """Whose counts these are: pod and revision."""
     started: str
     floor: int
-    tally: dict[str, int]
+    tally: dict[str, Any]
+    """As `Tally.to_json` writes it."""
 
 
 class Record(NamedTuple):  # Quicker to make than a dataclass: there may be millions to read at the start.
-    """One label. `outcome` is None if the tally of the head has it already."""
+    """One label. `score` is None if the tally of the head has it already."""
 
     issued: int
     digest: bytes
-    outcome: Outcome | None
+    score: Score | None
 
 
 class JournalError(Exception):
@@ -78,16 +81,30 @@ def read(folder: Path) -> tuple[Head, Iterator[Record]] | None:
             raise ValueError("no line end")  # noqa: TRY301  # One handler for all that can be wrong.
         head = Head(**json.loads(line))
         Tally.from_json(head.tally)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise JournalError(f"{folder / LABELS_FILE} is damaged: {error}") from error
     return head, _records(memoryview(body)[: len(body) // _RECORD.size * _RECORD.size])
 
 
 def _records(body: memoryview) -> Iterator[Record]:
-    for issued, digest, letter in _RECORD.iter_unpack(body):
+    for issued, digest, letter, actual, predicted in _RECORD.iter_unpack(body):
         if letter not in _OUTCOMES:
             raise JournalError(f"a record is damaged: {letter!r} is no outcome")
-        yield Record(issued, digest, _OUTCOMES[letter])
+        outcome = _OUTCOMES[letter]
+        if max(actual, predicted) > MAX_CLASSES:
+            raise JournalError(f"a record is damaged: there is no class {max(actual, predicted) - 1}")
+        cell = Cell(actual - 1, predicted - 1 if predicted else None) if actual else None
+        yield Record(issued, digest, None if outcome is None else Score(outcome, cell))
+
+
+def _pack(record: Record) -> bytes:
+    if record.score is None:
+        return _RECORD.pack(record.issued, record.digest, _REMEMBERED, 0, 0)
+    letter, cell = record.score.outcome.encode(), record.score.cell
+    if cell is None:
+        return _RECORD.pack(record.issued, record.digest, letter, 0, 0)
+    predicted = 0 if cell.predicted is None else cell.predicted + 1
+    return _RECORD.pack(record.issued, record.digest, letter, cell.actual + 1, predicted)
 
 
 class Journal:
@@ -124,7 +141,7 @@ class Journal:
         try:
             with fresh.open("wb") as file:
                 file.write(json.dumps(asdict(head)).encode() + b"\n")
-                file.writelines(_RECORD.pack(issued, digest, _REMEMBERED) for issued, digest in remembered)
+                file.writelines(_pack(Record(issued, digest, None)) for issued, digest in remembered)
             labels = os.open(fresh, os.O_WRONLY | os.O_APPEND)
             fresh.replace(path)
         except OSError:
@@ -135,8 +152,7 @@ class Journal:
 
     def append(self, record: Record) -> None:
         """Write one label. Raises OSError, and then has written nothing that `read` would find."""
-        letter = _REMEMBERED if record.outcome is None else record.outcome.encode()
-        content = _RECORD.pack(record.issued, record.digest, letter)
+        content = _pack(record)
         size = os.fstat(self._labels).st_size
         if os.write(self._labels, content) != len(content):
             os.ftruncate(self._labels, size)

@@ -6,88 +6,94 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
+from prometheus_client import Counter as PrometheusCounter
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
 
+from model_server.collectors import BookCollector, PredictorCollector
 from model_server.contract import FeedbackRejection, Metric
-from model_server.feedback import quality
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from prometheus_client.metrics_core import Metric as Family
+    from collections.abc import Sequence
 
     from model_server.book import Book
+    from model_server.predictor import Predictor
 
-BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Seconds."""
+REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+DELAY_SECONDS: Final = (
+    *(1, 5, 15),
+    *(_MINUTE, 5 * _MINUTE, 15 * _MINUTE),
+    *(_HOUR, 4 * _HOUR, 12 * _HOUR),
+    *(_DAY, 3 * _DAY, 7 * _DAY, 14 * _DAY, 30 * _DAY),
+)
+"""Up to the age at which a label counts no more."""
+BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096, 16384)
 
 
 class Metrics:
-    """The metrics of one model server."""
+    """The metrics of one model server. None of their labels tells the model: that is a label of the target."""
 
-    def __init__(self, model: str, revision: str, book: Book) -> None:
+    def __init__(self, book: Book, pod_uid: str, names: Sequence[str] | None) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # Theirs has no annotations.
-        self._values = (model, revision)
         self.rejected: Counter[FeedbackRejection] = Counter()
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_BookCollector(self._values, book, self.rejected))
+        self._book = BookCollector(book, self.rejected, pod_uid, names)
+        self._predictor = PredictorCollector()
+        self._registry.register(self._book)
+        self._registry.register(self._predictor)
         self._seconds = Histogram(
             Metric.REQUEST_SECONDS,
             "Time from the request line to the answer.",
-            ("model", "revision", "method", "code"),
-            buckets=BUCKETS,
+            ("method", "code"),
+            unit="seconds",
+            buckets=REQUEST_SECONDS,
             registry=self._registry,
         )
+        self._of_kind: dict[tuple[str, int], Histogram] = {}
+        """Kept here, because to look it up in theirs takes longer than to count."""
+        self._label_delay = Histogram(
+            Metric.LABEL_DELAY,
+            "Time from a prediction to its label.",
+            unit="seconds",
+            buckets=DELAY_SECONDS,
+            registry=self._registry,
+        )
+        self._batch_size = Histogram(
+            Metric.BATCH_SIZE, "Instances in one call of the model.", buckets=BATCH_SIZES, registry=self._registry
+        )
+        self._forwarded = PrometheusCounter(
+            Metric.FORWARDED, "Requests that were passed on to the revision that serves.", registry=self._registry
+        )
+        ProcessCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
 
-    def observe(self, method: str, code: int, seconds: float) -> None:
+    def watch(self, predictor: Predictor, load_seconds: float, classes: int | None) -> None:
+        """Tell of a model that is loaded now. `classes`: how many it tells apart, if that is known."""
+        self._predictor.watch(predictor, load_seconds)
+        self._book.classes = classes or self._book.classes
+
+    def observe_request(self, method: str, code: int, seconds: float) -> None:
         """Note one answered request."""
-        self._seconds.labels(*self._values, method, str(code)).observe(seconds)
+        histogram = self._of_kind.get((method, code))
+        if histogram is None:
+            histogram = self._of_kind[method, code] = self._seconds.labels(method, str(code))
+        histogram.observe(seconds)
+
+    def observe_batch(self, instances: int) -> None:
+        """Note one call of the model."""
+        self._batch_size.observe(instances)
+
+    def observe_label(self, delay: float) -> None:
+        """Note a label that was counted, so many seconds after its prediction."""
+        self._label_delay.observe(delay)
+
+    def count_forwarded(self) -> None:
+        """Count a request that another revision has answered."""
+        self._forwarded.inc()
 
     def expose(self, accept: str) -> tuple[bytes, str]:
         """Write all metrics in a format that the reader accepts; with its content type."""
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
-
-
-class _BookCollector(Collector):
-    """Reads the book when Prometheus asks. A measure that is not defined yet is left out, not NaN and not 0."""
-
-    def __init__(self, values: tuple[str, str], book: Book, rejected: Counter[FeedbackRejection]) -> None:
-        self._values = values
-        self._book = book
-        self._rejected = rejected
-
-    def collect(self) -> Iterator[Family]:
-        tally = self._book.tally
-        measures = quality(tally)
-        yield from self._gauge(Metric.ACCURACY, "Share of the labelled predictions that were right.", measures.accuracy)
-        yield from self._gauge(
-            Metric.PRECISION, "Share of true ones in what was predicted as class 1.", measures.precision
-        )
-        yield from self._gauge(Metric.RECALL, "Share of class 1 that was predicted as such.", measures.recall)
-        yield from self._gauge(Metric.F1, "Harmonic mean of precision and recall.", measures.f1)
-        labels = CounterMetricFamily(
-            Metric.LABELS, "Labels that were counted.", labels=("model", "revision", "outcome")
-        )
-        labels.add_metric((*self._values, "correct"), tally.correct)
-        labels.add_metric((*self._values, "wrong"), tally.wrong)
-        yield labels
-        predictions = CounterMetricFamily(
-            Metric.PREDICTIONS, "Instances that were answered.", labels=("model", "revision")
-        )
-        predictions.add_metric(self._values, self._book.predictions)
-        yield predictions
-        rejected = CounterMetricFamily(
-            Metric.FEEDBACK_REJECTED, "Labels that were not counted.", labels=("model", "revision", "reason")
-        )
-        for reason in FeedbackRejection:
-            rejected.add_metric((*self._values, reason), self._rejected[reason])
-        yield rejected
-
-    def _gauge(self, name: Metric, text: str, value: float | None) -> Iterator[Family]:
-        if value is not None:
-            family = GaugeMetricFamily(name, text, labels=("model", "revision"))
-            family.add_metric(self._values, value)
-            yield family

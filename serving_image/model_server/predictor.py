@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from model_server.busy import Busy
 from model_server.classes import predicted_classes
 from model_server.errors import NotAClassifier, Unavailable
 from model_server.logs import warning
@@ -50,9 +51,16 @@ class Predictor:
         """Why this model's predictions get no ids any more."""
         self._named = named
         self._clock = clock
-        self._count = threads
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="predict")
-        self._waiting = 0
+        self.threads = threads
+        self.busy = Busy(clock)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="predict")
+        self._asked = 0
+        """Requests that wait or are worked on."""
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a thread."""
+        return max(0, self._asked - self.threads)
 
     async def predict(
         self, read: Callable[[], bytes], until_gone: Callable[[], Coroutine[Any, Any, object]]
@@ -61,16 +69,16 @@ class Predictor:
 
         Raises `RequestError`, or `ClientGone` if `until_gone` ends before it was begun.
         """
-        if self._waiting >= MAX_WAITING:
+        if self._asked >= MAX_WAITING:
             raise Unavailable(f"{MAX_WAITING} requests are waiting already: try again")
-        self._waiting += 1
+        self._asked += 1
         try:
-            work = asyncio.get_running_loop().run_in_executor(self._threads, self._predict, read, self._clock())
-            if self._waiting > self._count:  # The others are begun at once: to watch their clients would cost more.
+            work = asyncio.get_running_loop().run_in_executor(self._pool, self._predict, read, self._clock())
+            if self.waiting:  # The others are begun at once: to watch their clients would cost more.
                 await self._watch(work, until_gone)
             return await work
         finally:
-            self._waiting -= 1
+            self._asked -= 1
 
     async def _watch(
         self, work: asyncio.Future[Predicted], until_gone: Callable[[], Coroutine[Any, Any, object]]
@@ -88,11 +96,12 @@ class Predictor:
     def _predict(self, read: Callable[[], bytes], came: float) -> Predicted:
         if self._clock() - came > MAX_WAIT_SECONDS:
             raise Unavailable(f"the request waited for over {MAX_WAIT_SECONDS:g} s for a processor: try again")
-        request = tensorflow_rest.read_predict(read(), self.model.signatures)
-        outputs = self.model.predict(request.signature, request.inputs)
-        classes = self._classes(request.signature, outputs)
-        size = next((len(array) for array in outputs.values() if array.ndim), 1)
-        return Predicted(tensorflow_rest.write_predict(request, outputs), size, classes)
+        with self.busy:
+            request = tensorflow_rest.read_predict(read(), self.model.signatures)
+            outputs = self.model.predict(request.signature, request.inputs)
+            classes = self._classes(request.signature, outputs)
+            size = next((len(array) for array in outputs.values() if array.ndim), 1)
+            return Predicted(tensorflow_rest.write_predict(request, outputs), size, classes)
 
     def _classes(self, signature: str, outputs: Mapping[str, Array]) -> Classes | None:
         """Find the classes, until the model has shown that it has none: then labels would measure nothing."""

@@ -29,7 +29,6 @@ from model_server.metrics import Metrics
 from model_server.passing import Seal
 from model_server.pods import PodClient, addresses_of
 from model_server.prediction_id import Issuer, fingerprint, pod_mark
-from model_server.predictor import Predictor
 from model_server.routing import Self
 from model_server.state import Phase, State
 from model_server.tensors import DEFAULT_SIGNATURE
@@ -74,9 +73,7 @@ async def serve(settings: ServeSettings, secrets: Secrets) -> bool:
         model = await _load_unless(stop, settings)
         if model is None:
             return False
-        parts.predictor = Predictor(model, max(2, cpus.available()), named=settings.labels is not None)
-        parts.state.phase = Phase.SERVING
-        event("serving", model=settings.model, revision=settings.revision, seconds=round(time.monotonic() - started, 2))
+        parts.begin(model, max(2, cpus.available()), load_seconds=time.monotonic() - started)
         await stop.wait()
         parts.state.phase = Phase.DRAINING
         event("draining", seconds=settings.drain_seconds)
@@ -90,7 +87,7 @@ def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Pa
     place, key = settings.place, secrets.feedback_key
     this = Self(fingerprint(settings.model, settings.revision), pod_mark(settings.pod_uid), settings.pod_ip)
     book = Book(place.state_dir, revision=settings.revision, pod_uid=settings.pod_uid, clock=time.time)
-    metrics = Metrics(settings.model, settings.revision, book)
+    metrics = Metrics(book, settings.pod_uid, settings.labels)
     seal = Seal(str(settings.pod_ip or settings.pod_uid or "pod"), key)
 
     async def siblings() -> set[Address]:
@@ -104,7 +101,7 @@ def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Pa
         book=book,
         metrics=metrics,
         issuer=Issuer(key, this.fingerprint, this.pod, this.address, time.time, randomness.token_bytes),
-        intake=Intake(this, {key.id: key}, settings.labels, book, metrics.rejected, others),
+        intake=Intake(this, {key.id: key}, settings.labels, book, metrics, others),
         forwarder=Forwarder(client, seal),
         seal=seal,
     )

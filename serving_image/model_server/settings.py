@@ -164,6 +164,8 @@ def _labels(text: str) -> tuple[str, ...] | None:
         labels = None
     if not isinstance(labels, list) or not labels or not all(isinstance(label, str) and label for label in labels):
         raise _bad(f"{Env.MODEL_LABELS} is no JSON list of names")
+    if any("\ud800" <= character <= "\udfff" for label in labels for character in label):
+        raise _bad(f"{Env.MODEL_LABELS} holds half of a surrogate pair, which cannot be written")
     if len(set(labels)) < len(labels):
         raise _bad(f"{Env.MODEL_LABELS} names a class twice")
     return tuple(labels)

@@ -9,7 +9,7 @@ import pytest
 from model_server import contract
 from model_server.admin import admin_app
 from model_server.app import PredictionApp
-from model_server.contract import Counts, FeedbackRejection, Metric, Rotation
+from model_server.contract import Counts, Rotation
 from model_server.settings import Place
 from model_server.state import Phase
 
@@ -82,22 +82,6 @@ async def test_probes(parts: Parts) -> None:
         parts.state.phase = phase
         codes[phase] = [(await call(admin, "GET", path))[0] for path in (contract.LIVE_PATH, contract.READY_PATH)]
     assert codes == {Phase.LOADING: [200, 503], Phase.SERVING: [200, 200], Phase.DRAINING: [200, 503]}
-
-
-async def test_every_metric_has_its_name_and_labels(parts: Parts) -> None:
-    token = await predict(parts, 3)
-    for index, label in enumerate((1, 0, 1)):
-        assert await feedback(parts, f"{token}.{index}", label) == 200
-    _, _, body = await call(admin_app(parts, TOKEN.encode()), "GET", contract.METRICS_PATH)
-    lines = [line for line in body.decode().splitlines() if not line.startswith("#")]
-    for metric in Metric:
-        series = [line for line in lines if line.startswith((f"{metric}{{", f"{metric}_bucket{{"))]
-        assert series, metric
-        assert all('model="m"' in line and 'revision="r1"' in line for line in series)
-    text = "\n".join(lines)
-    assert {"correct", "wrong"} == {name for name in ("correct", "wrong") if f'outcome="{name}"' in text}
-    assert all(f'reason="{reason}"' in text for reason in FeedbackRejection)
-    assert 'code="200",le="+Inf",method="predict"' in text
 
 
 def test_ports_and_folders_are_the_defaults() -> None:

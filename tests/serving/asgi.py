@@ -9,10 +9,8 @@ import numpy as np
 from model_server.contract import Env
 from model_server.pods import PodClient
 from model_server.prediction_id import Key
-from model_server.predictor import Predictor
 from model_server.server import assemble
 from model_server.settings import Place, Secrets, serve_settings
-from model_server.state import Phase
 from model_server.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -43,8 +41,7 @@ def serving_parts(
     pod: dict[str, str] = {Env.MODEL_NAME: "m", Env.REVISION: "r1", Env.POD_UID: "uid", Env.POD_IP: "10.0.0.1"}
     settings = serve_settings({**pod, **(environment or {})}, Place(state_dir=state_dir))
     parts = assemble(settings, Secrets(Key.from_secret(b"k" * 32), TOKEN.encode()), client or PodClient())
-    parts.predictor = Predictor(Half(), 1)
-    parts.state.phase = Phase.SERVING
+    parts.begin(Half(), 1, load_seconds=0.5)
     return parts
 
 

@@ -91,8 +91,8 @@ def test_a_body_that_is_too_large_is_refused(server: ModelServer) -> None:
 def test_metrics_tell_what_happened(server: ModelServer) -> None:
     server.predict(["好"] * 3)
     text = server.admin("GET", contract.METRICS_PATH).body.decode()
-    assert 'model_request_duration_seconds_count{code="200",method="predict",model="m",revision="r1"}' in text
-    assert 'model_predictions_total{model="m",revision="r1"}' in text
+    assert 'model_request_duration_seconds_count{code="200",method="predict"}' in text
+    assert "model_predictions_total " in text
     assert "model_accuracy" not in text  # Nobody knows it yet.
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from model_server.classes import class_count, predicted_classes
 from model_server.contract import FeedbackRejection
 from model_server.errors import LabelRejected, NotAClassifier
-from model_server.feedback import Outcome, Quality, Tally, quality, read_label, score
+from model_server.feedback import Cell, Outcome, Quality, Score, Tally, quality, read_label, score
 from model_server.ledger import Ledger
 from model_server.tensors import Signature, TensorSpec
 
@@ -31,7 +33,12 @@ NAMES = ["bad", "good"]
     ],
 )
 def test_score(predicted: int | None, label: int, classes: int, outcome: Outcome) -> None:
-    assert score(predicted, label, classes) is outcome
+    assert score(predicted, label, classes) == (outcome, (label, predicted))
+
+
+def test_a_matrix_of_many_classes_is_not_counted() -> None:
+    assert score(3, 3, 20).cell == Cell(3, 3)
+    assert score(3, 3, 21) == (Outcome.CORRECT, None)
 
 
 @pytest.mark.parametrize(("label", "read"), [("good", 1), (0, 0), (1.0, 1), (True, 1), (False, 0)])
@@ -58,13 +65,17 @@ def test_true_is_no_class_among_three() -> None:
         read_label(True, 3, None)
 
 
-@given(st.lists(st.sampled_from(Outcome)))
-def test_a_tally_survives_json(outcomes: list[Outcome]) -> None:
+CELLS = st.builds(Cell, st.integers(0, 19), st.none() | st.integers(0, 19))
+
+
+@given(st.lists(st.builds(Score, st.sampled_from(Outcome), st.none() | CELLS)))
+def test_a_tally_survives_json(scores: list[Score]) -> None:
     tally = Tally()
-    for outcome in outcomes:
-        tally = tally.add(outcome)
-    assert Tally.from_json(tally.to_json()) == tally
-    assert tally.correct + tally.wrong == len(outcomes)
+    for one in scores:
+        tally = tally.add(one)
+    assert Tally.from_json(json.loads(json.dumps(tally.to_json()))) == tally
+    assert tally.correct + tally.wrong == len(scores)
+    assert sum(tally.by_cell.values()) == sum(one.cell is not None for one in scores)
 
 
 def test_quality() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections import Counter
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from model_server import contract
 from model_server.book import Book
 from model_server.contract import FeedbackRejection
 from model_server.intake import Intake, Others
+from model_server.metrics import Metrics
 from model_server.passing import Passed, Seal
 from model_server.pods import Answer, Lost, PodClient, Unreachable, addresses_of
 from model_server.prediction_id import Classes, Issuer, Key, fingerprint, pod_mark, read
@@ -64,7 +64,8 @@ class Pod:
     ) -> None:
         uid = uid or str(address)
         self.book = Book(folder / f"{uid}-{revision}", revision=revision, pod_uid=uid, clock=lambda: NOW)
-        self.rejected: Counter[FeedbackRejection] = Counter()
+        self.metrics = Metrics(self.book, uid, None)
+        self.rejected = self.metrics.rejected
         this = Self(fingerprint("m", revision), pod_mark(uid), address)
         self.issuer = Issuer(
             KEY, this.fingerprint, this.pod, address, lambda: NOW, lambda size: (address.packed * 2)[:size]
@@ -76,7 +77,7 @@ class Pod:
             return set(network.names)
 
         others = Others(network, "/v1/models/m/feedback", 8501, Seal(str(address), KEY), siblings)
-        self.intake = Intake(this, {KEY.id: KEY}, None, self.book, self.rejected, others)
+        self.intake = Intake(this, {KEY.id: KEY}, None, self.book, self.metrics, others)
         network.pods[f"{address}:8501"] = self
 
     def predict(self, *classes: int) -> str:

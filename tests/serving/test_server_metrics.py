@@ -1,0 +1,55 @@
+"""The page of metrics of a real server, as Prometheus and its tools see it."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from model_server import contract
+from model_server.contract import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+
+from tests.serving.model_servers import ADMIN_PORT, call
+from tests.support import debian, metrics_page
+
+if TYPE_CHECKING:
+    from tests.serving.conftest import StartServer
+    from tests.serving.model_servers import ModelServer
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+
+@pytest.fixture(scope="module")
+def server(shared: StartServer) -> ModelServer:
+    """It has answered, failed, and got labels."""
+    server = shared("text.keras", MODEL_LABELS='["bad", "good"]')
+    token = server.predict(["好", "坏"]).token
+    assert server.feedback(token, "good").status == 200
+    assert server.feedback(f"{token}.1", "good").status == 200
+    assert server.feedback("x", 1).status == 400
+    return server
+
+
+def page(server: ModelServer, accept: str = "text/plain") -> str:
+    reply = call(server.address, ADMIN_PORT, "GET", contract.METRICS_PATH, Accept=accept)
+    assert reply.headers["content-type"].startswith(accept.partition(";")[0])
+    return reply.body.decode()
+
+
+def test_promtool_finds_nothing_to_mend(server: ModelServer) -> None:
+    command = [debian.command("promtool"), "check", "metrics"]
+    checked = subprocess.run(command, input=page(server), capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def test_openmetrics_is_what_the_page_of_the_handbook_says(server: ModelServer) -> None:
+    families = list(read_openmetrics(page(server, OPENMETRICS)))
+    assert metrics_page.exposed(families) == metrics_page.described(metrics_page.POD)
+    samples = {one.name: one.value for family in families for one in family.samples}
+    assert 0 < samples[Metric.LOAD_SECONDS] < 120
+    assert 0 < samples[Metric.BUSY_SECONDS] < 60
+    assert samples[Metric.THREADS] >= 2
+    assert samples[f"{Metric.BATCH_SIZE}_sum"] == samples[Metric.PREDICTIONS] == 2
+    assert samples[f"{Metric.LABEL_DELAY}_count"] == 2
+    assert samples["process_resident_memory_bytes"] > 2**26  # TensorFlow alone takes more.

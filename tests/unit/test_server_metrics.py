@@ -1,0 +1,131 @@
+"""What the page of metrics says, and when it says nothing."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+from model_server.book import Book
+from model_server.busy import Busy
+from model_server.contract import Metric
+from model_server.feedback import score
+from model_server.metrics import Metrics
+from model_server.prediction_id import Prediction
+from model_server.predictor import Predictor
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.serving.asgi import Half
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+NOW = 1_790_000_000.0
+
+
+class Pod:
+    """Counts labels, and has a page of metrics."""
+
+    def __init__(self, folder: Path, names: Sequence[str] | None = None) -> None:
+        self.book = Book(folder, revision="r1", pod_uid="uid", clock=lambda: NOW)
+        self.metrics = Metrics(self.book, "uid", names)
+
+    def label(self, classes: int, *cells: tuple[int, int | None]) -> None:
+        for number, (actual, predicted) in enumerate(cells, start=sum(self.book.tally.by_outcome.values())):
+            prediction = Prediction(b"f" * 8, int(NOW), b"pod!", None, classes, predicted, number.to_bytes(16))
+            self.metrics.observe_label(self.book.count_label(prediction, score(predicted, actual, classes)))
+
+    def samples(self, name: str) -> dict[tuple[str, ...], float]:
+        """By the values of their labels."""
+        text = self.metrics.expose("")[0].decode()
+        found = [one for family in text_string_to_metric_families(text) for one in family.samples if one.name == name]
+        return {tuple(one.labels.values()): one.value for one in found}
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Pod:
+    return Pod(tmp_path)
+
+
+def test_two_classes_have_all_four_cells_from_the_start(tmp_path: Path) -> None:
+    named = Pod(tmp_path, ["bad", "good"])
+    names = ("bad", "good")
+    assert named.samples(Metric.CONFUSION) == dict.fromkeys([(a, p) for a in names for p in names], 0)
+    named.label(2, (1, 1), (1, 1), (0, 1))
+    assert named.samples(Metric.CONFUSION) == {
+        ("bad", "bad"): 0,
+        ("bad", "good"): 1,
+        ("good", "bad"): 0,
+        ("good", "good"): 2,
+    }
+
+
+def test_without_names_the_shape_of_the_model_tells_that_there_are_two_classes(pod: Pod) -> None:
+    assert pod.samples(Metric.CONFUSION) == {}
+    pod.metrics.watch(Predictor(Half(), 1), 0.5, 2)
+    assert pod.samples(Metric.CONFUSION) == {("0", "0"): 0, ("0", "1"): 0, ("1", "0"): 0, ("1", "1"): 0}
+
+
+def test_of_more_classes_those_cells_are_told_that_occurred(pod: Pod) -> None:
+    pod.label(20, (19, 3), (19, 3), (0, 0))
+    assert pod.samples(Metric.CONFUSION) == {("19", "3"): 2, ("0", "0"): 1}
+
+
+def test_of_very_many_classes_no_cell_is_told(pod: Pod) -> None:
+    pod.label(21, (19, 3), (0, 0))
+    assert pod.samples(Metric.CONFUSION) == {}
+    assert pod.samples(Metric.LABELS) == {("correct",): 1, ("wrong",): 1}
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"), [(None, ("1", "none")), (["a", "b"], ("b", "none")), (["a", "none"], ("none", "(none)"))]
+)
+def test_a_prediction_of_no_class_is_no_class_by_any_name(
+    tmp_path: Path, names: Sequence[str] | None, shown: tuple[str, str]
+) -> None:
+    pod = Pod(tmp_path, names)
+    pod.label(2, (1, None), (1, 1))
+    assert pod.samples(Metric.CONFUSION)[shown] == 1
+    assert pod.samples(Metric.LABELS) == {("correct",): 1, ("wrong",): 1}
+
+
+def test_names_of_classes_may_be_anything(tmp_path: Path) -> None:
+    pod = Pod(tmp_path, ['a"\n\\{}', "好"])
+    pod.label(2, (0, 1))
+    assert pod.samples(Metric.CONFUSION)['a"\n\\{}', "好"] == 1
+
+
+def test_what_is_not_known_yet_is_not_told(pod: Pod) -> None:
+    of_the_model = (Metric.BUSY_SECONDS, Metric.THREADS, Metric.WAITING, Metric.LOAD_SECONDS)
+    unknown = (Metric.ACCURACY, Metric.PRECISION, Metric.RECALL, Metric.F1, *of_the_model)
+    assert {name: pod.samples(name) for name in unknown} == {name: {} for name in unknown}
+    pod.metrics.watch(Predictor(Half(), 3), 0.5, 2)
+    assert [pod.samples(name)[()] for name in of_the_model] == [0, 3, 0, 0.5]
+
+
+def test_there_are_no_series_of_when_counters_were_made(pod: Pod) -> None:
+    pod.label(2, (1, 1))
+    pod.metrics.count_forwarded()
+    for accept in ("", "application/openmetrics-text; version=1.0.0"):
+        assert b"_created" not in pod.metrics.expose(accept)[0]
+
+
+def test_the_delay_of_a_label_goes_up_to_where_labels_end(pod: Pod) -> None:
+    pod.label(2, (1, 1))
+    buckets = pod.samples(f"{Metric.LABEL_DELAY}_bucket")
+    bounds = [float(bound) for (bound,) in buckets]
+    assert (bounds[0], bounds[-2:]) == (1, [30 * 86400, math.inf])
+    assert set(buckets.values()) == {1}
+
+
+def test_busy_threads_are_counted_while_they_are() -> None:
+    now = [100.0]
+    busy = Busy(lambda: now[0])
+    with busy:
+        now[0] += 2
+        with busy:
+            now[0] += 1
+            assert busy.seconds == 4
+    now[0] += 10
+    assert busy.seconds == 4

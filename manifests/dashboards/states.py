@@ -1,0 +1,79 @@
+"""What states are called, their numbers in a timeline, and the colours that they have everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from grafana_foundation_sdk.models import dashboard as models
+
+GOOD: Final = "green"
+BUSY: Final = "blue"
+WARNING: Final = "orange"
+BAD: Final = "red"
+QUIET: Final = "#8e8e8e"
+
+
+@dataclass(frozen=True)
+class State:
+    """One state. Of two at once, the one with the higher code is shown."""
+
+    name: str
+    code: int
+    colour: str
+
+
+VERDICTS: Final = (
+    State("Healthy", 1, GOOD),
+    State("Inconclusive", 2, BUSY),
+    State("Unavailable", 3, QUIET),
+    State("Degraded", 4, BAD),
+)
+PHASES: Final = (
+    State("Retired", 1, QUIET),
+    State("Standby", 2, "semi-dark-yellow"),
+    State("Candidate", 3, BUSY),
+    State("Rejected", 4, BAD),
+    State("Serving", 5, GOOD),
+)
+ALERTS: Final = (State("pending", 1, WARNING), State("firing", 2, BAD))
+
+_REASONS: Final = {
+    GOOD: ("Serving",),
+    BUSY: ("Starting", "Scaling", "Switching"),
+    QUIET: ("Paused", "ScaledToZero"),
+    WARNING: ("RolledBack",),
+}
+"""Colours of the reasons of `Ready`; every other one says what went wrong."""
+
+
+def codes(states: Sequence[State]) -> dict[str, int]:
+    """Return the states' numbers by name."""
+    return {state.name: state.code for state in states}
+
+
+def by_code(states: Sequence[State]) -> list[models.ValueMapping]:
+    """Show numbers as the states they stand for."""
+    return [models.ValueMap({str(state.code): _shown(state.name, state.colour, state.code) for state in states})]
+
+
+def reasons() -> list[models.ValueMapping]:
+    """Colour the reasons of the condition `Ready`."""
+    known = [(name, colour) for colour, names in _REASONS.items() for name in names]
+    return [
+        models.ValueMap({name: _shown(name, colour, index) for index, (name, colour) in enumerate(known)}),
+        models.RegexMap(models.DashboardRegexMapOptions("(.+)", _shown("$1", BAD, len(known)))),
+    ]
+
+
+def nothing(*of: models.SpecialValueMatch) -> list[models.ValueMapping]:
+    """Show what is undefined, as shares of nothing are, as a dash."""
+    return [
+        models.SpecialValueMap(models.DashboardSpecialValueMapOptions(match, _shown("–", QUIET, index)))
+        for index, match in enumerate(of)
+    ]
+
+
+def _shown(text: str, colour: str, index: int) -> models.ValueMappingResult:
+    return models.ValueMappingResult(text=text, color=colour, index=index)

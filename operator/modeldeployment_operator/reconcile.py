@@ -7,6 +7,7 @@ that is new), then the children, then what came of it (status, if that is new).
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -22,6 +23,7 @@ from modeldeployment_operator.api.status import ModelDeploymentStatus
 from modeldeployment_operator.core import resources
 from modeldeployment_operator.core.decision import Decision, decide
 from modeldeployment_operator.core.errors import (
+    ApiError,
     ForeignObjectError,
     InvalidSpecError,
     NamespaceTerminatingError,
@@ -29,7 +31,7 @@ from modeldeployment_operator.core.errors import (
     RefusedError,
 )
 from modeldeployment_operator.core.judgement import judge
-from modeldeployment_operator.core.kinds import SERVICE, SERVICE_MONITOR
+from modeldeployment_operator.core.kinds import OPTIONAL, SERVICE, Kind
 from modeldeployment_operator.core.observation import Key, Observation, Problem
 from modeldeployment_operator.core.resources.metadata import Manifest
 from modeldeployment_operator.core.schedule import next_deadline
@@ -39,7 +41,7 @@ from modeldeployment_operator.core.traffic import may_move, rotation
 _log = logging.getLogger(__name__)
 
 DISCOVERY_INTERVAL: Final = timedelta(seconds=60)
-"""After which the kind ServiceMonitor may have come."""
+"""After which a kind that is missing may have come."""
 UNTOLD_INTERVAL: Final = timedelta(seconds=2)
 """After which a pod that did not take its order is told again."""
 
@@ -79,9 +81,9 @@ class Reconciler:
             done = await self._act(observation, decision, records)
         if any(isinstance(failure.error, NamespaceTerminatingError) for failure in done.failures):
             return None  # All of it is going.
-        status = summarise(observation, judged, decision, _problem(done.failures), _monitoring(done.failures))
+        status = summarise(observation, judged, decision, _problem(done), done.monitoring)
         await self._save(observation, decision, status)
-        _raise_first(done.failures)
+        _raise_first(done)
         return self._next_look(observation, decision, done)
 
     async def _save(self, observation: Observation, decision: Decision, status: ModelDeploymentStatus) -> Observation:
@@ -107,10 +109,10 @@ class Reconciler:
         silent = await self._rotate(observation, decision)
         if not may_move(observation, decision, self.pods.told(key)):
             why = PodUnreachableError(f"the traffic stays where it is: {silent[0] if silent else 'no pod was told'}")
-            return Done([*failures, Failure(SERVICE, key.name, why)])
+            return Done([*failures, Failure(SERVICE, key.name, why)], acted=True)
         failures += await self.cluster.apply(observation, traffic)
         failures += await self.cluster.prune(observation, [*records, *manifests], decision.running)
-        return Done(failures, untold=bool(silent))
+        return Done(failures, acted=True, untold=bool(silent))
 
     async def _rotate(self, observation: Observation, decision: Decision) -> list[PodUnreachableError]:
         """Tell pods whether they answer themselves. Those that take the traffic first: others will rely on them."""
@@ -131,8 +133,9 @@ class Reconciler:
             looks.append(deadline - observation.now)
         if done.untold:
             looks.append(UNTOLD_INTERVAL)
-        if observation.spec.monitoring.service_monitor.enabled and not observation.knows_service_monitors:
+        if observation.wanted_kinds - observation.knows:
             looks.append(DISCOVERY_INTERVAL)
+        looks += [timedelta(seconds=failure.retry_seconds) for failure in done.failures if failure.kind in OPTIONAL]
         return min((look for look in looks if look is not None), default=None)
 
     def _forget(self, key: Key) -> None:
@@ -148,41 +151,47 @@ class Done:
 
     Attributes:
         failures: objects that could not be made what they should be.
+        acted: not only the records were tried.
         untold: a pod did not take its order. It may be on its way out, so it holds nothing up, but is told again.
 
     """
 
     failures: list[Failure]
+    acted: bool = False
     untold: bool = False
+
+    @property
+    def needed(self) -> list[Failure]:
+        """What failed of all that serving needs."""
+        return [failure for failure in self.failures if failure.kind not in OPTIONAL]
+
+    @property
+    def monitoring(self) -> Mapping[Kind, Problem] | None:
+        """Why Prometheus could not be told, by kind; None if that was not tried."""
+        return {one.kind: _why(one) for one in self.failures if one.kind in OPTIONAL} if self.acted else None
 
 
 def _moves_traffic(observation: Observation, manifest: Manifest) -> bool:
     return (manifest["kind"], manifest["metadata"]["name"]) == (SERVICE.kind, observation.key.name)
 
 
-def _problem(failures: list[Failure]) -> Problem | None:
+def _problem(done: Done) -> Problem | None:
     """Return what only the user can mend, of what serving needs."""
-    for failure in failures:
-        if failure.kind is not SERVICE_MONITOR and (problem := _refusal(failure)):
-            return problem
-    return None
+    return next((_why(failure) for failure in done.needed if failure.refused), None)
 
 
-def _monitoring(failures: list[Failure]) -> Problem | None:
-    """Return why Prometheus could not be told."""
-    return next((_refusal(failure) for failure in failures if failure.kind is SERVICE_MONITOR), None)
+def _why(failure: Failure) -> Problem:
+    """Return a failure in words for the user."""
+    error, what = failure.error, f"{failure.kind.kind} {failure.name}"
+    if isinstance(error, RefusedError):
+        return Problem(Reason.APPLY_REFUSED, f"the cluster refuses {what}: {error.message}")
+    if isinstance(error, ForeignObjectError):
+        return Problem(Reason.APPLY_REFUSED, str(error))
+    message = error.message if isinstance(error, ApiError) else str(error)
+    return Problem(Reason.APPLY_FAILED, f"{what} could not be written yet, and is tried again: {message}")
 
 
-def _refusal(failure: Failure) -> Problem | None:
-    if isinstance(failure.error, RefusedError):
-        what = f"{failure.kind.kind} {failure.name}"
-        return Problem(Reason.APPLY_REFUSED, f"the cluster refuses {what}: {failure.error.message}")
-    if isinstance(failure.error, ForeignObjectError):
-        return Problem(Reason.APPLY_REFUSED, str(failure.error))
-    return None
-
-
-def _raise_first(failures: list[Failure]) -> None:
-    """Raise the first error, so that it is tried again after a while."""
-    if failures:
-        raise failures[0].error
+def _raise_first(done: Done) -> None:
+    """Raise the first error of what serving needs, so that it is tried again after a while."""
+    if done.needed:
+        raise done.needed[0].error

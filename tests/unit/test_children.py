@@ -146,7 +146,7 @@ def test_a_pod() -> None:
 
 
 def test_the_kinds_are_found_again_by_what_the_operator_makes() -> None:
-    for kind in (*kinds.WATCHED, kinds.SECRET, kinds.SERVICE_MONITOR):
+    for kind in (*kinds.WATCHED, *kinds.OPTIONAL, kinds.SECRET):
         assert kinds.kind_of({"kind": kind.kind}) is kind
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from modeldeployment_operator.api.status import Verdict
 from modeldeployment_operator.core.conditions import View, conditions
 from modeldeployment_operator.core.decision import decide
 from modeldeployment_operator.core.judgement import Judged
+from modeldeployment_operator.core.kinds import OPTIONAL, PROMETHEUS_RULE, SERVICE_MONITOR, Kind
 from modeldeployment_operator.core.observation import Problem
 from modeldeployment_operator.core.text import timestamp
 
@@ -26,12 +28,15 @@ REFUSED = Problem(Reason.APPLY_REFUSED, "the cluster refuses what the spec asks 
 
 
 def told(
-    builder: ObservationBuilder, judged: Judged | None = None, problem: Problem | None = None
+    builder: ObservationBuilder,
+    judged: Judged | None = None,
+    problem: Problem | None = None,
+    monitoring: Mapping[Kind, Problem] | None = None,
 ) -> dict[ConditionType, Condition]:
     observation = builder.obj()
     serving = observation.status.serving_revision
     decision = decide(observation, {serving: judged} if serving and judged else {})
-    return {one.type: one for one in conditions(View(observation, decision, judged, problem))}
+    return {one.type: one for one in conditions(View(observation, decision, judged, problem, monitoring))}
 
 
 @pytest.mark.parametrize(
@@ -203,18 +208,95 @@ def test_what_the_labels_say(
     assert words in accuracy.message
 
 
+KNOWN = SERVES.having(knows=frozenset(OPTIONAL))
+NO_MONITOR = KNOWN.spec(monitoring={"serviceMonitor": {"enabled": False}})
+NO_RULE = KNOWN.spec(monitoring={"prometheusRule": {"enabled": False}})
+BAD_RELABELING = Problem(Reason.APPLY_REFUSED, "the cluster refuses ServiceMonitor m: no such action")
+UNWRITTEN = Problem(Reason.APPLY_FAILED, "PrometheusRule m could not be written yet")
+
+
 @pytest.mark.parametrize(
-    ("builder", "status", "reason"),
+    ("builder", "problems", "status", "reason", "words"),
     [
-        (SERVES, FALSE, Reason.NO_SERVICE_MONITOR_KIND),
-        (SERVES.having(knows_service_monitors=True), TRUE, Reason.SERVICE_MONITOR_APPLIED),
-        (SERVES.spec(monitoring={"serviceMonitor": {"enabled": False}}), FALSE, Reason.SWITCHED_OFF),
+        pytest.param(
+            KNOWN,
+            {},
+            TRUE,
+            Reason.SERVICE_MONITOR_APPLIED,
+            ["ServiceMonitor m selects the pods", "PrometheusRule m holds the alerts"],
+            id="both",
+        ),
+        pytest.param(
+            SERVES,
+            {},
+            FALSE,
+            Reason.NO_SERVICE_MONITOR_KIND,
+            ["no kind ServiceMonitor: install", "no kind PrometheusRule: install"],
+            id="no kinds",
+        ),
+        pytest.param(
+            SERVES.having(knows=frozenset({SERVICE_MONITOR})),
+            {},
+            FALSE,
+            Reason.NO_PROMETHEUS_RULE_KIND,
+            ["no kind PrometheusRule: install", "ServiceMonitor m selects the pods"],
+            id="no rules",
+        ),
+        pytest.param(
+            NO_RULE,
+            {},
+            TRUE,
+            Reason.SERVICE_MONITOR_APPLIED,
+            ["ServiceMonitor m selects the pods", "spec.monitoring.prometheusRule.enabled is false"],
+            id="no alerts wanted",
+        ),
+        pytest.param(
+            NO_MONITOR,
+            {},
+            FALSE,
+            Reason.SWITCHED_OFF,
+            ["spec.monitoring.serviceMonitor.enabled is false", "PrometheusRule m holds the alerts"],
+            id="no monitor wanted",
+        ),
+        pytest.param(
+            KNOWN,
+            {SERVICE_MONITOR: BAD_RELABELING},
+            FALSE,
+            Reason.APPLY_REFUSED,
+            ["no such action", "PrometheusRule m holds the alerts"],
+            id="refused",
+        ),
+        pytest.param(
+            NO_MONITOR,
+            {PROMETHEUS_RULE: UNWRITTEN},
+            FALSE,
+            Reason.APPLY_FAILED,
+            ["could not be written yet", "spec.monitoring.serviceMonitor.enabled is false"],
+            id="the gravest first",
+        ),
     ],
 )
-def test_monitored(builder: ObservationBuilder, status: ConditionStatus, reason: Reason) -> None:
-    monitored = told(builder)[ConditionType.MONITORED]
+def test_monitored(
+    builder: ObservationBuilder,
+    problems: Mapping[Kind, Problem],
+    status: ConditionStatus,
+    reason: Reason,
+    words: list[str],
+) -> None:
+    all_told = told(builder, monitoring=problems)
+    monitored = all_told[ConditionType.MONITORED]
 
     assert (monitored.status, monitored.reason) == (status, reason)
+    for part, expected in zip(monitored.message.split("; ", 1), words, strict=True):
+        assert expected in part
+    assert all_told[ConditionType.READY].status is TRUE, "serving never depends on it"
+
+
+def test_nothing_is_said_of_monitoring_before_it_was_tried() -> None:
+    before = told(KNOWN, monitoring={SERVICE_MONITOR: BAD_RELABELING})[ConditionType.MONITORED]
+
+    assert ConditionType.MONITORED not in told(KNOWN)
+    assert told(KNOWN.remembers(conditions=[before]))[ConditionType.MONITORED] == before
 
 
 def test_rolled_back_stands_only_while_it_is_so() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from modeldeployment_operator.api.conditions import Reason
 from modeldeployment_operator.api.status import ModelDeploymentStatus
+from modeldeployment_operator.core import kinds
 from modeldeployment_operator.core.decision import decide
 from modeldeployment_operator.core.events import Event, events_between
 from modeldeployment_operator.core.judgement import Judged
@@ -12,7 +13,7 @@ from modeldeployment_operator.core.status import summarise
 
 from tests.support.observations import ObservationBuilder, an_observation, degraded, healthy, inconclusive
 
-NEW = an_observation().having(knows_service_monitors=True)
+NEW = an_observation().having(knows=frozenset(kinds.OPTIONAL))
 SERVES = NEW.serving("m-1").ready("m-1").having(selected="m-1")
 PROBATION = NEW.standby("m-1").ready("m-1").serving("m-2").ready("m-2").asks_for("m-2").having(selected="m-2")
 NOTHING = ModelDeploymentStatus()

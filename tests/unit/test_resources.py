@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ SPEC = {"model": {"uri": "s3://models/news/3"}, "replicas": 2}
 def observed(spec: dict[str, Any] | None = None, *, name: str = "news") -> Observation:
     """A first revision of a real spec, with its real name."""
     parsed = ModelDeploymentSpec.parse(SPEC | (spec or {}))
-    builder = an_observation().having(key=Key("team", name), spec=parsed, knows_service_monitors=True)
+    builder = an_observation().having(key=Key("team", name), spec=parsed, knows=frozenset(kinds.OPTIONAL))
     return builder.having(desired=snapshot_of(name, parsed, "server:1")).obj()
 
 
@@ -60,14 +61,15 @@ def test_all_that_is_made_in_the_order_of_writing() -> None:
         "Service/news",
         "PodDisruptionBudget/news",
         "ServiceMonitor/news",
+        "PrometheusRule/news",
     ]
 
 
 def test_before_anything_serves_there_is_no_service_for_clients() -> None:
     observation = observed()
-    kinds = [name.partition("/")[0] for name in made(observation, Decision(None, candidate=observation.desired.name))]
+    made_of = [name.partition("/")[0] for name in made(observation, Decision(None, candidate=observation.desired.name))]
 
-    assert kinds == ["Secret", "Service", "Deployment", "ServiceMonitor"]
+    assert made_of == ["Secret", "Service", "Deployment", "ServiceMonitor", "PrometheusRule"]
 
 
 def test_one_pod_has_no_budget() -> None:
@@ -245,8 +247,11 @@ def test_the_secret_holds_both_keys() -> None:
     assert data == {contract.FEEDBACK_KEY_FILE: KEYS.feedback, contract.ADMIN_TOKEN_FILE: KEYS.admin}
 
 
+# Monitoring
+
+
 def test_the_service_monitor_finds_the_headless_services() -> None:
-    monitoring = {"serviceMonitor": {"labels": {"release": "prometheus"}, "interval": "5s"}}
+    monitoring = {"serviceMonitor": {"labels": {"release": "prometheus"}, "interval": "5s", "scrapeTimeout": "4s"}}
     objects = made(observed({"monitoring": monitoring}))
     monitor = objects["ServiceMonitor/news"]
     matching = [
@@ -259,19 +264,64 @@ def test_the_service_monitor_finds_the_headless_services() -> None:
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     assert matching == [f"Service/{observed().desired.name}"]
     endpoint = monitor["spec"]["endpoints"][0]
-    assert (endpoint["port"], endpoint["path"], endpoint["interval"]) == ("admin", "/metrics", "5s")
+    assert (endpoint["port"], endpoint["path"]) == ("admin", "/metrics")
+    assert (endpoint["interval"], endpoint["scrapeTimeout"]) == ("5s", "4s")
 
 
-def test_no_service_monitor_unless_it_is_wanted() -> None:
-    assert "ServiceMonitor/news" not in made(observed({"monitoring": {"serviceMonitor": {"enabled": False}}}))
+def endpoint_of(**settings: Any) -> dict[str, Any]:
+    monitor = made(observed({"monitoring": {"serviceMonitor": settings}}))["ServiceMonitor/news"]
+    (endpoint,) = monitor["spec"]["endpoints"]
+    return dict(endpoint)
 
 
-def test_labels_of_a_service_monitor_cannot_take_the_operators_place() -> None:
-    monitoring = {"serviceMonitor": {"labels": {names.MANAGED_BY_LABEL: "someone"}}}
+def test_model_and_revision_are_labels_of_the_target_whatever_the_pods_say() -> None:
+    endpoint = endpoint_of()
+    made_from = {rule["targetLabel"]: rule["sourceLabels"] for rule in endpoint["relabelings"] if "targetLabel" in rule}
 
-    assert made(observed({"monitoring": monitoring}))["ServiceMonitor/news"]["metadata"]["labels"][
-        names.MANAGED_BY_LABEL
-    ] == (names.MANAGER)
+    assert endpoint["honorLabels"] is False
+    assert made_from == {
+        "model": ["__meta_kubernetes_pod_label_modelops_dev_name"],
+        "revision": ["__meta_kubernetes_pod_label_modelops_dev_revision"],
+    }
+
+
+def test_relabelings_of_the_user_come_after_the_operators_own_and_as_they_are() -> None:
+    users = [{"action": "labeldrop", "regex": "endpoint"}, {"targetLabel": "team", "replacement": "search"}]
+    dropped = [{"action": "drop", "sourceLabels": ["__name__"], "regex": "python_gc_.*"}]
+    endpoint = endpoint_of(relabelings=users, metricRelabelings=dropped)
+
+    assert endpoint["relabelings"] == endpoint_of()["relabelings"] + users
+    assert endpoint["metricRelabelings"] == dropped
+
+
+def test_what_is_not_given_is_left_to_prometheus() -> None:
+    assert not endpoint_of().keys() & {"scrapeTimeout", "metricRelabelings"}
+
+
+MONITORING = [("ServiceMonitor", "serviceMonitor"), ("PrometheusRule", "prometheusRule")]
+
+
+@pytest.mark.parametrize(("kind", "field"), MONITORING)
+def test_what_is_switched_off_is_not_made(kind: str, field: str) -> None:
+    assert f"{kind}/news" not in made(observed({"monitoring": {field: {"enabled": False}}}))
+
+
+@pytest.mark.parametrize("missing", kinds.OPTIONAL, ids=lambda kind: str(kind.kind))
+def test_what_the_cluster_does_not_know_is_not_made(missing: kinds.Kind) -> None:
+    observation = replace(observed(), knows=frozenset(kinds.OPTIONAL) - {missing})
+    there = {name.partition("/")[0] for name in made(observation)}
+
+    assert there & {kind.kind for kind in kinds.OPTIONAL} == {kind.kind for kind in kinds.OPTIONAL} - {missing.kind}
+
+
+@pytest.mark.parametrize(("kind", "field"), MONITORING)
+def test_labels_of_the_user_cannot_take_the_operators_place(kind: str, field: str) -> None:
+    labels = made(
+        observed({"monitoring": {field: {"labels": {names.MANAGED_BY_LABEL: "someone", "release": "prometheus"}}}})
+    )[f"{kind}/news"]["metadata"]["labels"]
+
+    assert labels["release"] == "prometheus"
+    assert labels[names.MANAGED_BY_LABEL] == names.MANAGER
 
 
 # Records

@@ -18,6 +18,7 @@ from modeldeployment_operator.core.errors import (
     ForeignObjectError,
     NotFoundError,
     OperatorError,
+    RefusedError,
 )
 from modeldeployment_operator.core.kinds import Kind, kind_of
 from modeldeployment_operator.core.observation import Key, Observation
@@ -29,6 +30,10 @@ _log = logging.getLogger(__name__)
 _TRUSTED_SECONDS: Final = 600.0
 """How long what is not watched is believed to be as it was applied."""
 _DOUBTED_SECONDS: Final = 30.0
+_REFUSED_SECONDS: Final = 60.0
+"""After which an object of an optional kind that was refused is tried again."""
+_FAILED_SECONDS: Final = 5.0
+"""After which it is if something else went wrong."""
 _PRUNED: Final = (
     kinds.DEPLOYMENT,
     kinds.SERVICE,
@@ -45,6 +50,26 @@ class Failure:
     name: str
     error: OperatorError
 
+    @property
+    def refused(self) -> bool:
+        """Whether it needs its user, so that trying again soon is of no use."""
+        return isinstance(self.error, RefusedError | ForeignObjectError)
+
+    @property
+    def retry_seconds(self) -> float:
+        """Seconds until an object of an optional kind is tried again."""
+        return _REFUSED_SECONDS if self.refused else _FAILED_SECONDS
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What was last done about an object of a kind that is not watched."""
+
+    wish: str | None
+    """Hash of what was to be there; None if nothing was."""
+    time: float
+    failure: Failure | None = None
+
 
 class Cluster:
     """Applies manifests through the API, and reads its own writes back into the cache."""
@@ -55,17 +80,21 @@ class Cluster:
         self._monotonic = monotonic
         self._live: dict[Key, dict[tuple[Kind, str], str]] = defaultdict(dict)
         """What a child was right after it was applied."""
-        self._unwatched: dict[Key, dict[Kind, tuple[str | None, float]]] = defaultdict(dict)
-        """Of a kind that is not watched the hash of what was last applied, and when; None if it is not to be there."""
+        self._attempts: dict[Key, dict[Kind, Attempt]] = defaultdict(dict)
+        """Of kinds that are not watched; there is one object of each."""
 
     async def apply(self, observation: Observation, manifests: Iterable[Manifest]) -> list[Failure]:
         """Apply what is not yet so, in order. What fails does not keep the others from being applied."""
         failures = []
         for manifest in manifests:
+            kind, name, wish = kind_of(manifest), manifest["metadata"]["name"], digest_of(manifest)
+            if standing := self._standing(observation, kind, wish):
+                failures.append(standing)
+                continue
             try:
                 await self._apply(observation, manifest)
             except (ApiError, ForeignObjectError) as error:
-                failures.append(Failure(kind_of(manifest), manifest["metadata"]["name"], error))
+                failures.append(self._failed(observation, Failure(kind, name, error), wish))
         return failures
 
     async def prune(
@@ -86,15 +115,7 @@ class Cluster:
                 self._live[observation.key].pop((child.kind, child.name), None)
             except ApiError as error:
                 failures.append(Failure(child.kind, child.name, error))
-        monitor = kinds.SERVICE_MONITOR
-        if not observation.knows_service_monitors:
-            self._unwatched[observation.key].pop(monitor, None)
-        elif (monitor, observation.key.name) not in wanted:
-            try:
-                await self._remove_unwatched(observation, monitor, observation.key.name)
-            except ApiError as error:
-                failures.append(Failure(monitor, observation.key.name, error))
-        return failures
+        return failures + await self._prune_optional(observation, {kind for kind, _ in wanted})
 
     async def apply_status(self, key: Key, uid: str, version: str, status: dict[str, Any]) -> str:
         """Write the status and return the object's resourceVersion after that.
@@ -109,7 +130,7 @@ class Cluster:
 
     def forget(self, key: Key) -> None:
         """Forget a ModelDeployment that is gone."""
-        self._unwatched.pop(key, None)
+        self._attempts.pop(key, None)
         self._live.pop(key, None)
 
     async def _apply(self, observation: Observation, manifest: Manifest) -> None:
@@ -122,7 +143,7 @@ class Cluster:
         annotations = metadata.get("annotations", {}) | {names.HASH_ANNOTATION: applied}
         body = await self._api.apply(kind, manifest | {"metadata": metadata | {"annotations": annotations}})
         if kind not in kinds.WATCHED:
-            self._unwatched[key][kind] = (applied, self._monotonic())
+            self._attempts[key][kind] = Attempt(applied, self._monotonic())
             return
         self._cache.put(kind, body)
         child = self._cache.child(key, kind, name)
@@ -132,10 +153,12 @@ class Cluster:
     def _is_so(self, observation: Observation, kind: Kind, name: str, applied: str) -> bool:
         key = observation.key
         if kind not in kinds.WATCHED:
-            known, time = self._unwatched[key].get(kind, (None, 0.0))
+            last = self._attempts[key].get(kind)
             # Pods that do not come up may be missing just this.
             trusted = _TRUSTED_SECONDS if all(pod.ready for pod in observation.pods) else _DOUBTED_SECONDS
-            return known == applied and self._monotonic() - time < trusted
+            if last is None or last.wish != applied or last.failure:
+                return False
+            return self._monotonic() - last.time < trusted
         child = self._cache.child(key, kind, name)
         return child is not None and child.applied == applied and self._live[key].get((kind, name)) == child.live
 
@@ -163,17 +186,45 @@ class Cluster:
             "delete it, or choose another name for the ModelDeployment"
         )
 
-    async def _remove_unwatched(self, observation: Observation, kind: Kind, name: str) -> None:
-        known = self._unwatched[observation.key]
-        if kind in known and known[kind][0] is None:
-            return
+    async def _prune_optional(self, observation: Observation, wanted: Container[Kind]) -> list[Failure]:
+        """Remove what is switched off of the optional kinds; forget what was known of one that the cluster lacks."""
+        key, failures = observation.key, []
+        for kind in kinds.OPTIONAL:
+            last = self._attempts[key].get(kind)
+            if kind not in observation.knows:
+                self._attempts[key].pop(kind, None)
+            elif kind in wanted or (last and last.wish is None and last.failure is None):
+                continue
+            elif standing := self._standing(observation, kind, None):
+                failures.append(standing)
+            else:
+                try:
+                    await self._remove(observation, kind, key.name)
+                    self._attempts[key][kind] = Attempt(None, self._monotonic())
+                except ApiError as error:
+                    failures.append(self._failed(observation, Failure(kind, key.name, error), None))
+        return failures
+
+    async def _remove(self, observation: Observation, kind: Kind, name: str) -> None:
         try:
             await self._refuse_foreign(observation, kind, name)
             body = await self._api.get(kind.path(observation.key.namespace, name))
             await self._api.delete(kind, observation.key.namespace, name, body["metadata"]["uid"])
         except (ForeignObjectError, NotFoundError):
             _log.debug("%s: no %s of its own to remove", observation.key, kind.kind)
-        known[kind] = (None, self._monotonic())
+
+    def _standing(self, observation: Observation, kind: Kind, wish: str | None) -> Failure | None:
+        """Return why an object of an optional kind just failed: what would fail again must not slow serving down."""
+        last = self._attempts[observation.key].get(kind)
+        if last is None or last.failure is None or last.wish != wish:
+            return None
+        return last.failure if self._monotonic() - last.time < last.failure.retry_seconds else None
+
+    def _failed(self, observation: Observation, failure: Failure, wish: str | None) -> Failure:
+        if failure.kind in kinds.OPTIONAL:
+            self._attempts[observation.key][failure.kind] = Attempt(wish, self._monotonic(), failure)
+            _log.warning("%s: %s is not as it should be: %s", observation.key, failure.kind.kind, failure.error)
+        return failure
 
 
 def _typed(kind: Kind) -> dict[str, Any]:

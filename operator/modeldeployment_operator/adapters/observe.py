@@ -98,7 +98,7 @@ class Observer:
             workloads=workloads,
             pods=pods,
             selected=next((child.detail for child in children if isinstance(child.detail, str)), None),
-            knows_service_monitors=await self._discovery.serves(kinds.SERVICE_MONITOR),
+            knows=frozenset([kind for kind in kinds.OPTIONAL if await self._discovery.serves(kind)]),
             now=self._now(),
         )
         return await self._with_samples(observation)

@@ -21,7 +21,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-_DURATION: Final = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?")
+_DURATION: Final = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?(?:([0-9]{1,6})ms)?")
 _VALIDATIONS: Final = "x-kubernetes-validations"
 
 
@@ -83,7 +83,7 @@ def form(pattern: str, message: str) -> Obeys:
 
 
 def lasts(shortest: str, longest: str) -> Obeys:
-    """Mark a span of time, as `24h`, `1h30m` or `10s`, that lies between two others."""
+    """Mark a span of time, as `24h`, `1h30m`, `10s` or `250ms`, that lies between two others."""
 
     def holds(text: str) -> bool:
         try:
@@ -208,5 +208,5 @@ def seconds(duration: str) -> float:
     match = _DURATION.fullmatch(duration)
     if not match or not any(match.groups()):
         raise ValueError(f"{duration!r} is no duration; write hours, minutes and seconds as 24h, 1h30m or 10s")
-    hours, minutes, secs = (int(part or 0) for part in match.groups())
-    return float(hours * 3600 + minutes * 60 + secs)
+    hours, minutes, secs, milliseconds = (int(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + secs + milliseconds / 1000

@@ -30,7 +30,7 @@ class ConditionType(StrEnum):
     ACCURACY_HEALTHY = "AccuracyHealthy"
     """What the labels say of the revision that serves."""
     MONITORED = "Monitored"
-    """Prometheus has been told to scrape the pods."""
+    """Prometheus has been told to scrape the pods, and when to tell of them."""
     ROLLED_BACK = "RolledBack"
     """The revision that the spec asks for was taken back."""
 
@@ -80,10 +80,26 @@ class Reason(StrEnum):
     # Monitored
     SERVICE_MONITOR_APPLIED = "ServiceMonitorApplied"
     NO_SERVICE_MONITOR_KIND = "NoServiceMonitorKind"
+    NO_PROMETHEUS_RULE_KIND = "NoPrometheusRuleKind"
+    APPLY_FAILED = "ApplyFailed"
     SWITCHED_OFF = "SwitchedOff"
     # Events without a condition of their own
     CANDIDATE_STARTED = "CandidateStarted"
     PROMOTED = "Promoted"
+
+
+START_FAILURES: Final = (
+    Reason.FETCH_FAILED,
+    Reason.DIGEST_MISMATCH,
+    Reason.NOT_A_MODEL,
+    Reason.LOAD_FAILED,
+    Reason.BAD_SETTINGS,
+    Reason.IMAGE_PULL_FAILED,
+    Reason.CRASH_LOOP,
+    Reason.UNSCHEDULABLE,
+    Reason.POD_REFUSED,
+)
+"""Why a revision cannot start."""
 
 
 class Condition(ApiModel):

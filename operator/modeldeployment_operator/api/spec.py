@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 from model_server.contract import Env
 from pydantic import BeforeValidator, Field
 
-from modeldeployment_operator.api.base import ApiModel, NoTwins, Rule, drop_nulls, form, lasts
+from modeldeployment_operator.api.base import ApiModel, NoTwins, Rule, drop_nulls, form, lasts, seconds
 
 OPAQUE: Final = "x-kubernetes-preserve-unknown-fields"
 
@@ -20,6 +20,14 @@ QUANTITY_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?
 
 Interval = Annotated[str, Field(max_length=16), lasts("1s", "24h")]
 Probation = Annotated[str, Field(max_length=16), lasts("0s", "8760h")]
+Window = Annotated[str, Field(max_length=16), lasts("10s", "24h")]
+Lasting = Annotated[str, Field(max_length=16), lasts("0s", "24h")]
+LONGEST_LATENCY: Final = "10s"
+"""Beyond the last bucket of the pods' histogram no quantile can be told."""
+Latency = Annotated[str, Field(max_length=16), lasts("1ms", LONGEST_LATENCY)]
+LabelsWithin = Annotated[str, Field(max_length=16), lasts("1m", "720h")]
+SCRAPE_INTERVAL: Final = "30s"
+Ratio = Annotated[float, Field(ge=0, lt=1)]
 Uri = Annotated[
     str,
     Field(max_length=1024),
@@ -51,6 +59,8 @@ Quantity = Annotated[
 Quantities = Annotated[dict[str, Quantity], Field(max_length=16), BeforeValidator(drop_nulls)]
 Opaque = Annotated[dict[str, Any], Field(json_schema_extra={OPAQUE: True})]
 """An object of Kubernetes' own that is passed on as it is and checked when the pods are made."""
+Relabelings = Annotated[list[Opaque], Field(max_length=64)]
+"""As the Prometheus Operator has them; passed on as they are, and checked by the cluster."""
 ClassNames = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=128)]], Field(min_length=2, max_length=1000), NoTwins()
 ]
@@ -223,7 +233,49 @@ class ServiceMonitor(ApiModel):
     labels: LabelMap | None = Field(
         None, description="Labels by which your Prometheus selects ServiceMonitors, as release: kube-prometheus-stack."
     )
-    interval: Interval = Field("30s", description="How often Prometheus scrapes.")
+    interval: Interval = Field(SCRAPE_INTERVAL, description="How often Prometheus scrapes.")
+    scrape_timeout: Interval | None = Field(
+        None, description="How long a scrape may take, at most the interval; what Prometheus is set to if absent."
+    )
+    relabelings: Relabelings | None = Field(
+        None,
+        description="Relabelings of the targets, as in a ServiceMonitor; they come after those that make the labels "
+        "model and revision, on which alerts, dashboards and accuracy read from Prometheus rest.",
+    )
+    metric_relabelings: Relabelings | None = Field(
+        None, description="Relabelings of what was scraped, as in a ServiceMonitor: to drop series that nobody needs."
+    )
+
+    rules = (
+        Rule(
+            cel="!has(self.scrapeTimeout) || duration(self.scrapeTimeout) <= "
+            f"duration(has(self.interval) ? self.interval : '{SCRAPE_INTERVAL}')",
+            holds=lambda self: self.scrape_timeout is None or seconds(self.scrape_timeout) <= seconds(self.interval),
+            message="scrapeTimeout must not be longer than the interval of scrapes",
+        ),
+    )
+
+
+class PrometheusRule(ApiModel):
+    """When Prometheus tells that something is wrong with the model."""
+
+    enabled: bool = Field(True, description="Make a PrometheusRule with alerts, if the cluster knows that kind.")
+    labels: LabelMap | None = Field(
+        None, description="Labels by which your Prometheus selects PrometheusRules, as release: kube-prometheus-stack."
+    )
+    window: Window = Field("5m", description="Over which rates are taken; four scrapes if that is longer.")
+    lasting: Lasting = Field("5m", alias="for", description="How long a symptom must last until it is told.")
+    maximum_error_ratio: Ratio = Field(
+        0.05, description="Highest share of predictions that may be answered with a 5xx status."
+    )
+    maximum_latency: Latency = Field(
+        "1s", description="Time in which 99 of 100 predictions must be answered, as 250ms or 1s."
+    )
+    maximum_rejected_ratio: Ratio = Field(0.1, description="Highest share of the labels sent that may be refused.")
+    maximum_utilization: Ratio = Field(
+        0.9, description="Highest share of the time that the threads of a revision may be busy."
+    )
+    labels_within: LabelsWithin = Field("24h", description="Time in which some label must come for predictions.")
 
 
 class Monitoring(ApiModel):
@@ -231,6 +283,9 @@ class Monitoring(ApiModel):
 
     service_monitor: ServiceMonitor = Field(
         default_factory=ServiceMonitor, description="The ServiceMonitor of the pods."
+    )
+    prometheus_rule: PrometheusRule = Field(
+        default_factory=PrometheusRule, description="The PrometheusRule with the alerts of the model."
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from modeldeployment_operator.api import group
 from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from modeldeployment_operator.api.status import Rejection, Verdict
 from modeldeployment_operator.core.decision import Decision, latched_rejection
 from modeldeployment_operator.core.judgement import Judged
+from modeldeployment_operator.core.kinds import OPTIONAL, PROMETHEUS_RULE, SERVICE_MONITOR, Kind
 from modeldeployment_operator.core.observation import Observation, Problem
 from modeldeployment_operator.core.text import count, ratio, shortened, timestamp
 
@@ -34,8 +37,8 @@ class View:
     """Of the revision that serves; None if nothing is judged."""
     problem: Problem | None
     """Why the operator could not do what it decided."""
-    monitoring: Problem | None = None
-    """Why the ServiceMonitor could not be applied."""
+    monitoring: Mapping[Kind, Problem] | None = None
+    """Why objects of optional kinds are not what they should be; None if that was not tried yet."""
 
     @property
     def wish(self) -> str:
@@ -71,7 +74,7 @@ class View:
 
 def conditions(view: View) -> list[Condition]:
     """Return all conditions; a time of transition is kept until a status changes."""
-    claims = [_ready(view), *_progress(view), _available(view), _accuracy(view), _monitored(view), *_rolled_back(view)]
+    claims = [_ready(view), *_progress(view), _available(view), _accuracy(view), *_monitored(view), *_rolled_back(view)]
     before = {condition.type: condition for condition in view.observation.status.conditions}
     return [
         Condition(
@@ -217,28 +220,56 @@ def _facts(judged: Judged) -> str:
     )
 
 
-def _monitored(view: View) -> Claim:
-    kind = ConditionType.MONITORED
-    if not view.observation.spec.monitoring.service_monitor.enabled:
-        return Claim(
-            kind, ConditionStatus.FALSE, Reason.SWITCHED_OFF, "spec.monitoring.serviceMonitor.enabled is false"
-        )
-    if not view.observation.knows_service_monitors:
-        return Claim(
-            kind,
-            ConditionStatus.FALSE,
-            Reason.NO_SERVICE_MONITOR_KIND,
-            "the cluster has no kind ServiceMonitor: install the Prometheus Operator, or scrape the pods' port "
-            "admin, path /metrics, by other means; judgement and rollback do not need it",
-        )
-    if view.monitoring:
-        return Claim(kind, ConditionStatus.FALSE, view.monitoring.reason, view.monitoring.message)
-    return Claim(
-        kind,
-        ConditionStatus.TRUE,
-        Reason.SERVICE_MONITOR_APPLIED,
-        f"ServiceMonitor {view.observation.key.name} selects the pods of all revisions",
-    )
+_GRAVITY: Final = (
+    Reason.APPLY_REFUSED,
+    Reason.APPLY_FAILED,
+    Reason.NO_SERVICE_MONITOR_KIND,
+    Reason.NO_PROMETHEUS_RULE_KIND,
+    Reason.SWITCHED_OFF,
+)
+"""What keeps Prometheus from knowing of the pods, the gravest first."""
+_OPTIONAL_KINDS: Final = {
+    SERVICE_MONITOR: (
+        "spec.monitoring.serviceMonitor",
+        Reason.NO_SERVICE_MONITOR_KIND,
+        "install the Prometheus Operator, or scrape the pods' port admin, path /metrics, by other means; judgement and "
+        "rollback do not need it",
+        "selects the pods of all revisions",
+    ),
+    PROMETHEUS_RULE: (
+        "spec.monitoring.prometheusRule",
+        Reason.NO_PROMETHEUS_RULE_KIND,
+        "install the Prometheus Operator to have alerts",
+        "holds the alerts",
+    ),
+}
+"""Of each kind: its field, why it can be missing, what to do about it, and what an object of it does."""
+
+
+def _monitored(view: View) -> list[Claim]:
+    """Whether Prometheus knows of the pods. The message tells of each kind, the gravest first."""
+    if view.monitoring is None:
+        before = [one for one in view.observation.status.conditions if one.type is ConditionType.MONITORED]
+        return [Claim(one.type, one.status, one.reason, one.message) for one in before]
+    found = [_optional(view, kind, view.monitoring.get(kind)) for kind in OPTIONAL]
+    wrong = [reason for reason, _ in found if reason]
+    gravest = min(wrong, key=_GRAVITY.index, default=None)
+    message = "; ".join(text for _, text in sorted(found, key=lambda one: one[0] is not gravest))
+    if gravest is None:
+        return [Claim(ConditionType.MONITORED, ConditionStatus.TRUE, Reason.SERVICE_MONITOR_APPLIED, message)]
+    return [Claim(ConditionType.MONITORED, ConditionStatus.FALSE, gravest, message)]
+
+
+def _optional(view: View, kind: Kind, problem: Problem | None) -> tuple[Reason | None, str]:
+    """Return what is so of a kind, and the reason if pods are not monitored for it: alerts may be switched off."""
+    field, missing, advice, purpose = _OPTIONAL_KINDS[kind]
+    if problem:
+        return problem.reason, problem.message
+    if kind not in view.observation.wanted_kinds:
+        return Reason.SWITCHED_OFF if kind is SERVICE_MONITOR else None, f"{field}.enabled is false"
+    if kind not in view.observation.knows:
+        return missing, f"the cluster has no kind {kind.kind}: {advice}"
+    return None, f"{kind.kind} {view.observation.key.name} {purpose}"
 
 
 def _rolled_back(view: View) -> list[Claim]:

@@ -40,11 +40,14 @@ POD_DISRUPTION_BUDGET: Final = Kind("policy", "v1", "PodDisruptionBudget", "podd
 SECRET: Final = Kind("", "v1", "Secret", "secrets")
 EVENT: Final = Kind("", "v1", "Event", "events")
 SERVICE_MONITOR: Final = Kind("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors")
+PROMETHEUS_RULE: Final = Kind("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules")
 
 WATCHED: Final = (CONTROLLER_REVISION, DEPLOYMENT, SERVICE, POD, POD_DISRUPTION_BUDGET)
-"""Kinds of children that every cluster has. A ServiceMonitor's kind may come and go, and a Secret is only written."""
+"""Kinds of children that every cluster has; a Secret is only written."""
+OPTIONAL: Final = (SERVICE_MONITOR, PROMETHEUS_RULE)
+"""Kinds of children that come and go with what others install. Serving never depends on them."""
 
-_BY_NAME: Final = {kind.kind: kind for kind in (*WATCHED, SECRET, EVENT, SERVICE_MONITOR, MODEL_DEPLOYMENT)}
+_BY_NAME: Final = {kind.kind: kind for kind in (*WATCHED, *OPTIONAL, SECRET, EVENT, MODEL_DEPLOYMENT)}
 
 
 def kind_of(manifest: dict[str, Any]) -> Kind:

@@ -9,6 +9,7 @@ from datetime import datetime
 from modeldeployment_operator.api.conditions import Reason
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
 from modeldeployment_operator.api.status import ModelDeploymentStatus, Rejection
+from modeldeployment_operator.core.kinds import PROMETHEUS_RULE, SERVICE_MONITOR, Kind
 from modeldeployment_operator.core.revisions import Snapshot, Template
 
 
@@ -110,7 +111,8 @@ class Observation:
     """Why a pod that was asked did not answer."""
     selected: str | None = None
     """Revision that the serving Service selects."""
-    knows_service_monitors: bool = False
+    knows: frozenset[Kind] = frozenset()
+    """Optional kinds that the cluster has."""
     now: datetime = field(kw_only=True)
 
     def pods_of(self, revision: str) -> Iterable[Pod]:
@@ -124,6 +126,16 @@ class Observation:
     def at(self, version: str) -> Observation:
         """Return the same for the object as it is after a write of its status."""
         return replace(self, version=version)
+
+    @property
+    def wanted_kinds(self) -> frozenset[Kind]:
+        """Optional kinds that the spec asks for, whether the cluster has them or not."""
+        monitoring = self.spec.monitoring
+        enabled = {
+            SERVICE_MONITOR: monitoring.service_monitor.enabled,
+            PROMETHEUS_RULE: monitoring.prometheus_rule.enabled,
+        }
+        return frozenset(kind for kind, wanted in enabled.items() if wanted)
 
     @property
     def replicas(self) -> int:

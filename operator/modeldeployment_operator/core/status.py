@@ -24,6 +24,7 @@ from modeldeployment_operator.core.conditions import View, conditions, transitio
 from modeldeployment_operator.core.decision import Decision, latched_rejection, revision_status, serving_revision
 from modeldeployment_operator.core.history import kept, recorded
 from modeldeployment_operator.core.judgement import Judged, restarted
+from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.observation import Observation, Problem, StoredRevision
 from modeldeployment_operator.core.revisions import Template
 from modeldeployment_operator.core.text import precise, ratio, shortened
@@ -38,11 +39,12 @@ def summarise(
     judged: Mapping[str, Judged],
     decision: Decision,
     problem: Problem | None = None,
-    monitoring: Problem | None = None,
+    monitoring: Mapping[Kind, Problem] | None = None,
 ) -> ModelDeploymentStatus:
     """Return the whole status.
 
-    `problem` is why the operator could not do what it decided, `monitoring` why Prometheus could not be told.
+    `problem` is why the operator could not do what it decided, `monitoring` why Prometheus could not be told, by the
+    kind of object; None if that was not tried yet.
     """
     serving = decision.serving
     judged = _afresh(observation, judged, decision)

@@ -17,6 +17,17 @@ def precise(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03d}Z"
 
 
+def span(seconds: float) -> str:
+    """Return a span of time as Prometheus reads it, to the millisecond: `1h30m`, `250ms`; `0s` if it is none."""
+    left = round(seconds * 1000)
+    parts = []
+    for unit, milliseconds in (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        number, left = divmod(left, milliseconds)
+        if number:
+            parts.append(f"{number}{unit}")
+    return "".join(parts) or "0s"
+
+
 def ratio(value: float) -> str:
     """Return a share or a metric with four decimals."""
     return f"{value:.4f}"

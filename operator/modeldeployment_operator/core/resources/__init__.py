@@ -10,7 +10,7 @@ from modeldeployment_operator.core.resources.availability import build_disruptio
 from modeldeployment_operator.core.resources.controller_revision import build_controller_revision
 from modeldeployment_operator.core.resources.deployment import build_deployment
 from modeldeployment_operator.core.resources.metadata import Manifest
-from modeldeployment_operator.core.resources.monitoring import build_service_monitor
+from modeldeployment_operator.core.resources.monitoring import BUILDERS
 from modeldeployment_operator.core.resources.secret import Keys, build_secret
 from modeldeployment_operator.core.resources.services import build_revision_service, build_serving_service
 from modeldeployment_operator.core.revisions import Snapshot
@@ -46,9 +46,8 @@ def desired(observation: Observation, decision: Decision, keys: Keys) -> list[Ma
         manifests.append(build_serving_service(observation, decision.serving))
         if observation.replicas > 1:
             manifests.append(build_disruption_budget(observation, decision.serving))
-    if observation.knows_service_monitors and observation.spec.monitoring.service_monitor.enabled:
-        manifests.append(build_service_monitor(observation))
-    return manifests
+    possible = observation.wanted_kinds & observation.knows
+    return manifests + [build(observation) for kind, build in BUILDERS.items() if kind in possible]
 
 
 def _rejection(observation: Observation, decision: Decision, name: str) -> Rejection | None:

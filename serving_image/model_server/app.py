@@ -22,6 +22,7 @@ from model_server.protocols import feedback_rest, tensorflow_rest
 from model_server.protocols.tensorflow_rest import Method, Target
 from model_server.state import Phase
 from model_server.tensors import DEFAULT_SIGNATURE
+from model_server.traces import Tracing
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from model_server.settings import ServeSettings
     from model_server.state import State
     from model_server.tensors import Model
+    from model_server.traces import Trace
 
 _JSON: Final = "application/json"
 
@@ -52,6 +54,7 @@ class Parts:
     forwarder: Forwarder
     seal: Seal
     bodies: Bodies = field(default_factory=Bodies)
+    tracing: Tracing = field(default_factory=Tracing)
     predictor: Predictor | None = None
 
     def begin(self, model: Model, threads: int, *, load_seconds: float) -> None:
@@ -70,28 +73,30 @@ class PredictionApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request = Request(scope, receive)
-        try:
-            response = await self._answer(request)
-        except (ClientDisconnect, ClientGone):
-            return
-        response.headers.setdefault(contract.REVISION_HEADER, self._parts.settings.revision)
-        if self._parts.state.is_leaving:
-            response.headers["Connection"] = "close"
-        await response(scope, receive, send)
+        trace = self._parts.tracing.begin(scope)
+        with trace:
+            try:
+                response = await self._answer(Request(scope, receive), trace)
+            except (ClientDisconnect, ClientGone):
+                return
+            response.headers.setdefault(contract.REVISION_HEADER, self._parts.settings.revision)
+            if self._parts.state.is_leaving:
+                response.headers["Connection"] = "close"
+            with trace.stage("write answer"):
+                await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, trace: Trace) -> Response:
         started = time.perf_counter()
-        method = Method.OTHER
+        target: Target | None = None
         try:
             target = tensorflow_rest.read_path(request.method, request.url.path)
-            method = target.method
-            async with self._parts.bodies.read(request, self._limit(method)) as body:
+            async with self._parts.bodies.read(request, self._limit(target.method), trace) as body:
                 forwarded = await self._forward(request, target, body)
                 if forwarded is not None:
                     self._parts.metrics.count_forwarded()
+                    trace.answered(target.route, forwarded.status_code)
                     return forwarded  # The pod that answered measures it.
-                response = await self._dispatch(request, target, body)
+                response = await self._dispatch(request, target, body, trace)
         except RequestError as error:
             response = error_response(error)
         except (ClientDisconnect, ClientGone):
@@ -99,7 +104,10 @@ class PredictionApp:
         except Exception:
             logger.exception("a request failed")
             response = error_response(RequestError("internal error; the log of the pod has the details"))
-        self._parts.metrics.observe_request(method, response.status_code, time.perf_counter() - started)
+        trace.answered(target.route if target else None, response.status_code)
+        self._parts.metrics.observe_request(
+            target.method if target else Method.OTHER, response.status_code, time.perf_counter() - started, trace
+        )
         return response
 
     def _limit(self, method: Method) -> int:
@@ -123,7 +131,7 @@ class PredictionApp:
             response.headers.append(name, value)
         return response
 
-    async def _dispatch(self, request: Request, target: Target, body: bytes) -> Response:
+    async def _dispatch(self, request: Request, target: Target, body: bytes, trace: Trace) -> Response:
         settings, predictor = self._parts.settings, self._parts.predictor
         tensorflow_rest.check_target(target, model=settings.model, version=settings.version, revision=settings.revision)
         if target.method is Method.FEEDBACK:
@@ -142,20 +150,21 @@ class PredictionApp:
             return json_response(
                 tensorflow_rest.write_metadata(settings.model, settings.version, predictor.model.signatures)
             )
-        return await self._predict(request, predictor, body)
+        return await self._predict(request, predictor, body, trace)
 
-    async def _predict(self, request: Request, predictor: Predictor, body: bytes) -> Response:
+    async def _predict(self, request: Request, predictor: Predictor, body: bytes, trace: Trace) -> Response:
         async def until_gone() -> None:
             while (await request.receive())["type"] != "http.disconnect":
                 pass
 
-        predicted = await predictor.predict(partial(self._plain, request, body, Method.PREDICT), until_gone)
+        predicted = await predictor.predict(partial(self._plain, request, body, Method.PREDICT), until_gone, trace)
         response = json_response(predicted.body)
         token = self._parts.issuer.issue(predicted.classes) if predicted.classes is not None else None
         if token is not None:
             response.headers[contract.PREDICTION_ID_HEADER] = token
         self._parts.book.count_predictions(predicted.instances)
         self._parts.metrics.observe_batch(predicted.instances)
+        trace.note_instances(predicted.instances)
         return response
 
     def _plain(self, request: Request, body: bytes, method: Method) -> bytes:

@@ -6,11 +6,14 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from model_server.errors import BodyTooLarge, Unavailable
+from model_server.traces import NO_TRACE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
+
+    from model_server.traces import Trace
 
 IN_FLIGHT_BYTES: Final = 256 * 2**20
 """Of bodies that arrive, wait or are worked on."""
@@ -28,7 +31,7 @@ class Bodies:
         self._held = 0
 
     @contextlib.asynccontextmanager
-    async def read(self, request: Request, limit: int) -> AsyncIterator[bytes]:
+    async def read(self, request: Request, limit: int, trace: Trace = NO_TRACE) -> AsyncIterator[bytes]:
         """Read a whole body, and keep its place until the request is answered.
 
         Raises `BodyTooLarge`, `Unavailable` or `ClientDisconnect`.
@@ -38,11 +41,12 @@ class Bodies:
         chunks: list[bytes] = []
         size = 0
         try:
-            async for chunk in request.stream():
-                self._check(size + len(chunk), size, limit)
-                size += len(chunk)
-                self._held += len(chunk)
-                chunks.append(chunk)
+            with trace.stage("read body"):
+                async for chunk in request.stream():
+                    self._check(size + len(chunk), size, limit)
+                    size += len(chunk)
+                    self._held += len(chunk)
+                    chunks.append(chunk)
             body = b"".join(chunks)
             chunks.clear()
             yield body

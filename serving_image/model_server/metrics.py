@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from model_server.book import Book
     from model_server.predictor import Predictor
+    from model_server.traces import Trace
 
 REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -74,12 +75,12 @@ class Metrics:
         self._predictor.watch(predictor, load_seconds)
         self._book.classes = classes or self._book.classes
 
-    def observe_request(self, method: str, code: int, seconds: float) -> None:
-        """Note one answered request."""
+    def observe_request(self, method: str, code: int, seconds: float, trace: Trace) -> None:
+        """Note one answered request, with its trace as an example of such ones if it can be looked up."""
         histogram = self._of_kind.get((method, code))
         if histogram is None:
             histogram = self._of_kind[method, code] = self._seconds.labels(method, str(code))
-        histogram.observe(seconds)
+        histogram.observe(seconds, {"trace_id": trace.id} if trace.is_sampled and trace.id else None)
 
     def observe_batch(self, instances: int) -> None:
         """Note one call of the model."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
+from model_server import traces
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -54,15 +56,17 @@ class PodClient:
         """Send a request to HOST:PORT. Raises `Unreachable` or `Lost`, which may be `TimedOut`."""
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
         try:
-            async with self._open().request(
-                method,
-                f"http://{address}{path}",
-                headers=headers,
-                data=body or None,
-                timeout=timeout,
-                allow_redirects=False,
-            ) as response:
-                return Answer(response.status, list(response.headers.items()), await response.read())
+            with traces.current.get().call(method, address, path) as call:
+                async with self._open().request(
+                    method,
+                    f"http://{address}{path}",
+                    headers=call.headers(headers),
+                    data=body or None,
+                    timeout=timeout,
+                    allow_redirects=False,
+                ) as response:
+                    call.answered(response.status)
+                    return Answer(response.status, list(response.headers.items()), await response.read())
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise Unreachable(str(error)) from error
         except TimeoutError as error:

@@ -14,12 +14,14 @@ from model_server.errors import NotAClassifier, Unavailable
 from model_server.logs import warning
 from model_server.protocols import tensorflow_rest
 from model_server.tensors import DEFAULT_SIGNATURE
+from model_server.traces import NO_TRACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from model_server.prediction_id import Classes
     from model_server.tensors import Array, Model
+    from model_server.traces import Trace
 
 MAX_WAITING: Final = 1000
 """Requests that may wait for a thread."""
@@ -63,7 +65,10 @@ class Predictor:
         return max(0, self._asked - self.threads)
 
     async def predict(
-        self, read: Callable[[], bytes], until_gone: Callable[[], Coroutine[Any, Any, object]]
+        self,
+        read: Callable[[], bytes],
+        until_gone: Callable[[], Coroutine[Any, Any, object]],
+        trace: Trace = NO_TRACE,
     ) -> Predicted:
         """Answer a request; `read` gives its body, in the thread that works on it.
 
@@ -73,7 +78,7 @@ class Predictor:
             raise Unavailable(f"{MAX_WAITING} requests are waiting already: try again")
         self._asked += 1
         try:
-            work = asyncio.get_running_loop().run_in_executor(self._pool, self._predict, read, self._clock())
+            work = asyncio.get_running_loop().run_in_executor(self._pool, self._predict, read, trace, self._clock())
             if self.waiting:  # The others are begun at once: to watch their clients would cost more.
                 await self._watch(work, until_gone)
             return await work
@@ -93,15 +98,18 @@ class Predictor:
             work.cancel()
             raise ClientGone
 
-    def _predict(self, read: Callable[[], bytes], came: float) -> Predicted:
+    def _predict(self, read: Callable[[], bytes], trace: Trace, came: float) -> Predicted:
         if self._clock() - came > MAX_WAIT_SECONDS:
             raise Unavailable(f"the request waited for over {MAX_WAIT_SECONDS:g} s for a processor: try again")
         with self.busy:
-            request = tensorflow_rest.read_predict(read(), self.model.signatures)
-            outputs = self.model.predict(request.signature, request.inputs)
-            classes = self._classes(request.signature, outputs)
-            size = next((len(array) for array in outputs.values() if array.ndim), 1)
-            return Predicted(tensorflow_rest.write_predict(request, outputs), size, classes)
+            with trace.stage("decode"):
+                request = tensorflow_rest.read_predict(read(), self.model.signatures)
+            with trace.stage("call model"):
+                outputs = self.model.predict(request.signature, request.inputs)
+            with trace.stage("encode"):
+                classes = self._classes(request.signature, outputs)
+                size = next((len(array) for array in outputs.values() if array.ndim), 1)
+                return Predicted(tensorflow_rest.write_predict(request, outputs), size, classes)
 
     def _classes(self, signature: str, outputs: Mapping[str, Array]) -> Classes | None:
         """Find the classes, until the model has shown that it has none: then labels would measure nothing."""

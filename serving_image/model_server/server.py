@@ -64,6 +64,10 @@ async def serve(settings: ServeSettings, secrets: Secrets) -> bool:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = PodClient()
     parts = assemble(settings, secrets, client)
+    if settings.traces:
+        from model_server import tracing  # Here, because it takes memory and time that only those need who want traces.
+
+        parts.tracing = tracing.start(settings)
     async with (
         contextlib.aclosing(client),
         _listen(admin_app(parts, secrets.admin_token), settings.place.host, settings.place.admin_port),
@@ -78,6 +82,7 @@ async def serve(settings: ServeSettings, secrets: Secrets) -> bool:
         parts.state.phase = Phase.DRAINING
         event("draining", seconds=settings.drain_seconds)
         await asyncio.sleep(settings.drain_seconds)
+    parts.tracing.close()
     event("stopped")
     return True
 

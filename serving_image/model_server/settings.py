@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from model_server import contract
+from model_server import contract, traces
 from model_server.bodies import IN_FLIGHT_BYTES
 from model_server.contract import Env, ModelFormat, StartFailure
 from model_server.errors import StartError
@@ -65,11 +65,14 @@ class ServeSettings:
     format: ModelFormat | None
     labels: tuple[str, ...] | None
     extra_ops: frozenset[str]
+    pod_name: str
     pod_uid: str
     pod_ip: Address | None
     peers_host: str | None
     drain_seconds: float
     max_body_bytes: int
+    traces: bool
+    """Whether requests are traced. The SDK that does so reads the rest of its settings itself."""
     place: Place
 
 
@@ -107,11 +110,13 @@ def serve_settings(environment: Mapping[str, str], place: Place) -> ServeSetting
         format=_format(environment),
         labels=_labels(environment.get(Env.MODEL_LABELS, "")),
         extra_ops=frozenset(filter(None, map(str.strip, environment.get(Env.EXTRA_OPS, "").split(",")))),
+        pod_name=environment.get(Env.POD_NAME, ""),
         pod_uid=environment.get(Env.POD_UID, ""),
         pod_ip=_address(environment.get(Env.POD_IP, "")),
         peers_host=environment.get(Env.PEERS_HOST) or None,
         drain_seconds=_seconds(environment.get(Env.DRAIN_SECONDS, "")),
         max_body_bytes=_body_bytes(environment.get(Env.MAX_BODY_BYTES, "")),
+        traces=traces.wanted(environment),
         place=place,
     )
 

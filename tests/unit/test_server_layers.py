@@ -14,7 +14,7 @@ MODULES = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file
 TENSORFLOW = {"tensorflow", "keras"}
 PURE = {
     *("classes", "errors", "feedback", "ledger", "operations", "passing", "prediction_id", "routing", "tensors"),
-    *("wire", "wording"),
+    *("traces", "wire", "wording"),
     *("protocols.feedback_rest", "protocols.json_tensors", "protocols.tensorflow_rest"),
 }
 """Modules that read no clock, no environment, no file and no network."""
@@ -46,6 +46,15 @@ def imports(file: Path) -> set[str]:
 
 def test_only_the_engine_knows_tensorflow() -> None:
     assert {name for name, file in MODULES.items() if imports(file) & TENSORFLOW} == {"engine"}
+
+
+def test_only_who_is_asked_for_traces_knows_what_makes_them() -> None:
+    assert {name for name, file in MODULES.items() if "opentelemetry" in imports(file)} == {"tracing"}
+
+
+def test_prometheus_is_known_where_metrics_are_shown() -> None:
+    known = {name for name, file in MODULES.items() if "prometheus_client" in imports(file)}
+    assert known == {"collectors", "metrics"}
 
 
 def test_the_operator_can_import_the_contract_alone() -> None:

@@ -53,6 +53,9 @@ _METHODS: Final = {
 }
 
 
+_ENDS: Final = {method: end for (_, end), method in _METHODS.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What a path points at."""
@@ -61,6 +64,12 @@ class Target:
     model: str
     version: str | None = None
     label: str | None = None
+
+    @property
+    def route(self) -> str:
+        """The pattern of the path: the same for all models and versions."""
+        versions = "/versions/{version}" if self.version else "/labels/{label}" if self.label else ""
+        return f"/v1/models/{{model}}{versions}{_ENDS[self.method]}"
 
 
 def read_path(verb: str, path: str) -> Target:

@@ -1,0 +1,230 @@
+"""Traces by OpenTelemetry's SDK, sent over OTLP. Imported only if they are wanted.
+
+The SDK reads its own variables: OTEL_EXPORTER_OTLP_*, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER,
+OTEL_BSP_*. Spans and attributes follow its semantic conventions for HTTP.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from threading import Thread
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, format_trace_id, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from model_server.logs import event, warning
+from model_server.traces import Call, Trace, Tracing, current
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
+
+    from opentelemetry.util.types import AnyValue
+    from starlette.types import Scope
+
+    from model_server.pods import Headers
+    from model_server.settings import ServeSettings
+
+CLOSE_SECONDS: Final = 2.0
+"""For sending what is left when the server ends."""
+_SUPPORTED: Final = "http/protobuf"
+_METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
+_NOWHERE: Final = Context()
+
+
+def start(settings: ServeSettings) -> Tracing:
+    """Begin to trace. What is wrong with its settings is told, and then nothing is traced: answers matter more."""
+    try:
+        _check(os.environ)
+        tracing = OpenTelemetry(resource(settings))
+    except Exception as error:  # Whatever it is: the model can be served without traces.
+        warning("requests are not traced", reason=str(error))
+        return Tracing()
+    event("requests are traced", endpoint=tracing.endpoint)
+    return tracing
+
+
+def resource(settings: ServeSettings) -> Resource:
+    """Tell who sends the spans. What the environment says goes first."""
+    ours = {
+        "service.name": settings.model,
+        "service.version": settings.revision,
+        "service.instance.id": settings.pod_uid,
+        "k8s.pod.name": settings.pod_name,
+        "k8s.pod.uid": settings.pod_uid,
+        "modelops.model": settings.model,
+        "modelops.revision": settings.revision,
+    }
+    known = {name: value for name, value in ours.items() if value}
+    return Resource.create({**known, **OTELResourceDetector().detect().attributes})
+
+
+def _check(environment: Mapping[str, str]) -> None:
+    exporters = environment.get("OTEL_TRACES_EXPORTER", "otlp")
+    if "otlp" not in map(str.strip, exporters.split(",")):
+        raise ValueError(f"OTEL_TRACES_EXPORTER is {exporters}: this server has otlp, and none")
+    for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
+        protocol = environment.get(name, "").strip()
+        if protocol == _SUPPORTED:
+            return
+        if protocol:
+            raise ValueError(f"{name} is {protocol}: this server has {_SUPPORTED}, which collectors take on port 4318")
+
+
+class OpenTelemetry(Tracing):
+    """Sends spans in batches from a thread of its own, which drops them when nobody takes them."""
+
+    def __init__(self, sender: Resource) -> None:
+        self._exporter = OTLPSpanExporter()
+        self.endpoint = self._exporter._endpoint  # noqa: SLF001  # For the log: the SDK alone knows how it is made.
+        self._provider = TracerProvider(resource=sender, shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
+        self._tracer = self._provider.get_tracer("model_server")
+        logging.getLogger("opentelemetry").setLevel(logging.ERROR)  # Else every attempt that fails would be a line.
+
+    def begin(self, scope: Scope) -> Trace:
+        """Begin a server span, as a child of the client's if that says which one it is."""
+        trace = RequestTrace(self._tracer, scope)
+        current.set(trace)
+        return trace
+
+    def close(self) -> None:
+        """Send what is left, but do not wait for who does not take it."""
+        sending = Thread(target=self._provider.shutdown, name="last spans", daemon=True)
+        sending.start()
+        sending.join(CLOSE_SECONDS)
+
+
+class _Stage:
+    """A span that ends with a block."""
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    def __enter__(self) -> None:
+        """Do nothing: it began when it was made."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        _end(self._span, kind)
+
+
+class _PodCall(Call):
+    """A client span."""
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        _end(self._span, kind)
+
+    def headers(self, given: Headers | Mapping[str, str]) -> Headers | Mapping[str, str]:
+        """Name this span as the parent of what the other pod does, instead of the client's."""
+        carrier: dict[str, str] = {}
+        _PROPAGATOR.inject(carrier, set_span_in_context(self._span, _NOWHERE))
+        pairs = given if isinstance(given, list) else list(given.items())
+        return [pair for pair in pairs if pair[0].lower() not in _PROPAGATOR.fields] + list(carrier.items())
+
+    def answered(self, status: int) -> None:
+        """Note the code; from 400 on it is an error of the one who asked."""
+        self._span.set_attribute("http.response.status_code", status)
+        if status >= 400:
+            _mark(self._span, str(status))
+
+
+class RequestTrace(Trace):
+    """A server span and what is below it."""
+
+    def __init__(self, tracer: Tracer, scope: Scope) -> None:
+        self._tracer = tracer
+        self._method = scope["method"] if scope["method"] in _METHODS else "HTTP"
+        self._span = tracer.start_span(self._method, _context(scope), SpanKind.SERVER, _attributes(scope))
+        self._inside = set_span_in_context(self._span, _NOWHERE)
+        ids = self._span.get_span_context()
+        self.id = format_trace_id(ids.trace_id)
+        self.is_sampled = ids.trace_flags.sampled
+        self._is_answered = False
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if not self._is_answered and kind is None:
+            self._span.set_attribute("error.type", "client_gone")
+        _end(self._span, kind)
+
+    def stage(self, name: str) -> AbstractContextManager[None]:
+        """Begin a span inside."""
+        if not self.is_sampled:
+            return super().stage(name)
+        return _Stage(self._tracer.start_span(name, self._inside))
+
+    def call(self, method: str, address: str, path: str) -> Call:
+        """Begin a client span."""
+        host, _, port = address.rpartition(":")
+        about: dict[str, AnyValue] = {
+            "http.request.method": method,
+            "server.address": host,
+            "server.port": int(port),
+            "url.full": f"http://{address}{path}",
+        }
+        return _PodCall(self._tracer.start_span(method, self._inside, SpanKind.CLIENT, about))
+
+    def note_instances(self, count: int) -> None:
+        """Note what explains how long it took."""
+        self._span.set_attribute("modelops.instances", count)
+
+    def answered(self, route: str | None, status: int) -> None:
+        """Name the span after the route. Only what is the server's fault is an error of its span."""
+        self._is_answered = True
+        if route is not None:
+            self._span.update_name(f"{self._method} {route}")
+            self._span.set_attribute("http.route", route)
+        self._span.set_attribute("http.response.status_code", status)
+        if status >= 500:
+            _mark(self._span, str(status))
+
+
+def _context(scope: Scope) -> Context:
+    """Read `traceparent` and `tracestate`."""
+    carrier = {
+        name.decode(): value.decode("latin-1")
+        for name, value in scope["headers"]
+        if name in {b"traceparent", b"tracestate"}
+    }
+    return _PROPAGATOR.extract(carrier, _NOWHERE) if carrier else _NOWHERE
+
+
+def _attributes(scope: Scope) -> dict[str, AnyValue]:
+    known = scope["method"] in _METHODS
+    about: dict[str, AnyValue] = {
+        "http.request.method": scope["method"] if known else "_OTHER",
+        "url.path": scope["path"],
+        "url.scheme": scope.get("scheme", "http"),
+        "network.protocol.version": scope["http_version"],
+    }
+    if not known:
+        about["http.request.method_original"] = scope["method"]
+    if scope.get("server"):
+        about["server.address"], about["server.port"] = scope["server"]
+    if scope.get("client"):
+        about["client.address"] = scope["client"][0]
+    for name, value in scope["headers"]:
+        if name == b"user-agent":
+            about["user_agent.original"] = value.decode("latin-1")
+    return about
+
+
+def _mark(span: Span, error: str) -> None:
+    span.set_attribute("error.type", error)
+    span.set_status(StatusCode.ERROR)
+
+
+def _end(span: Span, failed_with: type[BaseException] | None) -> None:
+    if failed_with is not None:
+        _mark(span, failed_with.__qualname__)
+    span.end()

@@ -16,19 +16,22 @@ import kopf
 from prometheus_client import CollectorRegistry
 
 from modeldeployment_operator import handlers
-from modeldeployment_operator.adapters import keys, web
+from modeldeployment_operator.adapters import keys, page, web
 from modeldeployment_operator.adapters.api import Api, connect
 from modeldeployment_operator.adapters.cache import Cache
 from modeldeployment_operator.adapters.cluster import Cluster
 from modeldeployment_operator.adapters.discovery import Discovery
 from modeldeployment_operator.adapters.fleet import Fleet
+from modeldeployment_operator.adapters.labels import Labels
 from modeldeployment_operator.adapters.observe import Observer
 from modeldeployment_operator.adapters.pods import Pods
+from modeldeployment_operator.adapters.prometheus import Address, Prometheus
 from modeldeployment_operator.adapters.queue import Queue
 from modeldeployment_operator.adapters.recorder import Recorder
 from modeldeployment_operator.adapters.statuses import Statuses
 from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.core.errors import ApiError, DamagedKeyError
+from modeldeployment_operator.core.freshness import Freshness
 from modeldeployment_operator.engine import Engine
 from modeldeployment_operator.reconcile import Reconciler
 from modeldeployment_operator.settings import WORKERS, Settings, SettingsError
@@ -52,20 +55,21 @@ async def run(settings: Settings) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _canceller())  # Until Kopf has its own.
     key_ring = await _patiently(lambda: keys.load(api, settings.operator_namespace))
     cluster = Cluster(api, cache, time.monotonic)
+    prometheus = Prometheus(_address(settings), time.monotonic, telemetry.prometheus_query_seconds.observe)
+    labels = Labels(pods, prometheus, key_ring, telemetry, now=_now, monotonic=time.monotonic)
     observer = Observer(
-        cache,
-        pods,
-        key_ring,
-        Discovery(api),
-        default_image=settings.serving_image,
-        now=_now,
-        monotonic=time.monotonic,
+        cache, labels, Discovery(api), default_image=settings.serving_image, now=_now, monotonic=time.monotonic
     )
     statuses = Statuses(cluster, observer, recorder, now=_now, monotonic=time.monotonic)
     reconciler = Reconciler(observer, cluster, statuses, pods, key_ring, telemetry)
     engine = Engine(api, cache, queue, reconciler, telemetry, settings.watch_namespaces)
     fleet = Fleet(cache, observer.memories)
-    port = await web.serve(telemetry, fleet, lambda: engine.synced, settings.host, settings.port)
+    ports = [await web.serve(telemetry, fleet, lambda: engine.synced, settings.host, settings.port)]
+    touch = []
+    if settings.fleet_page_port is not None:
+        where = (settings.fleet_page_host, settings.fleet_page_port)
+        ports.append(await page.serve(fleet, lambda: _freshness(api, engine), *where, settings.fleet_page_names))
+        touch.append(engine.keep_in_touch())
     try:
         await engine.start()
         await _until_first(
@@ -77,13 +81,26 @@ async def run(settings: Settings) -> None:
                 standalone=True,
             ),
             engine.resync(),
+            *touch,
             *(engine.work() for _ in range(WORKERS)),
         )
     finally:
-        await port.cleanup()
+        for port in ports:
+            await port.cleanup()
         await recorder.close()
+        await prometheus.close()
         await pods.close()
         await api.close()
+
+
+def _address(settings: Settings) -> Address | None:
+    if settings.prometheus_url is None:
+        return None
+    return Address(settings.prometheus_url, settings.prometheus_token_file, settings.prometheus_ca_file)
+
+
+def _freshness(api: Api, engine: Engine) -> Freshness:
+    return Freshness(_now(), api.silence, engine.synced)
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:

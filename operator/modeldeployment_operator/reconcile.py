@@ -128,7 +128,7 @@ class Reconciler:
     def _next_look(self, observation: Observation, decision: Decision, done: Done) -> timedelta | None:
         if decision.serving is not None and decision.serving != observation.selected:
             return timedelta(0)  # The traffic moved just now: that is to be seen, and told.
-        looks = [self.observer.next_sample(observation), self.statuses.next_write(observation.key)]
+        looks = [self.observer.next_look(observation), self.statuses.next_write(observation.key)]
         if deadline := next_deadline(observation, decision):
             looks.append(deadline - observation.now)
         if done.untold:
@@ -139,7 +139,7 @@ class Reconciler:
         return min((look for look in looks if look is not None), default=None)
 
     def _forget(self, key: Key) -> None:
-        self.observer.memories.pop(key, None)
+        self.observer.forget(key)
         self.cluster.forget(key)
         self.pods.forget(key)
         self.telemetry.forget(key)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 WORKERS: Final = 10
 """Reconciles at a time. They wait for the API server and for pods most of the time."""
 HTTP_PORT: Final = 8080
 """Metrics and probes."""
+LOOPBACK: Final = "127.0.0.1"
+"""What `kubectl port-forward` reaches, and nobody else outside the pod."""
 
 
 class SettingsError(Exception):
@@ -27,6 +31,12 @@ class Settings:
         instance: what tells this process from others, in Events.
         host: address to listen on; None for all, of IPv4 and of IPv6.
         port: port of metrics and probes.
+        prometheus_url: Prometheus that labels may be judged from, with the path of its API; none if absent.
+        prometheus_token_file: holds a bearer token for it.
+        prometheus_ca_file: holds the certificates by which it is trusted; those of the system if absent.
+        fleet_page_port: port of the page that shows all ModelDeployments; no page if absent.
+        fleet_page_host: address that it listens on. It has no login: more than the loopback is for who guards it.
+        fleet_page_names: names that it may be called by, beside localhost and addresses.
 
     """
 
@@ -36,22 +46,44 @@ class Settings:
     instance: str = "local"
     host: str | None = None
     port: int = HTTP_PORT
+    prometheus_url: str | None = None
+    prometheus_token_file: Path | None = None
+    prometheus_ca_file: Path | None = None
+    fleet_page_port: int | None = None
+    fleet_page_host: str = LOOPBACK
+    fleet_page_names: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Settings:
         """Read the environment; SettingsError if something is missing or wrong."""
-        port = environment.get("HTTP_PORT", str(HTTP_PORT))
-        if not port.isdecimal() or not 0 <= int(port) <= 65535:
-            raise SettingsError(f"HTTP_PORT is {port!r}: give a port number, or leave it out for {HTTP_PORT}")
-        namespaces = (name.strip() for name in environment.get("WATCH_NAMESPACES", "").split(","))
+        port = _port(environment, "HTTP_PORT", f"leave it out for {HTTP_PORT}")
         return cls(
             serving_image=_required(environment, "SERVING_IMAGE", "the image of the model server"),
             operator_namespace=_required(environment, "OPERATOR_NAMESPACE", "the namespace of the operator"),
-            watch_namespaces=tuple(name for name in namespaces if name),
+            watch_namespaces=_names(environment, "WATCH_NAMESPACES"),
             instance=environment.get("POD_NAME", "local"),
             host=environment.get("HTTP_HOST") or None,
-            port=int(port),
+            port=HTTP_PORT if port is None else port,
+            prometheus_url=_url(environment, "PROMETHEUS_URL"),
+            prometheus_token_file=_path(environment, "PROMETHEUS_TOKEN_FILE"),
+            prometheus_ca_file=_path(environment, "PROMETHEUS_CA_FILE"),
+            fleet_page_port=_port(environment, "FLEET_PAGE_PORT", "leave it out to have no page"),
+            fleet_page_host=environment.get("FLEET_PAGE_HOST") or LOOPBACK,
+            fleet_page_names=_names(environment, "FLEET_PAGE_NAMES"),
         )
+
+
+def _names(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in environment.get(name, "").split(",") if part.strip())
+
+
+def _port(environment: Mapping[str, str], name: str, otherwise: str) -> int | None:
+    text = environment.get(name)
+    if text is None:
+        return None
+    if not text.isdecimal() or not 0 <= int(text) <= 65535:
+        raise SettingsError(f"{name} is {text!r}: give a port number, or {otherwise}")
+    return int(text)
 
 
 def _required(environment: Mapping[str, str], name: str, meaning: str) -> str:
@@ -59,3 +91,31 @@ def _required(environment: Mapping[str, str], name: str, meaning: str) -> str:
     if not value:
         raise SettingsError(f"{name} is not set: it says {meaning}; manifests/base/deployment.yaml shows how")
     return value
+
+
+def _url(environment: Mapping[str, str], name: str) -> str | None:
+    text = environment.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        url = urlsplit(text)
+        sound = url.scheme in {"http", "https"} and url.hostname and url.port != 0
+    except ValueError:
+        sound = False
+    if (
+        not sound
+        or url.query
+        or url.fragment
+        or any(not character.isprintable() or character == " " for character in text)
+    ):
+        raise SettingsError(f"{name} is {text!r}: write http://HOST:PORT or https://HOST/PATH, without /api/v1")
+    if url.username is not None:
+        raise SettingsError(
+            f"{name} holds a user or a password, which would be shown: give a token by PROMETHEUS_TOKEN_FILE"
+        )
+    return text.rstrip("/")
+
+
+def _path(environment: Mapping[str, str], name: str) -> Path | None:
+    text = environment.get(name, "").strip()
+    return Path(text) if text else None

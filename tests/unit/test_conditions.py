@@ -156,7 +156,9 @@ def test_available_is_what_clients_see(builder: ObservationBuilder, status: Cond
     assert (available.status, available.reason) == (status, reason)
 
 
-UNAVAILABLE = replace(healthy(), verdict=Verdict.UNAVAILABLE)
+SILENT = SERVES.having(silence="no route to its pods")
+UNAVAILABLE = replace(healthy(), verdict=Verdict.UNAVAILABLE, before=Verdict.HEALTHY)
+NOTHING_YET = replace(UNAVAILABLE, level=None, state=None)
 NO_LEVEL = replace(inconclusive(), level=None, state=None)
 PENDING = replace(inconclusive(), level=None)
 NO_LABELS = replace(inconclusive(), state=None)
@@ -169,7 +171,8 @@ NO_LABELS = replace(inconclusive(), state=None)
         pytest.param(SERVES, None, UNKNOWN, Reason.INCONCLUSIVE, "nothing to judge yet", id="nothing"),
         pytest.param(SERVES, NO_LEVEL, UNKNOWN, Reason.NO_BASELINE, "set spec.accuracy.minimum", id="no level"),
         pytest.param(SERVES, PENDING, UNKNOWN, Reason.INCONCLUSIVE, "when the labels are read next", id="another test"),
-        pytest.param(SERVES, UNAVAILABLE, UNKNOWN, Reason.SAMPLES_UNAVAILABLE, "admin port", id="unavailable"),
+        pytest.param(SILENT, UNAVAILABLE, UNKNOWN, Reason.SAMPLES_UNAVAILABLE, "no route", id="unavailable"),
+        pytest.param(SILENT, NOTHING_YET, UNKNOWN, Reason.SAMPLES_UNAVAILABLE, "no route", id="never available"),
         pytest.param(SERVES, NO_LABELS, UNKNOWN, Reason.INCONCLUSIVE, "should be at least 0.9", id="no labels"),
         pytest.param(SERVES, inconclusive(), UNKNOWN, Reason.INCONCLUSIVE, "needs 30 labels", id="few labels"),
         pytest.param(

@@ -103,6 +103,7 @@ def test_every_plain_default_is_told(schema: dict[str, Any]) -> None:
         ".accuracy.alpha",
         ".accuracy.minimumLabels",
         ".accuracy.sampleInterval",
+        ".accuracy.source",
         ".rollback.enabled",
         ".rollback.probation",
         ".monitoring.serviceMonitor.enabled",

@@ -15,6 +15,8 @@ from modeldeployment_operator.core.evidence import Evidence
 from modeldeployment_operator.core.intervals import clopper_pearson_lower
 from modeldeployment_operator.core.judgement import (
     ABSENT_PODS_KEPT,
+    PODS_KEPT,
+    RUNS_KEPT,
     Judged,
     judge,
     judge_revision,
@@ -94,11 +96,45 @@ def test_a_count_that_began_anew_counts_in_full_even_if_it_is_larger() -> None:
     assert counted(life.look(a_sample("a", 9, 4, started="2"))) == (16, 7)
 
 
-def test_a_count_that_fell_began_anew_whatever_it_says() -> None:
+@pytest.mark.parametrize(("right", "wrong"), [(6, 3), (7, 2), (8, 1), (5, 4), (0, 0)])
+def test_a_reading_that_is_behind_is_an_older_one(right: int, wrong: int) -> None:
     life = Life()
     life.look(a_sample("a", 7, 3))
 
-    assert counted(life.look(a_sample("a", 8, 1))) == (15, 4)
+    assert counted(life.look(a_sample("a", right, wrong))) == (7, 3)
+    assert counted(life.look(a_sample("a", 8, 3))) == (8, 3), "and what comes after is counted from the furthest"
+
+
+def test_a_reading_of_a_run_before_counts_by_what_it_adds_to_that_run() -> None:
+    life = Life()
+    life.look(a_sample("a", 7, 3, started="1"))
+    life.look(a_sample("a", 2, 1, started="2"))
+
+    assert counted(life.look(a_sample("a", 6, 3, started="1"))) == (9, 4), "it is an older one"
+    assert counted(life.look(a_sample("a", 8, 3, started="1"))) == (10, 4), "nobody had seen its last label"
+    assert counted(life.look(a_sample("a", 2, 2, started="2"))) == (10, 5)
+
+
+def test_of_a_pod_the_last_runs_are_remembered() -> None:
+    life = Life()
+    for run in range(RUNS_KEPT + 5):
+        life.look(a_sample("a", 1, 0, started=str(run)), a_sample("b", 1, 0))
+
+    assert life.revision.evidence is not None
+    kept = [pod.started for pod in life.revision.evidence.pods if pod.uid == "a"]
+    assert kept == [str(run) for run in range(5, RUNS_KEPT + 5)]
+
+
+def test_of_too_many_runs_the_last_of_each_pod_are_remembered() -> None:
+    life, pods = Life(), 400
+    for run in range(RUNS_KEPT):
+        life.look(*(a_sample(f"pod-{number}", 1, 0, started=str(run)) for number in range(pods)))
+
+    assert life.revision.evidence is not None
+    assert len(life.revision.evidence.pods) == PODS_KEPT
+    assert {uid: started for uid, (started, _, _) in life.pods.items()} == {
+        f"pod-{number}": str(RUNS_KEPT - 1) for number in range(pods)
+    }
 
 
 def test_a_pod_that_does_not_answer_once_loses_nothing() -> None:
@@ -289,7 +325,7 @@ def test_another_test_waits_for_a_reading_and_forgets_nothing_until_then() -> No
     life.demand({"minimum": 0.8})
 
     assert life.wait("a").verdict is Verdict.INCONCLUSIVE
-    assert life.look(present={"a"}).verdict is Verdict.INCONCLUSIVE
+    assert life.look(present={"a"}).verdict is Verdict.UNAVAILABLE
     life.demand(MINIMUM)
     assert counted(life.wait("a")) == (95, 5), "the old test goes on if its level is asked for again"
 

@@ -1,4 +1,4 @@
-"""Gathers what one reconcile looks at, from the cache and from the pods."""
+"""Gathers what one reconcile looks at, from the cache and from wherever labels are read."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from pydantic import ValidationError
 
 from modeldeployment_operator.adapters.cache import Cache
 from modeldeployment_operator.adapters.discovery import Discovery
-from modeldeployment_operator.adapters.keys import KeyRing
-from modeldeployment_operator.adapters.pods import Pods
+from modeldeployment_operator.adapters.labels import Labels
 from modeldeployment_operator.api import group
 from modeldeployment_operator.api.base import read_leniently
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
@@ -24,7 +23,6 @@ from modeldeployment_operator.core.errors import InvalidSpecError
 from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.observation import Key, Observation, Pod, StoredRevision, Workload
 from modeldeployment_operator.core.revisions import Snapshot, snapshot_of
-from modeldeployment_operator.core.schedule import sampling_interval
 from modeldeployment_operator.core.status import recover
 
 _log = logging.getLogger(__name__)
@@ -50,8 +48,7 @@ class Observer:
     def __init__(
         self,
         cache: Cache,
-        pods: Pods,
-        keys: KeyRing,
+        labels: Labels,
         discovery: Discovery,
         *,
         default_image: str,
@@ -59,8 +56,7 @@ class Observer:
         monotonic: Callable[[], float],
     ) -> None:
         self._cache = cache
-        self._pods = pods
-        self._keys = keys
+        self._labels = labels
         self._discovery = discovery
         self._default_image = default_image
         self._now = now
@@ -101,7 +97,7 @@ class Observer:
             knows=frozenset([kind for kind in kinds.OPTIONAL if await self._discovery.serves(kind)]),
             now=self._now(),
         )
-        return await self._with_samples(observation)
+        return await self._labels.read(observation, self._sampled(key))
 
     def version(self, key: Key) -> str:
         """Return the resourceVersion of an object as it is known."""
@@ -127,6 +123,15 @@ class Observer:
         memory.sampled = self._monotonic() if observation.samples is not None else sampled
         self.memories[observation.key] = memory
 
+    def next_look(self, observation: Observation) -> timedelta | None:
+        """Return in what time the pods or Prometheus are to be asked; None if there is nothing to learn from them."""
+        return self._labels.next_look(observation, self._sampled(observation.key))
+
+    def forget(self, key: Key) -> None:
+        """Forget a ModelDeployment that is gone."""
+        self.memories.pop(key, None)
+        self._labels.forget(key)
+
     def _metadata(self, key: Key) -> dict[str, Any]:
         metadata: dict[str, Any] = (self._cache.get(key) or {}).get("metadata", {})
         return metadata
@@ -136,21 +141,9 @@ class Observer:
         known = stored.get(snapshot.name)
         return Snapshot(snapshot.name, known.template) if known else snapshot
 
-    async def _with_samples(self, observation: Observation) -> Observation:
-        """Return the observation with the pods' counts, if it is time to ask them."""
-        wait = self.next_sample(observation)
-        if wait is None or wait > timedelta(0):
-            return observation
-        token = self._keys.of(observation.uid).admin
-        samples, silence = await self._pods.sample(observation.key, observation.pods, token)
-        return observation.with_samples(samples, silence, self._now())
-
-    def next_sample(self, observation: Observation) -> timedelta | None:
-        """Return in what time the pods are to be asked; None if there is nothing to learn from them."""
-        interval, memory = sampling_interval(observation), self.memories.get(observation.key)
-        if interval is None or memory is None or memory.sampled is None:
-            return None if interval is None else timedelta(0)
-        return max(timedelta(0), interval - timedelta(seconds=self._monotonic() - memory.sampled))
+    def _sampled(self, key: Key) -> float | None:
+        memory = self.memories.get(key)
+        return memory.sampled if memory else None
 
 
 def _parse_spec(key: Key, body: dict[str, Any]) -> ModelDeploymentSpec:

@@ -83,6 +83,13 @@ class AccuracyMetric(StrEnum):
     F1 = "f1"
 
 
+class LabelSource(StrEnum):
+    """Where the numbers of labels are read that are judged."""
+
+    PODS = "Pods"
+    PROMETHEUS = "Prometheus"
+
+
 class ModelSource(ApiModel):
     """The model to serve."""
 
@@ -199,6 +206,11 @@ class Accuracy(ApiModel):
     )
     minimum_labels: int = Field(30, ge=1, le=1_000_000, description="Labels that a verdict needs at least.")
     sample_interval: Interval = Field("10s", description="How often the labels that the pods counted are read.")
+    source: LabelSource = Field(
+        LabelSource.PODS,
+        description="Where they are read: Pods asks the pods themselves, Prometheus the one that the operator was "
+        "installed with (PROMETHEUS_URL), which scrapes them.",
+    )
 
     rules = (
         Rule(

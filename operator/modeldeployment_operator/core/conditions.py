@@ -160,6 +160,14 @@ def _accuracy(view: View) -> Claim:
         return Claim(kind, unknown, Reason.NOT_JUDGED, "spec.accuracy is not set: labels are counted, but not judged")
     if judged is None:
         return Claim(kind, unknown, Reason.INCONCLUSIVE, "nothing to judge yet")
+    if judged.verdict is Verdict.UNAVAILABLE:
+        return Claim(
+            kind,
+            unknown,
+            Reason.SAMPLES_UNAVAILABLE,
+            f"the labels of {view.decision.serving} cannot be read, and it is judged no further: "
+            f"{view.observation.silence or 'no answer'}",
+        )
     if judged.level is None and judged.state is not None and judged.state.level is not None:
         message = "the level or the metric was changed: another test begins when the labels are read next"
         return Claim(kind, unknown, Reason.INCONCLUSIVE, message)
@@ -170,14 +178,6 @@ def _accuracy(view: View) -> Claim:
             Reason.NO_BASELINE,
             "no level to judge against: spec.accuracy.maximumDrop is measured from the predecessor's labels, and it "
             "has none or too few; set spec.accuracy.minimum to judge from the first revision on",
-        )
-    if judged.verdict is Verdict.UNAVAILABLE:
-        return Claim(
-            kind,
-            unknown,
-            Reason.SAMPLES_UNAVAILABLE,
-            f"no pod of {view.decision.serving} could be asked for its labels: "
-            f"{view.observation.silence or 'no answer'}; the operator must reach their admin port",
         )
     facts = _facts(judged)
     if judged.verdict is Verdict.HEALTHY:

@@ -205,7 +205,7 @@ def _last_good(
         return standby if standby != wish else None
     ends = probation_ends(observation)
     outlasted = ends is not None and observation.now >= ends
-    proven = outlasted or (serving in judged and judged[serving].verdict is Verdict.HEALTHY)
+    proven = outlasted or (serving in judged and judged[serving].known is Verdict.HEALTHY)
     if proven or standby is None:
         return serving
     return standby if standby != wish else None

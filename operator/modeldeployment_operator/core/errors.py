@@ -46,6 +46,10 @@ class PodUnreachableError(OperatorError):
     """A pod's admin port did not answer as agreed."""
 
 
+class PrometheusError(OperatorError):
+    """Prometheus did not answer as agreed."""
+
+
 class InvalidSpecError(OperatorError):
     """The object is not a sound ModelDeployment; the API server has a schema that allowed it."""
 

@@ -1,13 +1,14 @@
 """From counts of labels to a verdict on each revision that runs.
 
-Counts are cumulative, so a reading may be missed, late or repeated: what is judged is the difference to what was last
-read from the same pod in the same run of counting. A run that began anew is counted in full; labels lost in between
-cost power, never validity.
+Counts are cumulative within a run of counting, which its pod and its `started` name. So a reading may be missed,
+repeated or older than one before, as Prometheus servers that lag behind each other give them: what counts is by how
+much it goes beyond the furthest reading of the same run. Labels that no reading saw cost power, never validity.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -28,6 +29,9 @@ from modeldeployment_operator.core.observation import Observation, Sample
 
 ABSENT_PODS_KEPT: Final = 64
 """Pods that are gone may be back in the next list; remembering the last few of them costs little."""
+RUNS_KEPT: Final = 8
+"""Runs of counting remembered of a pod that is there: it begins a new one only if its volume is damaged, and a reading
+of a run before may come for as long as a Prometheus lags behind."""
 PODS_KEPT: Final = 2400
 """More than a ModelDeployment of 1000 replicas has while its pods are replaced."""
 _FRESH_BETS: Final = Evidence.start(0.5).log_bets
@@ -69,6 +73,13 @@ class Judged:
     level: Level | None = None
     state: EvidenceState | None = None
     log_e: float = 0.0
+    before: Verdict | None = None
+    """What the labels said when they could last be read; None if they can be."""
+
+    @property
+    def known(self) -> Verdict:
+        """What the labels said last, whether they can be read now or not."""
+        return self.before or self.verdict
 
     @property
     def labels(self) -> int:
@@ -104,6 +115,8 @@ def judge(observation: Observation) -> Mapping[str, Judged]:
             samples = None
             if asked and observation.samples is not None:
                 samples = [sample for uid, sample in observation.samples.items() if uid in pods]
+                if not samples and revision.name not in observation.silent:
+                    samples = None  # It may be read again at the next look.
             judged[revision.name] = judge_revision(accuracy, revision, samples, set(pods))
     return judged
 
@@ -111,27 +124,17 @@ def judge(observation: Observation) -> Mapping[str, Judged]:
 def judge_revision(
     accuracy: Accuracy, revision: Revision, samples: Iterable[Sample] | None, present: set[str]
 ) -> Judged:
-    """Return what is known of one revision after these samples; None means that it was not time to read any.
+    """Return what is known of one revision after these samples; None means that none were to be read, or none yet.
 
     `present` holds the UIDs of its pods, those that did not answer among them.
     """
     level = level_of(accuracy, revision.baseline)
-    known, samples = _readable(revision.evidence), None if samples is None else list(samples)
-    if known is None and revision.serving_since is None:
-        known = _start(accuracy.metric, level)  # It is watched from its first label on.
-    if known is None and samples:
-        # It had served before it was to be judged.
-        known = _start(accuracy.metric, level, _last_counts(accuracy.metric, samples, (), set()))
-    if known is not None and (known.metric, known.level) != (accuracy.metric.value, level.text if level else None):
-        return _another_test(accuracy, level, known, samples or [])
-    latched = known is not None and revision.verdict is Verdict.DEGRADED
-    # Pods that could not be asked stay so until they are asked again.
-    unanswered = bool(present) and not samples and (samples is not None or revision.verdict is Verdict.UNAVAILABLE)
-    if known is not None and samples:
-        known = _observe(accuracy.metric, level, known, samples, present)
-    judged = _assess(accuracy, level, known, latched=latched)
-    if unanswered and judged.verdict is not Verdict.DEGRADED:
-        return replace(judged, verdict=Verdict.UNAVAILABLE)
+    samples = None if samples is None else list(samples)
+    judged = _judge_samples(accuracy, level, revision, samples or [], present)
+    # What could not be read stays so until it is tried again.
+    silent = bool(present) and not samples and (samples is not None or revision.verdict is Verdict.UNAVAILABLE)
+    if silent and judged.verdict is not Verdict.DEGRADED:
+        return replace(judged, verdict=Verdict.UNAVAILABLE, before=judged.verdict)
     return judged
 
 
@@ -159,19 +162,39 @@ def restarted(state: EvidenceState) -> EvidenceState:
     return state.model_copy(update={"right": 0, "wrong": 0, "log_bets": log_bets})
 
 
+def _judge_samples(
+    accuracy: Accuracy, level: Level | None, revision: Revision, samples: list[Sample], present: set[str]
+) -> Judged:
+    metric, known = accuracy.metric, _readable(revision.evidence)
+    if known is None and revision.serving_since is None:
+        known = _start(metric, level)  # It is watched from its first label on.
+    if known is None and samples:
+        # It had served before it was to be judged.
+        known = _start(metric, level, _remembered(_furthest(metric, [], samples), present))
+    if known is not None and (known.metric, known.level) != (metric.value, level.text if level else None):
+        return _another_test(accuracy, level, known, samples, present)
+    latched = known is not None and revision.verdict is Verdict.DEGRADED
+    if known is not None and samples:
+        known = _observe(metric, level, known, samples, present)
+    return _assess(accuracy, level, known, latched=latched)
+
+
 def _readable(state: EvidenceState | None) -> EvidenceState | None:
     """Return a state, unless it is of a test with another number of bets."""
     return state if state is None or len(state.log_bets) in {0, len(_FRESH_BETS)} else None
 
 
-def _another_test(accuracy: Accuracy, level: Level | None, known: EvidenceState, samples: list[Sample]) -> Judged:
+def _another_test(
+    accuracy: Accuracy, level: Level | None, known: EvidenceState, samples: list[Sample], present: set[str]
+) -> Judged:
     """Begin to judge another metric, or against another level.
 
     What was counted before its level was chosen does not count for it; so it begins when the counts can be read.
     """
     if not samples:
         return Judged(accuracy.metric, Verdict.INCONCLUSIVE, state=known)
-    state = _start(accuracy.metric, level, _last_counts(accuracy.metric, samples, (), set()))
+    runs = known.pods if known.metric == accuracy.metric.value else []
+    state = _start(accuracy.metric, level, _remembered(_furthest(accuracy.metric, runs, samples), present))
     return _assess(accuracy, level, state, latched=False)
 
 
@@ -188,12 +211,9 @@ def _observe(
     metric: AccuracyMetric, level: Level | None, state: EvidenceState, samples: list[Sample], present: set[str]
 ) -> EvidenceState:
     """Return the state after what is new in the samples."""
-    last = {pod.uid: pod for pod in state.pods}
-    right = wrong = 0
-    for sample in samples:
-        more_right, more_wrong = _increment(metric, last.get(sample.pod_uid), sample)
-        right += more_right
-        wrong += more_wrong
+    runs = _furthest(metric, state.pods, samples)
+    right = sum(run.right for run in runs) - sum(run.right for run in state.pods)
+    wrong = sum(run.wrong for run in runs) - sum(run.wrong for run in state.pods)
     bets = _evidence_of(level, state).observe(right, wrong).log_bets if level else ()
     return EvidenceState(
         metric=state.metric,
@@ -201,29 +221,42 @@ def _observe(
         right=state.right + right,
         wrong=state.wrong + wrong,
         log_bets=[repr(value) for value in bets],
-        pods=_last_counts(metric, samples, state.pods, present),
+        pods=_remembered(runs, present),
     )
 
 
-def _increment(metric: AccuracyMetric, last: PodCounts | None, sample: Sample) -> tuple[int, int]:
-    """Return the labels that a pod counted since it was last read."""
-    right, wrong = right_and_wrong(metric, sample)
-    if last is None or last.started != sample.started or right < last.right or wrong < last.wrong:
-        return right, wrong
-    return right - last.right, wrong - last.wrong
+def _furthest(metric: AccuracyMetric, known: Iterable[PodCounts], samples: Iterable[Sample]) -> list[PodCounts]:
+    """Return of each run of counting the furthest reading, in the order in which they were first read.
 
-
-def _last_counts(
-    metric: AccuracyMetric, samples: Iterable[Sample], known: Iterable[PodCounts], present: set[str]
-) -> list[PodCounts]:
-    """Return what was last read from each pod that is there, and from the last few that are not."""
-    counts = {pod.uid: pod for pod in known}
+    A reading that is behind another one of its run, in the labels for or in those against, is an older one.
+    """
+    runs = {(run.uid, run.started): run for run in known}
     for sample in samples:
         right, wrong = right_and_wrong(metric, sample)
-        counts[sample.pod_uid] = PodCounts(uid=sample.pod_uid, started=sample.started, right=right, wrong=wrong)
-        present = present | {sample.pod_uid}
-    absent = [pod for pod in counts.values() if pod.uid not in present]
-    return [*absent[-ABSENT_PODS_KEPT:], *(pod for pod in counts.values() if pod.uid in present)][-PODS_KEPT:]
+        reading = PodCounts(uid=sample.pod_uid, started=sample.started, right=right, wrong=wrong)
+        last = runs.setdefault((reading.uid, reading.started), reading)
+        if right >= last.right and wrong >= last.wrong:
+            runs[reading.uid, reading.started] = reading
+    return list(runs.values())
+
+
+def _remembered(runs: list[PodCounts], present: set[str]) -> list[PodCounts]:
+    """Return the last few runs of each pod that is there, and the last few of pods that are not.
+
+    Should there be too many, the last run of each pod that is there is what is kept.
+    """
+    later: Counter[str] = Counter()
+    absent: list[PodCounts] = []
+    earlier: list[PodCounts] = []
+    last: list[PodCounts] = []
+    for run in reversed(runs):
+        if run.uid not in present:
+            absent.append(run)
+        elif later[run.uid] < RUNS_KEPT:
+            (earlier if later[run.uid] else last).append(run)
+        later[run.uid] += 1
+    kept = [*last, *earlier, *absent[:ABSENT_PODS_KEPT]][:PODS_KEPT]
+    return kept[::-1]
 
 
 def _evidence_of(level: Level, state: EvidenceState) -> Evidence:

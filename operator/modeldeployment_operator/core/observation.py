@@ -106,9 +106,11 @@ class Observation:
     """By revision."""
     pods: tuple[Pod, ...] = ()
     samples: Mapping[str, Sample] | None = None
-    """By pod's UID, of the pods that answered; None if it was not time to ask."""
+    """By pod's UID, of the pods whose labels could be read; None if it was not time to."""
     silence: str | None = None
-    """Why a pod that was asked did not answer."""
+    """Why those of a pod could not, and what to do."""
+    silent: frozenset[str] = frozenset()
+    """Revisions of which none could be read for so long that it is worth telling."""
     selected: str | None = None
     """Revision that the serving Service selects."""
     knows: frozenset[Kind] = frozenset()
@@ -118,10 +120,6 @@ class Observation:
     def pods_of(self, revision: str) -> Iterable[Pod]:
         """Return the pods of a revision."""
         return (pod for pod in self.pods if pod.revision == revision)
-
-    def with_samples(self, samples: Mapping[str, Sample], silence: str | None, now: datetime) -> Observation:
-        """Return the same with what the pods said just now, and why some said nothing."""
-        return replace(self, samples=samples, silence=silence, now=now)
 
     def at(self, version: str) -> Observation:
         """Return the same for the object as it is after a write of its status."""

@@ -7,22 +7,62 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from modeldeployment_operator.api.base import seconds
+from modeldeployment_operator.api.spec import LabelSource
 from modeldeployment_operator.core.decision import LINGER, Decision, lingers_until, probation_ends
 from modeldeployment_operator.core.observation import Observation
 
 REPAIR_INTERVAL: Final = timedelta(seconds=10)
 """How often pods are asked whether they know of the rotation, while more than one revision runs."""
+_PATIENCE_IN_LOOKS: Final = 2
+_LONGEST_PATIENCE: Final = timedelta(minutes=1)
 
 
 def sampling_interval(observation: Observation) -> timedelta | None:
-    """Return how often the pods are to be asked; None if there is nothing to learn from them."""
-    accuracy = observation.spec.accuracy
-    intervals = []
+    """Return how often labels are to be read; None if there are none.
+
+    Pods are asked for the rotation at the same time.
+    """
+    accuracy, intervals = observation.spec.accuracy, []
     if accuracy is not None and observation.pods:
         intervals.append(timedelta(seconds=seconds(accuracy.sample_interval)))
-    if len({pod.revision for pod in observation.pods}) > 1:
+    if _rotates(observation) and not reads_prometheus(observation):
         intervals.append(REPAIR_INTERVAL)
     return min(intervals, default=None)
+
+
+def asking_interval(observation: Observation) -> timedelta | None:
+    """Return how often pods are to be asked for the rotation alone; None if not."""
+    return REPAIR_INTERVAL if _rotates(observation) and reads_prometheus(observation) else None
+
+
+def source_of(observation: Observation) -> LabelSource:
+    """Return where labels are to be read."""
+    accuracy = observation.spec.accuracy
+    return accuracy.source if accuracy else LabelSource.PODS
+
+
+def reads_prometheus(observation: Observation) -> bool:
+    """Return whether labels are to be read from Prometheus."""
+    return source_of(observation) is LabelSource.PROMETHEUS
+
+
+def patience(observation: Observation) -> timedelta:
+    """Return for how long labels may not be readable before that is told.
+
+    One look that fails is none, and a pod that has just started is not known to Prometheus before its next scrape.
+    """
+    accuracy = observation.spec.accuracy
+    if accuracy is None:
+        return timedelta(0)
+    wait = min(_PATIENCE_IN_LOOKS * timedelta(seconds=seconds(accuracy.sample_interval)), _LONGEST_PATIENCE)
+    if reads_prometheus(observation):
+        scrapes = timedelta(seconds=seconds(observation.spec.monitoring.service_monitor.interval))
+        wait += min(_PATIENCE_IN_LOOKS * scrapes, _LONGEST_PATIENCE)
+    return wait
+
+
+def _rotates(observation: Observation) -> bool:
+    return len({pod.revision for pod in observation.pods}) > 1
 
 
 def next_deadline(observation: Observation, decision: Decision) -> datetime | None:

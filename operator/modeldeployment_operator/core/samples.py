@@ -1,0 +1,107 @@
+"""The counts of a ModelDeployment's pods, from what Prometheus has of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from model_server.contract import Metric
+
+from modeldeployment_operator.api.spec import AccuracyMetric
+from modeldeployment_operator.core.observation import Observation, Pod, Sample
+from modeldeployment_operator.core.promql import Scrape, Target, Targets
+
+_CORRECT: Final = ("correct",)
+_WRONG: Final = ("wrong",)
+_NO_CLASS: Final = frozenset({"none", "(none)"})
+"""What predictions that are of no class are counted under."""
+_NUMBERS: Final = ("0", "1")
+"""Names of two classes that were given none."""
+
+
+class _UnusableError(Exception):
+    """Why what there is of a target says nothing."""
+
+
+def samples_of(observation: Observation, targets: Targets) -> tuple[dict[str, Sample], str | None]:
+    """Return the counts of the pods that run, by UID, and why those of the first of the others could not be read."""
+    samples, problem = {}, None
+    for pod in observation.pods:
+        if pod.running:
+            try:
+                there = targets.get((observation.key.namespace, pod.name), ())
+                samples[pod.uid] = _sample(observation, pod, there)
+            except _UnusableError as error:
+                problem = problem or str(error)
+    return samples, problem
+
+
+def _sample(observation: Observation, pod: Pod, targets: Iterable[Target]) -> Sample:
+    """Return the furthest counts of a pod in its latest run of counting."""
+    found, problem = [], None
+    for target in targets:
+        if (target.model, target.revision) == (observation.key.name, pod.revision):
+            try:
+                found.append(_latest(observation, pod, target))
+            except _UnusableError as error:
+                problem = f"what Prometheus has of pod {pod.name} cannot be used: {error}"
+    if not found:
+        raise _UnusableError(problem or _nothing(observation, pod))
+    _, newest = max(found, key=lambda one: one[0])
+    return max((one for _, one in found if one.started == newest.started), key=lambda one: one.correct + one.wrong)
+
+
+def _nothing(observation: Observation, pod: Pod) -> str:
+    return (
+        f"Prometheus has no {Metric.LABELS} and {Metric.COUNTING_INFO} of pod {pod.name} with the labels namespace, "
+        f"pod, model and revision: see that it selects ServiceMonitor {observation.key.name} (by the labels of "
+        "spec.monitoring.serviceMonitor) and that its target is up"
+    )
+
+
+def _latest(observation: Observation, pod: Pod, target: Target) -> tuple[float, Sample]:
+    """Return the latest scrape that is whole, with its time."""
+    if target.fault:
+        raise _UnusableError(target.fault)
+    for time in sorted(target.scrapes, reverse=True):
+        scrape = target.scrapes[time]
+        if len(scrape.runs) == 1 and {_CORRECT, _WRONG} <= scrape.counts.keys():
+            uid, started = scrape.runs[0]
+            cells = _cells(observation, pod, scrape)
+            if uid == pod.uid and cells is not None:
+                counts = {"correct": scrape.counts[_CORRECT], "wrong": scrape.counts[_WRONG]} | cells
+                return time, Sample(pod_uid=uid, revision=pod.revision, started=started, forward_to=None, **counts)
+    raise _UnusableError(
+        f"no scrape has all of {Metric.LABELS}, {Metric.COUNTING_INFO} with pod_uid {pod.uid}"
+        f"{'' if _accuracy_is_judged(observation) else f', and {Metric.CONFUSION} of two classes'}"
+    )
+
+
+def _accuracy_is_judged(observation: Observation) -> bool:
+    accuracy = observation.spec.accuracy
+    return accuracy is None or accuracy.metric is AccuracyMetric.ACCURACY
+
+
+def _cells(observation: Observation, pod: Pod, scrape: Scrape) -> dict[str, int] | None:
+    """Return labels by class as a pod counts them; None if they are not there, or not of two classes.
+
+    They are all 0 unless they are needed. The second class is the positive one.
+    """
+    if _accuracy_is_judged(observation):
+        return {"true_positive": 0, "false_positive": 0, "false_negative": 0}
+    stored = observation.stored.get(pod.revision)
+    names = (stored.template.model.labels if stored else None) or _NUMBERS
+    if len(names) != 2:
+        return None
+    negative, positive = names
+    classes = {negative, positive}
+    cells = {own: number for own, number in scrape.counts.items() if len(own) == 2}
+    whole = {(actual, predicted) for actual in classes for predicted in classes} <= cells.keys()
+    if not whole or not all(actual in classes and predicted in classes | _NO_CLASS for actual, predicted in cells):
+        return None
+    wrong = {own: number for own, number in cells.items() if own[0] != own[1]}
+    return {
+        "true_positive": cells[positive, positive],
+        "false_positive": sum(number for (actual, _), number in wrong.items() if actual == negative),
+        "false_negative": sum(number for (actual, _), number in wrong.items() if actual == positive),
+    }

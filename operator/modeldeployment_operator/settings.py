@@ -97,22 +97,16 @@ def _url(environment: Mapping[str, str], name: str) -> str | None:
     text = environment.get(name, "").strip()
     if not text:
         return None
+    if "@" in text:
+        raise SettingsError(f"{name} holds a user or a password, which would be shown: use PROMETHEUS_TOKEN_FILE")
     try:
         url = urlsplit(text)
-        sound = url.scheme in {"http", "https"} and url.hostname and url.port != 0
+        is_plain = not (url.query or url.fragment or " " in text) and text.isprintable()
+        is_address = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
     except ValueError:
-        sound = False
-    if (
-        not sound
-        or url.query
-        or url.fragment
-        or any(not character.isprintable() or character == " " for character in text)
-    ):
+        is_address = False
+    if not (is_address and is_plain):
         raise SettingsError(f"{name} is {text!r}: write http://HOST:PORT or https://HOST/PATH, without /api/v1")
-    if url.username is not None:
-        raise SettingsError(
-            f"{name} holds a user or a password, which would be shown: give a token by PROMETHEUS_TOKEN_FILE"
-        )
     return text.rstrip("/")
 
 

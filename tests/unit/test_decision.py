@@ -308,6 +308,12 @@ LATE = THREE.serving("m-2", serving_since=ago(days=2))
     [
         pytest.param(THREE, {"m-2": inconclusive()}, "m-1", id="unproven: what was before it stays"),
         pytest.param(THREE, {"m-2": healthy()}, "m-2", id="proven by its labels"),
+        pytest.param(
+            THREE,
+            {"m-2": replace(healthy(), verdict=Verdict.UNAVAILABLE, before=Verdict.HEALTHY)},
+            "m-2",
+            id="proven by its labels before they could not be read",
+        ),
         pytest.param(LATE, {}, "m-2", id="proven by outlasting its probation"),
         pytest.param(LATE.spec(rollback={"enabled": False}), BAD, "m-1", id="worse, whatever else it is"),
         pytest.param(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from modeldeployment_operator.settings import HTTP_PORT, Settings, SettingsError
 
@@ -16,6 +18,43 @@ def test_everything() -> None:
     more = {"WATCH_NAMESPACES": "a, b,,", "POD_NAME": "operator-0", "HTTP_PORT": "0", "HTTP_HOST": "127.0.0.1"}
 
     assert Settings.of(LEAST | more) == Settings("server:1", "modelops", ("a", "b"), "operator-0", "127.0.0.1", 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("", None),
+        (" ", None),
+        ("http://prometheus-operated.monitoring.svc:9090", "http://prometheus-operated.monitoring.svc:9090"),
+        ("https://mimir.example.com/prometheus/", "https://mimir.example.com/prometheus"),
+        ("http://[fd00::1]:9090", "http://[fd00::1]:9090"),
+    ],
+)
+def test_prometheus(given: str, url: str | None) -> None:
+    assert Settings.of(LEAST | {"PROMETHEUS_URL": given}).prometheus_url == url
+
+
+def test_files_for_prometheus() -> None:
+    files = {"PROMETHEUS_TOKEN_FILE": "/var/run/token", "PROMETHEUS_CA_FILE": "/etc/ca.pem"}
+    settings = Settings.of(LEAST | files)
+
+    assert settings.prometheus_token_file == Path("/var/run/token")
+    assert settings.prometheus_ca_file == Path("/etc/ca.pem")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["prometheus:9090", "ftp://prometheus", "http://", "http://h:99999", "http://h?x=1", "http://h#x", "http://a b"],
+)
+def test_an_address_of_prometheus_that_is_none(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"PROMETHEUS_URL is .*: write http://HOST:PORT"):
+        Settings.of(LEAST | {"PROMETHEUS_URL": url})
+
+
+def test_a_password_would_be_shown() -> None:
+    with pytest.raises(SettingsError, match="use PROMETHEUS_TOKEN_FILE") as refused:
+        Settings.of(LEAST | {"PROMETHEUS_URL": "http://user:secret@h"})
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", LEAST)

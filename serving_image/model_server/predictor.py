@@ -102,14 +102,12 @@ class Predictor:
         if self._clock() - came > MAX_WAIT_SECONDS:
             raise Unavailable(f"the request waited for over {MAX_WAIT_SECONDS:g} s for a processor: try again")
         with self.busy:
-            with trace.stage("decode"):
-                request = tensorflow_rest.read_predict(read(), self.model.signatures)
+            request = tensorflow_rest.read_predict(read(), self.model.signatures)
             with trace.stage("call model"):
                 outputs = self.model.predict(request.signature, request.inputs)
-            with trace.stage("encode"):
-                classes = self._classes(request.signature, outputs)
-                size = next((len(array) for array in outputs.values() if array.ndim), 1)
-                return Predicted(tensorflow_rest.write_predict(request, outputs), size, classes)
+            classes = self._classes(request.signature, outputs)
+            size = next((len(array) for array in outputs.values() if array.ndim), 1)
+            return Predicted(tensorflow_rest.write_predict(request, outputs), size, classes)
 
     def _classes(self, signature: str, outputs: Mapping[str, Array]) -> Classes | None:
         """Find the classes, until the model has shown that it has none: then labels would measure nothing."""

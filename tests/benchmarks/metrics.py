@@ -226,12 +226,10 @@ async def _compared(what: str, without: Parts, having: Parts) -> dict[str, float
         order = (0, 1) if number % 2 else (1, 0)
         taken = {one: await _seconds(apps[one]) for one in order}
         pairs.append((taken[0], taken[1]))
-    floor = statistics.median(without for without, _ in pairs)
     return {
-        f"prediction, not {what}: microseconds": floor * 1e6,
-        f"prediction, {what}: microseconds more": statistics.median(having - without for without, having in pairs)
-        * 1e6,
-        f"prediction, {what}: ratio to one that is not": statistics.median(one / without for without, one in pairs),
+        f"prediction, not {what}: microseconds": statistics.median(floor for floor, _ in pairs) * 1e6,
+        f"prediction, {what}: microseconds more": statistics.median(one - floor for floor, one in pairs) * 1e6,
+        f"prediction, {what}: ratio to one that is not": statistics.median(one / floor for floor, one in pairs),
     }
 
 

@@ -6,6 +6,7 @@ A watch may miss a deletion (after it had to begin anew), so the lists are what 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -16,6 +17,7 @@ from modeldeployment_operator.adapters.queue import Queue
 from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.core import kinds, names
 from modeldeployment_operator.core.errors import ApiError, ConflictError, OperatorError, RefusedError
+from modeldeployment_operator.core.freshness import TOUCH_INTERVAL
 from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.observation import Key
 from modeldeployment_operator.reconcile import Reconciler
@@ -90,6 +92,15 @@ class Engine:
                 continue
             for key in self._cache.known():
                 self._queue.add(key)
+
+    async def keep_in_touch(self) -> None:
+        """Ask the API server for a sign of life when nothing else was asked of it, for ever."""
+        while True:
+            silence = self._api.silence
+            if silence is None or silence >= TOUCH_INTERVAL:
+                with contextlib.suppress(ApiError):  # Silence is what is told of it.
+                    await self._api.get("/version")
+            await asyncio.sleep(TOUCH_INTERVAL.total_seconds())
 
     async def _reconcile(self, key: Key) -> None:
         try:

@@ -95,6 +95,13 @@ def unavailable(key: Key | str = "search") -> ModelDeploymentStatus:
     return _status(key, _served(name, f"{name}-6f1c0a").ready(f"{name}-6f1c0a", 0), {})
 
 
+def paused(key: Key | str = "pricing") -> ModelDeploymentStatus:
+    """What the spec asks for waits until somebody lets it go on."""
+    name = _name(key)
+    builder = _served(name, f"{name}-6f1c0a").asks_for(f"{name}-9b27e4").paused()
+    return _status(key, builder, {f"{name}-6f1c0a": _judged(960, 40)})
+
+
 ALL: tuple[Callable[[Key | str], ModelDeploymentStatus], ...] = (
     healthy,
     rolled_back,
@@ -104,6 +111,7 @@ ALL: tuple[Callable[[Key | str], ModelDeploymentStatus], ...] = (
     unjudged,
     starting,
     unavailable,
+    paused,
 )
 
 
@@ -144,8 +152,6 @@ def _judged(right: int, wrong: int) -> Judged:
 def _status(key: Key | str, builder: ObservationBuilder, judged: Mapping[str, Judged]) -> ModelDeploymentStatus:
     """Return what the operator makes of it, a minute later."""
     key = key if isinstance(key, Key) else Key(TEAM, key)
-    seen = builder.having(
-        key=key, selected=builder.status.serving_revision, knows_service_monitors=True, now=NOW + timedelta(minutes=1)
-    )
+    seen = builder.having(key=key, selected=builder.status.serving_revision, now=NOW + timedelta(minutes=1))
     observation = seen.obj()
     return summarise(observation, judged, decide(observation, judged))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -59,8 +60,12 @@ class Api:
     def __init__(self, api_client: client.ApiClient, telemetry: Telemetry) -> None:
         self._client = api_client
         self._telemetry = telemetry
-        self.heard: float | None = None
-        """When the API server last answered, in seconds of time.monotonic."""
+        self._heard: float | None = None
+
+    @property
+    def silence(self) -> timedelta | None:
+        """Time since the API server last answered; None if it never did."""
+        return None if self._heard is None else timedelta(seconds=time.monotonic() - self._heard)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -134,7 +139,7 @@ class Api:
         finally:
             self._telemetry.api_request_seconds.labels(method, code).observe(time.monotonic() - started)
         if response.status < 500:
-            self.heard = time.monotonic()
+            self._heard = time.monotonic()
         if response.status >= 400:
             raise _error(response.status, data, response.reason, f"{method} {path}")
         try:

@@ -21,7 +21,7 @@ def a_target(pod: str = "m-1-pod-0", **labels: str) -> dict[str, str]:
 
 
 def a_pods_series(
-    target: Mapping[str, str],
+    target: dict[str, str],
     counts: Mapping[float, tuple[object, object]],
     *,
     started: str = STARTED,

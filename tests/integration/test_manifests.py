@@ -46,13 +46,16 @@ def test_changed_setting_starts_the_operator_anew(control_plane: ControlPlane) -
 
 
 def test_service_monitor_finds_the_service(control_plane: ControlPlane, tmp_path: Path) -> None:
-    directory = overlay(
-        tmp_path, "resources: ['{manifests}/default']\ncomponents: ['{manifests}/components/service-monitor']\n"
-    )
+    head = (MANIFESTS / "components/monitoring/kustomization.yaml").read_text(encoding="utf-8")
+    told = [line.removeprefix("# ") for line in head.splitlines() if line.startswith(("#   ", "# patches:"))]
+    parts = ["resources: ['{manifests}/default']", "components: ['{manifests}/components/monitoring']", *told]
+    directory = overlay(tmp_path, "\n".join(parts))
 
     documents = build(control_plane, directory)
 
     monitor, service = only(documents, "ServiceMonitor"), only(documents, "Service", "modeldeployment-operator")
+    for one in (monitor, only(documents, "PrometheusRule")):
+        assert one["metadata"]["labels"]["release"] == "kube-prometheus-stack"
     assert monitor["metadata"]["namespace"] == service["metadata"]["namespace"]
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]

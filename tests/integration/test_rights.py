@@ -155,7 +155,7 @@ def test_pod_with_more_rights_is_not_admitted(control_plane: ControlPlane, insta
 # --- Rights ------------------------------------------------------------------------------------------------
 
 WATCHED = ("deployments.apps", "controllerrevisions.apps", "services", "poddisruptionbudgets.policy")
-CHILDREN = (*WATCHED, "servicemonitors.monitoring.coreos.com")
+CHILDREN = (*WATCHED, "servicemonitors.monitoring.coreos.com", "prometheusrules.monitoring.coreos.com")
 READ = ("get", "list", "watch")
 NEEDED = [
     *((verb, "modeldeployments.modelops.dev") for verb in ("list", "watch")),

@@ -76,7 +76,16 @@ def test_models_cannot_be_changed() -> None:
 
 @pytest.mark.parametrize(
     ("duration", "expected"),
-    [("10s", 10), ("1m", 60), ("1h30m", 5400), ("24h", 86400), ("1h0m1s", 3601), ("0s", 0), ("007s", 7)],
+    [
+        ("10s", 10),
+        ("1m", 60),
+        ("1h30m", 5400),
+        ("24h", 86400),
+        ("1h0m1s", 3601),
+        ("0s", 0),
+        ("007s", 7),
+        ("1s5ms", 1.005),
+    ],
 )
 def test_durations_come_out_in_seconds(duration: str, expected: float) -> None:
     assert seconds(duration) == expected

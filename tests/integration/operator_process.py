@@ -16,9 +16,10 @@ SERVING_IMAGE = "localhost/model-server:test"
 class Operator:
     """Starts and ends the operator; what it says goes to a file."""
 
-    def __init__(self, kubeconfig: Path, log: Path, namespace: str) -> None:
+    def __init__(self, kubeconfig: Path, log: Path, namespace: str, **settings: str) -> None:
         self._kubeconfig = kubeconfig
         self._namespace = namespace
+        self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self.log = log
 
@@ -43,6 +44,7 @@ class Operator:
             "HTTP_HOST": "127.0.0.1",
             "HTTP_PORT": "0",
             "PYTHONPATH": f"{REPOSITORY / 'operator'}:{REPOSITORY / 'serving_image'}",
+            **self._settings,
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

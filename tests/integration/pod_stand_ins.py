@@ -54,6 +54,16 @@ class StandIn:
             "forward_to": self.forward_to,
         }
 
+    def metrics(self) -> bytes:
+        """What Prometheus scrapes, as a model server writes it."""
+        return (
+            f"# TYPE {contract.Metric.LABELS} counter\n"
+            f'{contract.Metric.LABELS}{{outcome="correct"}} {float(self.correct)}\n'
+            f'{contract.Metric.LABELS}{{outcome="wrong"}} {float(self.wrong)}\n'
+            f"# TYPE {contract.Metric.COUNTING_INFO} gauge\n"
+            f'{contract.Metric.COUNTING_INFO}{{pod_uid="{self.uid}",started="{self.started}"}} 1.0\n'
+        ).encode()
+
 
 class Kubelet:
     """Runs the pods of one namespace as stand-ins."""
@@ -145,6 +155,9 @@ def _handler(pod: StandIn) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            if self.path == contract.METRICS_PATH:
+                self._answer(200, pod.metrics(), "text/plain; version=0.0.4; charset=utf-8")
+                return
             pod.readings += 1
             self._answer(200 if pod.reachable else 503, json.dumps(pod.counts()).encode())
 
@@ -155,8 +168,9 @@ def _handler(pod: StandIn) -> type[BaseHTTPRequestHandler]:
                 pod.orders.append(pod.forward_to)
             self._answer(204 if pod.reachable else 503, b"")
 
-        def _answer(self, code: int, body: bytes) -> None:
+        def _answer(self, code: int, body: bytes, content_type: str = "application/json") -> None:
             self.send_response(code)
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -112,15 +112,17 @@ def _models() -> AnyPanel:
     share = units.PercentUnit
     columns = [
         Column("Namespace", label="namespace", width=110),
-        Column("Model", label="model", width=170, properties=[linked(MODEL_LINK, "Open the model")]),
+        Column("Model", label="model", width=160, properties=[linked(MODEL_LINK, "Open the model")]),
         Column("State", query=state, label="reason", width=120, properties=[mapped(reasons()), coloured()]),
-        Column("Serving revision", query=revision, label="revision", width=220),
+        Column("Serving revision", query=revision, label="revision", width=215),
         Column("Judged by", label="metric", width=90),
         Column("Value", share, of_serving("modeldeployment_accuracy_estimate", judged, MODELS)),
         Column("From", share, of_serving("modeldeployment_accuracy_lower", judged, MODELS)),
         Column("To", share, of_serving("modeldeployment_accuracy_upper", judged, MODELS)),
         Column("Limit", share, of_serving("modeldeployment_accuracy_level", judged, MODELS)),
-        Column("Above limit", share, margin, properties=limits_of([Limit(0, WARNING), Limit(0.01, GOOD)], BAD)),
+        Column(
+            "Above limit", share, margin, width=95, properties=limits_of([Limit(0, WARNING), Limit(0.01, GOOD)], BAD)
+        ),
         Column(
             "Evidence",
             share,
@@ -128,14 +130,14 @@ def _models() -> AnyPanel:
             properties=limits_of([Limit(0.5, WARNING), Limit(1, BAD)]),
         ),
         Column("Labels", units.Short, of_serving("modeldeployment_accuracy_labels", KEY, MODELS)),
-        Column("Requests", units.RequestsPerSecond, f"{recorded.REQUESTS}{matching(MODELS)}"),
+        Column("Requests", units.RequestsPerSecond, _recorded(recorded.REQUESTS), width=95),
         Column(
             "Errors",
             share,
-            f"{recorded.ERRORS}{matching(MODELS)}",
+            _recorded(recorded.ERRORS),
             properties=limits_of([Limit(0.001, WARNING), Limit(0.01, BAD)]),
         ),
-        Column("p99", units.Seconds, f"{recorded.LATENCY}{matching(MODELS)}"),
+        Column("p99", units.Seconds, _recorded(recorded.LATENCY)),
         Column(
             "Alerts",
             units.NoUnit,
@@ -154,6 +156,10 @@ def _models() -> AnyPanel:
         columns,
         sort="Evidence",
     )
+
+
+def _recorded(rule: str) -> str:
+    return largest(rule, KEY, MODELS)
 
 
 def _judged(value: str) -> str:
@@ -184,6 +190,7 @@ def _quality() -> list[AnyPanel]:
             [Query(f"topk(10, {of_serving('modeldeployment_evidence_ratio', KEY, MODELS)})", NAMES)],
             span=12,
             limits=[Limit(1, BAD)],
+            reach=1,
         ),
     ]
 
@@ -193,7 +200,7 @@ def _serving() -> list[AnyPanel]:
         graph(
             Text("Most traffic", "Predictions a second of the ten models that answer most, over 5 minutes."),
             units.RequestsPerSecond,
-            [Query(f"topk(10, {recorded.REQUESTS}{matching(MODELS)})", NAMES)],
+            [Query(f"topk(10, {_recorded(recorded.REQUESTS)})", NAMES)],
         ),
         graph(
             Text(
@@ -202,7 +209,7 @@ def _serving() -> list[AnyPanel]:
                 "model's requests by code, and the log of its pods.",
             ),
             units.PercentUnit,
-            [Query(f"topk(10, {recorded.ERRORS}{matching(MODELS)})", NAMES)],
+            [Query(f"topk(10, {_recorded(recorded.ERRORS)})", NAMES)],
         ),
         graph(
             Text(
@@ -211,6 +218,6 @@ def _serving() -> list[AnyPanel]:
                 "the traffic, the model needs more replicas or CPUs.",
             ),
             units.Seconds,
-            [Query(f"topk(10, {recorded.LATENCY}{matching(MODELS)})", NAMES)],
+            [Query(f"topk(10, {_recorded(recorded.LATENCY)})", NAMES)],
         ),
     ]

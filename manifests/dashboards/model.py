@@ -33,7 +33,10 @@ def build() -> models.Dashboard:
         [
             Event("Rolled back", f"{_increased('rollbacks')} > 0", "{{model}}: a revision was taken back", BAD),
             Event(
-                "Promoted", f"({_increased('promotions')} > 0) * {_serving()}", "{{revision}} takes the traffic", BUSY
+                "Promoted",
+                f"{_serving()} * on ({KEY}) group_left () ({_increased('promotions')} > 0)",
+                "{{revision}} takes the traffic",
+                BUSY,
             ),
         ],
     )
@@ -45,5 +48,4 @@ def _increased(what: str) -> str:
 
 
 def _serving() -> str:
-    info = largest("modeldeployment_revision_info", f"{KEY}, revision", MODEL, 'phase="Serving"')
-    return f"on ({KEY}) group_left (revision) {info}"
+    return largest("modeldeployment_revision_info", f"{KEY}, revision", MODEL, 'phase="Serving"')

@@ -158,6 +158,7 @@ def _evidence() -> AnyPanel:
         [Query(largest("modeldeployment_evidence_ratio", "revision", REVISIONS), "{{revision}}")],
         span=12,
         limits=[Limit(1, BAD)],
+        reach=1,
     )
 
 

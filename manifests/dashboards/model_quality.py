@@ -7,7 +7,7 @@ from typing import Final
 from grafana_foundation_sdk.models import units
 
 from manifests.dashboards.panels import NO_DATA, NONE, AnyPanel, Query, Text, graph, matrix
-from manifests.dashboards.queries import REVISIONS, quantile, rate, same_class, share, total
+from manifests.dashboards.queries import REVISIONS, as_predicted, last, quantile, rate, same_class, share, total
 from manifests.dashboards.states import BAD, GOOD, WARNING
 
 CORRECT: Final = 'outcome="correct"'
@@ -18,9 +18,10 @@ NAME: Final = "{{revision}}"
 
 def quality() -> list[AnyPanel]:
     """Return accuracy, precision, recall and F1."""
-    right = f"sum by (revision, predicted) ({same_class(CELLS, 'revision')})"
-    predicted = f"sum by (revision, predicted) ({CELLS})"
-    actual = f'sum by (revision, predicted) (label_replace({CELLS}, "predicted", "$1", "actual", "(.+)"))'
+    actual_sum = total("model_confusion_total", "revision, actual", REVISIONS)
+    right = f"sum by (revision, predicted) ({same_class(CELLS, actual_sum)})"
+    predicted = total("model_confusion_total", "revision, predicted", REVISIONS)
+    actual = f"sum by (revision, predicted) ({as_predicted(actual_sum)})"
     by_class = "{{revision}} {{predicted}}"
     return [
         graph(
@@ -106,7 +107,7 @@ def confusion() -> list[AnyPanel]:
                 CLASSES,
             ),
             units.Short,
-            Query(total("model_confusion_total", "actual, predicted", REVISIONS)),
+            Query(last("model_confusion_total", "actual, predicted", REVISIONS)),
             rows="actual",
             columns="predicted",
         ),
@@ -119,8 +120,8 @@ def confusion() -> list[AnyPanel]:
             ),
             units.PercentUnit,
             Query(
-                f"{total('model_confusion_total', 'actual, predicted', REVISIONS)} / on (actual) group_left () "
-                f"{total('model_confusion_total', 'actual', REVISIONS)}"
+                f"{last('model_confusion_total', 'actual, predicted', REVISIONS)} / on (actual) group_left () "
+                f"{last('model_confusion_total', 'actual', REVISIONS)}"
             ),
             rows="actual",
             columns="predicted",

@@ -20,7 +20,7 @@ from grafana_foundation_sdk.models import common, units
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from manifests.dashboards.states import GOOD, QUIET, State, by_code, nothing
+from manifests.dashboards.states import GOOD, PLAIN, QUIET, State, by_code, nothing
 
 AnyPanel = Builder[models.Panel]
 
@@ -66,10 +66,11 @@ def graph(
     limits: Sequence[Limit] = (),
     maximum: float | None = None,
     minimum: float | None = 0,
+    reach: float | None = None,
     stacked: bool = False,
     colours: Mapping[str, str] | None = None,
 ) -> TimeSeries:
-    """Draw lines over time. Limits are drawn as lines, `colours` go by the series' names."""
+    """Draw lines over time. Limits are drawn as lines, `colours` go by the series' names; the axis goes to `reach`."""
     panel = (
         TimeSeries()
         .title(text.title)
@@ -97,6 +98,8 @@ def graph(
         panel.min(minimum)
     if maximum is not None:
         panel.max(maximum)
+    if reach is not None:
+        panel.axis_soft_max(reach)
     if stacked:
         panel.stacking(options.StackingConfig().mode(common.StackingMode.NORMAL))
     for name, colour in (colours or {}).items():
@@ -114,7 +117,7 @@ def stat(
     limits: Sequence[Limit] = (),
     mappings: Sequence[models.ValueMapping] = (),
     named: bool = False,
-    base: str = QUIET,
+    base: str = PLAIN,
 ) -> Stat:
     """Show one number of now, or (`named`) the name of its series; the colour follows the limits."""
     return (
@@ -164,16 +167,9 @@ def timeline(text: Text, query: Query, states: Sequence[State], *, span: int = 1
 def matrix(text: Text, unit: str, query: Query, rows: str, columns: str, *, maximum: float | None = None) -> Table:
     """Show values by two labels as a table whose cells are the darker, the larger; one for each chosen revision."""
     panel = (
-        _table(text, unit, 24, 7)
+        _table(text, unit, 24, 6)
         .targets(_targets([query], instant=True, table=True))
-        .transformations(
-            [
-                models.DataTransformerConfig(
-                    "groupingToMatrix",
-                    options={"columnField": columns, "rowField": rows, "valueField": "Value", "emptyValue": "zero"},
-                )
-            ]
-        )
+        .transformations([_sorted_by(columns), _sorted_by(rows), _grouped(rows, columns)])
         .color_scheme(FieldColor().mode(models.FieldColorModeId.CONTINUOUS_BLUES))
         .min(0)
         .cell_options(shaded())
@@ -199,7 +195,7 @@ class Column:
     properties: Sequence[models.DynamicConfigValue] = ()
 
 
-def table(text: Text, columns: Sequence[Column], *, sort: str, height: int = 12) -> Table:
+def table(text: Text, columns: Sequence[Column], *, sort: str, height: int = 10) -> Table:
     """Show a row for each set of labels that the queries share, with a column for each query's value or label."""
     asked = [column for column in columns if column.query]
     values = {column.title: f"Value #{letter}" for column, letter in zip(asked, LETTERS, strict=False)}
@@ -272,6 +268,17 @@ def plain() -> common.TableAutoCellOptions:
 def shaded() -> common.TableColoredBackgroundCellOptions:
     """Put the colour of its value behind a cell."""
     return common.TableColoredBackgroundCellOptions(mode=common.TableCellBackgroundDisplayMode.BASIC)
+
+
+def _sorted_by(name: str) -> models.DataTransformerConfig:
+    """Sort by a field, and leave the order of equals as it is."""
+    return models.DataTransformerConfig("sortBy", options={"fields": {}, "sort": [{"field": name, "desc": False}]})
+
+
+def _grouped(rows: str, columns: str) -> models.DataTransformerConfig:
+    """Make a row and a column of each value of two labels."""
+    fields = {"columnField": columns, "rowField": rows, "valueField": "Value", "emptyValue": "zero"}
+    return models.DataTransformerConfig("groupingToMatrix", options=fields)
 
 
 def _table(text: Text, unit: str, span: int, height: int) -> Table:

@@ -85,7 +85,16 @@ def coded(metric: str, by: str, label: str, codes: Mapping[str, int], *matchers:
     return " or ".join(f"{largest(metric, by, *matchers, matcher)} * {code}" for code, matcher in selected)
 
 
-def same_class(confusion: str, by: str) -> str:
+def last(metric: str, by: str, *matchers: str) -> str:
+    """Add up what each pod said last in the time that is shown, gone ones, too."""
+    return f"sum by ({by}) (last_over_time({metric}{matching(*matchers)}[$__range]))"
+
+
+def same_class(confusion: str, actual: str) -> str:
     """Keep the right predictions of a confusion matrix: those whose `predicted` is their `actual`."""
-    twin = f'label_replace({confusion}, "predicted", "$1", "actual", "(.+)")'
-    return f"{confusion} and on ({by}, actual, predicted) {twin}"
+    return f"{confusion} and on (revision, actual, predicted) {as_predicted(actual)}"
+
+
+def as_predicted(actual: str) -> str:
+    """Call the label `actual` `predicted`, so that shares of both go together."""
+    return f'label_replace({actual}, "predicted", "$1", "actual", "(.+)")'

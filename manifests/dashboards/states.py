@@ -13,6 +13,8 @@ BUSY: Final = "blue"
 WARNING: Final = "orange"
 BAD: Final = "red"
 QUIET: Final = "#8e8e8e"
+PLAIN: Final = "text"
+"""The colour of text in the theme."""
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,14 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from tests.support import debian
 from tests.support.monitored_fleet import tell
+from tests.support.prometheus import Prometheus
 from tests.support.prometheus_process import PrometheusProcess
 
 RULES = Path(__file__).parents[2] / "manifests/components/dashboards/recording-rules.yaml"
@@ -25,9 +27,18 @@ def rule_groups(directory: Path) -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class Backfilled:
+    """A Prometheus that runs, and the time of its last readings."""
+
+    prometheus: Prometheus
+    end: float
+    """Unix time, in seconds."""
+
+
 @contextmanager
-def backfilled(directory: Path, seconds: float, step: float) -> Iterator[PrometheusProcess]:
-    """Run a Prometheus whose data ends now."""
+def backfilled(directory: Path, seconds: float, step: float) -> Iterator[Backfilled]:
+    """Run a Prometheus that has seen the fleet until about now."""
     end = time.time() // step * step
     start = end - seconds
     data = directory / "data"
@@ -47,7 +58,7 @@ def backfilled(directory: Path, seconds: float, step: float) -> Iterator[Prometh
             )
             process.stop()
             process.start()
-        yield process
+        yield Backfilled(process.client, end)
 
 
 def _promtool(*arguments: str) -> None:

@@ -172,7 +172,9 @@ def _judgement(recording: Recording, model: Model, revision: Revision, at: float
     estimate = revision.accuracy + 0.35 * half * math.sin(9 * at) * math.exp(-2 * at)
     against = revision.rejected or model.name == "chargeback"
     pace = 0.15 if revision.rejected else 0.6
-    evidence = min(1.02, (served / pace) ** 1.5) if against else max(0.0, 0.05 + 0.04 * math.sin(20 * at))
+    evidence = (
+        min(1.02, (served / pace) ** 1.5) if against else max(0.0, 0.05 + 0.04 * math.sin(20 * at + len(model.name)))
+    )
     verdict = "Degraded" if evidence >= 1 else "Inconclusive" if count < 30 or estimate < model.level else "Healthy"
     recording.put("modeldeployment_verdict", 1, {**labels, "verdict": verdict})
     recording.put("modeldeployment_accuracy_labels", count, labels)

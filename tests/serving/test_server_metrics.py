@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 from model_server import contract
@@ -12,19 +16,25 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from tests.serving.model_servers import ADMIN_PORT, call
 from tests.support import debian, metrics_page
+from tests.support.prometheus_process import PrometheusProcess
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.serving.conftest import StartServer
     from tests.serving.model_servers import ModelServer
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+NOBODY = "http://127.0.0.1:9"
+"""Where no collector of traces is."""
 
 
 @pytest.fixture(scope="module")
 def server(shared: StartServer) -> ModelServer:
-    """It has answered, failed, and got labels."""
-    server = shared("text.keras", MODEL_LABELS='["bad", "good"]')
-    token = server.predict(["好", "坏"]).token
+    """It has answered, failed, and got labels; its traces go nowhere."""
+    server = shared("text.keras", MODEL_LABELS='["bad", "good"]', OTEL_EXPORTER_OTLP_ENDPOINT=NOBODY)
+    token = server.predict(["好", "坏"], traceparent=f"00-{TRACE}-b7ad6b7169203331-01").token
     assert server.feedback(token, "good").status == 200
     assert server.feedback(f"{token}.1", "good").status == 200
     assert server.feedback("x", 1).status == 400
@@ -53,3 +63,21 @@ def test_openmetrics_is_what_the_page_of_the_handbook_says(server: ModelServer) 
     assert samples[f"{Metric.BATCH_SIZE}_sum"] == samples[Metric.PREDICTIONS] == 2
     assert samples[f"{Metric.LABEL_DELAY}_count"] == 2
     assert samples["process_resident_memory_bytes"] > 2**26  # TensorFlow alone takes more.
+
+
+def test_a_real_prometheus_takes_all_of_it(server: ModelServer, tmp_path: Path) -> None:
+    target = f"{server.address}:{ADMIN_PORT}"
+    config = {"scrape_configs": [{"job_name": "m", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}]}
+    with PrometheusProcess(tmp_path, config, "--enable-feature=exemplar-storage") as prometheus:
+        deadline = time.monotonic() + 60
+        while not prometheus.client.query(Metric.COUNTING_INFO):
+            assert time.monotonic() < deadline, prometheus.log.read_text()
+            time.sleep(0.2)
+        names = {sample.name for sample in prometheus.client.query('{__name__=~"model_.+"}')}
+        promised = metrics_page.described(metrics_page.POD)
+        histograms = {name for name, family in promised.items() if family.type == "histogram"}
+        assert {f"{name}_bucket" for name in histograms} | (promised.keys() - histograms) <= names
+        arguments = {"query": f"{Metric.REQUEST_SECONDS}_bucket", "start": 0, "end": time.time() + 60}
+        with urlopen(f"{prometheus.url}/api/v1/query_exemplars?{urlencode(arguments)}") as answer:
+            (series,) = (one for one in json.load(answer)["data"] if one["seriesLabels"]["method"] == "predict")
+        assert {one["labels"]["trace_id"] for one in series["exemplars"]} == {TRACE}

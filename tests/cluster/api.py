@@ -37,12 +37,12 @@ def get(cluster: Cluster, path: str) -> dict[str, Any] | None:
         raise _refused(error, path) from error
 
 
-def apply(cluster: Cluster, path: str, wanted: dict[str, Any]) -> None:
-    """Create the object or bring it to what is wanted (server-side apply)."""
+def apply(cluster: Cluster, path: str, wanted: dict[str, Any] | bytes) -> None:
+    """Create the object, given as such or as YAML, or bring it to what is wanted (server-side apply)."""
     request = urllib.request.Request(
         f"{cluster.server}{path}?fieldManager={FIELD_MANAGER}&force=true",
         method="PATCH",
-        data=json.dumps(wanted).encode(),
+        data=wanted if isinstance(wanted, bytes) else json.dumps(wanted).encode(),
         headers={"Content-Type": "application/apply-patch+yaml"},
     )
     try:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
-from tests.cluster.console import Progress, step
+from tests.cluster import golang
+from tests.cluster.console import step
 from tests.cluster.errors import ClusterError
 from tests.cluster.paths import SOURCES, cache
 from tests.cluster.state import locked
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 PAUSE = "pause"
 CLUSTER = "cluster"
 PACKAGES = 2800
-"""How many Go packages the cluster is made of (`go list -deps . | wc -l`), to tell how far a build has come."""
 
 
 def sources() -> list[Path]:
@@ -49,32 +46,15 @@ def build() -> Path:
     directory = output()
     if (directory / CLUSTER).exists() and (directory / PAUSE).exists():
         return directory
-    if not shutil.which("go"):
-        raise ClusterError("Go is not on the PATH. Install Go 1.24 or later; the cluster is built with it.")
+    golang.check()
+    version = kubernetes_version()
+    flags = (
+        f"-X k8s.io/component-base/version.gitVersion={version} -X k8s.io/client-go/pkg/version.gitVersion={version}"
+    )
     directory.mkdir(parents=True, exist_ok=True)
     with locked(directory / ".lock"):
         for name, package in ((PAUSE, "./pause"), (CLUSTER, ".")):
             if not (directory / name).exists():
                 with step(f"build {name} (the first build of Kubernetes takes 5 to 10 minutes)"):
-                    _compile(directory / name, package)
+                    golang.compile_program(golang.Program(SOURCES, package, flags, PACKAGES), directory / name)
     return directory
-
-
-def _compile(target: Path, package: str) -> None:
-    """Compile without C, so that one executable runs anywhere, the pause image's empty file system included."""
-    version = kubernetes_version()
-    flags = f"-s -w -X k8s.io/component-base/version.gitVersion={version}"
-    flags += f" -X k8s.io/client-go/pkg/version.gitVersion={version}"
-    unfinished = target.with_suffix(".new")
-    command = ["go", "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", str(unfinished), package]
-    environment = {**os.environ, "CGO_ENABLED": "0"}
-    progress, compiled, said = Progress(), 0, []
-    # With -v the compiler names each package that it compiles; what else it says is trouble, or a download.
-    with subprocess.Popen(command, cwd=SOURCES, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stderr or ():
-            said.append(line)
-            compiled += not line.startswith(("go: ", "#"))
-            progress.tell(f"{compiled} of about {PACKAGES} packages compiled")
-    if process.returncode != 0:
-        raise ClusterError(f"go build of {SOURCES / package} failed:\n{''.join(said[-40:])}")
-    unfinished.replace(target)

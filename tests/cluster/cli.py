@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.cluster import images, lifecycle, processes, requirements
+from tests.cluster import images, lifecycle, monitoring, processes, requirements
 from tests.cluster.build import build
 from tests.cluster.console import say
 from tests.cluster.errors import ClusterError
@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add("env", _env, 'print lines for the shell: eval "$(python3 -m tests.cluster env)" sets KUBECONFIG and PATH')
     add("build", _build, "build the executables (done by `up` when needed)")
     add("images", _images, "build the images of the operator and the model server; import them if the cluster is up")
+    add("monitoring", _monitoring, "install Prometheus Operator, Prometheus and Alertmanager into a cluster with pods")
     load_image = add("load-image", _load_image, "import an image into the cluster")
     load_image.add_argument("image", help=f"{' or '.join(images.NAMES)}, or an archive (`buildah push oci-archive:…`)")
     add("install-tools", _install_tools, "install the Debian packages that the full shape and `images` need")
@@ -124,6 +125,15 @@ def _load_image(options: argparse.Namespace) -> int:
         images.give(cluster, options.image)
     else:
         images.give_archive(cluster, Path(options.image))
+    return 0
+
+
+def _monitoring(options: argparse.Namespace) -> int:
+    found = monitoring.install(_existing(options.name))
+    chosen = " ".join(f"{label}: {value}" for label, value in monitoring.SELECTED.items())
+    say(f"Prometheus is at {found.prometheus}, for pods at {found.prometheus_by_name}")
+    say(f"Alertmanager is at {found.alertmanager}")
+    say(f"ServiceMonitors and PrometheusRules count that have the label {chosen}")
     return 0
 
 

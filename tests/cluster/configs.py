@@ -80,7 +80,7 @@ def kubelet(cluster: Cluster) -> str:
             "imageGCHighThresholdPercent": 100,
             "serializeImagePulls": False,
             "nodeStatusUpdateFrequency": "2s",
-            "syncFrequency": "10s",
+            "syncFrequency": "2s",  # so soon a pod sees a changed ConfigMap or Secret, such as Prometheus's rules
             "shutdownGracePeriod": "0s",
         }
     )

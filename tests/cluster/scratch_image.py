@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def write_layout(layout: Path, executable: Path) -> str:
-    """Write the image to an OCI layout; return its digest."""
+def write_layout(layout: Path, executable: Path, folder: str = "") -> str:
+    """Write the image, with the executable in its root or a folder (`bin/`), to an OCI layout; return its digest."""
     blobs = layout / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
     (layout / "oci-layout").write_bytes(LAYOUT)
-    layer = _layer(executable)
+    program = folder + executable.name
+    layer = _layer(executable, program)
     config = {
         "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
         "os": "linux",
-        "config": {"Entrypoint": [f"/{executable.name}"], "User": "65535:65535"},
+        "config": {"Entrypoint": [f"/{program}"], "User": "65535:65535"},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
     }
     manifest = {
@@ -38,10 +39,10 @@ def write_layout(layout: Path, executable: Path) -> str:
     return str(_write(blobs, MANIFEST_TYPE, json.dumps(manifest).encode())["digest"])
 
 
-def _layer(executable: Path) -> bytes:
+def _layer(executable: Path, program: str) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        entry = tarfile.TarInfo(executable.name)
+        entry = tarfile.TarInfo(program)
         entry.size, entry.mode = executable.stat().st_size, 0o755
         with executable.open("rb") as file:
             archive.addfile(entry, file)

@@ -24,6 +24,9 @@ TAG: Final = "modelops"
 SCHEMA_VERSION: Final = 39
 """Of Grafana 10.4. Later ones bring it up to theirs when they load it; an earlier one cannot go back."""
 
+UNWANTED: Final = ("placement", "allowCustomValue", "auto", "auto_count", "auto_min")
+"""The SDK always writes them. The first moves links into a menu of Grafana 12; the others are later than 10.4."""
+
 FLEET_UID: Final = "modelops-fleet"
 MODEL_UID: Final = "modelops-model"
 OPERATOR_UID: Final = "modelops-operator"
@@ -93,7 +96,6 @@ def choice(name: str, label: str, metric: str, matchers: str, *, several: bool =
         .label(label)
         .datasource(SOURCE)
         .query({"query": query, "refId": f"choose-{name}"})
-        .definition(query)
         .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(models.VariableSort.ALPHABETICAL_ASC)
     )
@@ -106,8 +108,9 @@ def choice(name: str, label: str, metric: str, matchers: str, *, several: bool =
 def to_text(board: models.Dashboard) -> str:
     """Write JSON that is the same at each time."""
     document = json.loads(json.dumps(board, cls=JSONEncoder))
-    for part in (*document["links"], *document["annotations"].get("list", ())):
-        del part["placement"]  # The SDK always moves them into a menu of Grafana 12; they are wanted in sight.
+    for part in (*document["links"], *document["annotations"].get("list", ()), *document["templating"]["list"]):
+        for name in UNWANTED:
+            part.pop(name, None)
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 

@@ -22,6 +22,7 @@ from manifests.dashboards.queries import (
 )
 from manifests.dashboards.states import ALERTS, BAD, GOOD, PHASES, VERDICTS, WARNING, codes
 
+NO_LIMIT: Final = f"{NONE}no limit to judge by"
 FIRING: Final = 'alertstate="firing"'
 
 
@@ -64,7 +65,7 @@ def now() -> list[AnyPanel]:
             span=3,
         ),
         stat(
-            Text("Limit", "The level that the revision must hold.", "No limit"),
+            Text("Limit", "The level that the revision must hold.", NO_LIMIT),
             units.PercentUnit,
             Query(of_serving("modeldeployment_accuracy_level", "metric", MODEL), "{{metric}}"),
             span=3,
@@ -74,7 +75,7 @@ def now() -> list[AnyPanel]:
                 "Evidence against it",
                 "Evidence that the serving revision is below its limit, as a share of proof. Normal: below 50 %. At "
                 "100 % it is proven and taken back; the chance that this happens to a good revision, ever, is alpha.",
-                "No limit",
+                NO_LIMIT,
             ),
             units.PercentUnit,
             Query(of_serving("modeldeployment_evidence_ratio", KEY, MODEL)),
@@ -152,7 +153,7 @@ def _evidence() -> AnyPanel:
             "Evidence of degradation",
             "Of each revision, as a share of proof. Normal: low. At 100 % the revision is called Degraded, and is "
             "taken back if there is a good one to go back to. It may rise and fall for a while with good models.",
-            "No data: there is no limit to judge by, or no labels",
+            NO_LIMIT,
         ),
         units.PercentUnit,
         [Query(largest("modeldeployment_evidence_ratio", "revision", REVISIONS), "{{revision}}")],

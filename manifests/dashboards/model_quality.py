@@ -11,7 +11,7 @@ from manifests.dashboards.queries import REVISIONS, as_predicted, last, quantile
 from manifests.dashboards.states import BAD, GOOD, WARNING
 
 CORRECT: Final = 'outcome="correct"'
-CLASSES: Final = "No data: no labels yet, or a model of more than 20 classes"
+CLASSES: Final = f"{NONE}no labels yet, or a model of more than 20 classes"
 CELLS: Final = total("model_confusion_total", "revision, actual, predicted", REVISIONS)
 NAME: Final = "{{revision}}"
 

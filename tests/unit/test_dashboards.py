@@ -16,6 +16,7 @@ import yaml
 from manifests.dashboards import __main__ as generator
 from manifests.dashboards import recorded
 from tests.support.grafana_schema import faults
+from tests.support.metrics_page import OPERATOR, POD, described
 
 REPOSITORY = Path(__file__).parents[2]
 COMPONENT = REPOSITORY / "manifests/components/dashboards"
@@ -139,7 +140,7 @@ def test_every_query_goes_to_the_chosen_prometheus(board: dict[str, Any]) -> Non
     asking = [
         *panels(board),
         *marks(board),
-        *(v for v in variables.values() if "definition" in v),
+        *(v for v in variables.values() if v["type"] == "query"),
     ]
     assert all(part["datasource"] == chosen for part in asking)
     assert all(target["datasource"] == chosen for panel in panels(board) for target in panel["targets"])
@@ -192,28 +193,22 @@ OTHERS = {
 
 
 def agreed() -> dict[str, frozenset[str]]:
-    """Read the names and labels of METRICS.md: what a pod says has its target's labels, too."""
-    metrics: dict[str, frozenset[str]] = dict(OTHERS)
-    section = ""
-    for line in (REPOSITORY / "operator/METRICS.md").read_text(encoding="utf-8").splitlines():
-        section = line if line.startswith("## ") else section
-        if section not in ("## Of a pod", "## Of the operator") or not line.startswith("| `"):
-            continue
-        named, kind, labels, _ = (cell.strip() for cell in line.strip("|").split("|", 3))
-        first, *rest = re.findall(r"`([^`]+)`", named)
-        stem = first.rsplit("_", 1)[0]
-        own = frozenset(re.findall(r"\w+", labels.partition(":")[0]))
-        known = own | TARGET if section == "## Of a pod" else own
-        for name in (first, *(stem + more if more.startswith("_") else more for more in rest)):
-            suffixes = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
-            metrics |= {name + suffix: known | {"le"} if suffix == "_bucket" else known for suffix in suffixes}
-    return metrics
+    """Return the labels of each series by its name; what a pod says has its target's labels, too."""
+    series = dict(OTHERS)
+    for heading, added in ((POD, TARGET), (OPERATOR, frozenset[str]())):
+        for name, family in described(heading).items():
+            labels = family.labels | added
+            if family.type == "histogram":
+                series |= {f"{name}_bucket": labels | {"le"}, f"{name}_sum": labels, f"{name}_count": labels}
+            else:
+                series[name] = labels
+    return series
 
 
 def queries(board: dict[str, Any]) -> Iterator[str]:
     yield from (target["expr"] for panel in panels(board) for target in panel["targets"])
     yield from (annotation["expr"] for annotation in marks(board))
-    yield from (variable["definition"] for variable in board["templating"]["list"] if "definition" in variable)
+    yield from (variable["query"]["query"] for variable in board["templating"]["list"] if variable["type"] == "query")
 
 
 def asked() -> list[str]:

@@ -36,13 +36,19 @@ demo-down: deps  ## Remove every trace of the demo
 	$(PYTHON) -m tests.demo down
 
 ##@ Local Kubernetes
-.PHONY: tools cluster-up cluster-down cluster-status images
+.PHONY: tools browser cluster-up cluster-monitoring cluster-down cluster-status images
 CLUSTER ?= local
 tools:  ## Install the Debian packages that clusters with pods need, if any is missing
 	python3 -m tests.cluster install-tools
 
+browser:  ## Install a browser for the tests of pages, if there is none
+	python3 -m tests.cluster install-tools --browser
+
 cluster-up: tools  ## Bring up a Kubernetes with real pods on this machine (needs root; CLUSTER=name, default local)
 	python3 -m tests.cluster up --name $(CLUSTER) --shape full
+
+cluster-monitoring: cluster-up  ## Add Prometheus Operator, Prometheus and Alertmanager to it
+	python3 -m tests.cluster monitoring --name $(CLUSTER)
 
 cluster-down:  ## End it; nothing stays but caches
 	python3 -m tests.cluster down --name $(CLUSTER)
@@ -54,8 +60,8 @@ images: tools  ## Build both images, and import them if the cluster is up
 	python3 -m tests.cluster images --name $(CLUSTER)
 
 ##@ Tests
-.PHONY: test test-unit test-contract test-serving test-integration test-e2e
-test: test-unit test-contract test-serving test-integration test-e2e  ## Run every test
+.PHONY: test test-unit test-contract test-monitoring test-serving test-integration test-browser test-e2e
+test: test-unit test-contract test-monitoring test-serving test-integration test-browser test-e2e  ## Run every test
 
 test-unit: deps  ## Pure logic: no cluster, network or TensorFlow
 	$(PYTEST) tests/unit
@@ -63,19 +69,29 @@ test-unit: deps  ## Pure logic: no cluster, network or TensorFlow
 test-contract: deps  ## What the operator and the model server agree on, held against both
 	$(PYTEST) tests/contract
 
+test-monitoring: deps  ## The alerts, with Prometheus' own tools
+	$(PYTEST) tests/monitoring
+
 test-serving: deps  ## The model server and the trainer with real TensorFlow
 	$(PYTEST) tests/serving
 
 test-integration: deps  ## The operator against a real API server, without nodes (no root needed)
 	$(PYTEST) tests/integration
 
+test-browser: deps browser  ## The operator's page in a real browser
+	$(PYTEST) tests/browser
+
 test-e2e: deps tools  ## Everything on a real Kubernetes with real pods (needs root)
 	$(PYTEST) tests/e2e
 
 ##@ Benchmarks
-.PHONY: bench-judgement
+.PHONY: bench-judgement bench-metrics
 bench-judgement: deps  ## False alarms and labels to detection: a gauge with a threshold against the sequential test
 	$(PYTHON) -m tests.benchmarks.judgement
+
+bench-metrics: deps  ## What a scrape costs, what metrics and traces cost a prediction, what judging from Prometheus costs
+	$(PYTHON) -m tests.benchmarks.metrics
+	$(PYTHON) -m tests.benchmarks.prometheus_source
 
 ##@ Code
 .PHONY: lint format generate verify lock
@@ -83,7 +99,7 @@ lint: deps  ## Check style, types and layers
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy operator/modeldeployment_operator serving_image/model_server serving_image/model_trainer
-	$(VENV)/bin/mypy tests/benchmarks tests/cluster tests/demo tests/e2e tests/support
+	$(VENV)/bin/mypy manifests tests/benchmarks tests/browser tests/cluster tests/demo tests/e2e tests/pictures tests/support
 	$(VENV)/bin/lint-imports
 
 format: deps  ## Rewrite the code in the project's style
@@ -91,11 +107,13 @@ format: deps  ## Rewrite the code in the project's style
 	$(VENV)/bin/ruff format .
 
 CRD := crds/modeldeployments.modelops.dev.yaml
-generate: deps  ## Make the CRD from the models
+generate: deps  ## Make the CRD from the models, and the dashboards from their descriptions
 	$(PYTHON) -m modeldeployment_operator.api.crd > $(CRD)
+	$(PYTHON) -m manifests.dashboards
 
 verify: deps  ## Fail if a generated file is not what `make generate` makes
 	$(PYTHON) -m modeldeployment_operator.api.crd | diff -u $(CRD) - || { echo "run: make generate"; exit 1; }
+	$(PYTHON) -m manifests.dashboards --check
 
 LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	--python-version 3.11 --python-platform x86_64-unknown-linux-gnu

@@ -60,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     add("monitoring", _monitoring, "install Prometheus Operator, Prometheus and Alertmanager into a cluster with pods")
     load_image = add("load-image", _load_image, "import an image into the cluster")
     load_image.add_argument("image", help=f"{' or '.join(images.NAMES)}, or an archive (`buildah push oci-archive:…`)")
-    add("install-tools", _install_tools, "install the Debian packages that the full shape and `images` need")
+    tools = add("install-tools", _install_tools, "install the Debian packages that the full shape and `images` need")
+    tools.add_argument("--browser", action="store_true", help="install a browser for the tests of pages instead")
     return parser
 
 
@@ -137,8 +138,11 @@ def _monitoring(options: argparse.Namespace) -> int:
     return 0
 
 
-def _install_tools(_: argparse.Namespace) -> int:
-    requirements.install_tools()
+def _install_tools(options: argparse.Namespace) -> int:
+    if options.browser:
+        requirements.install_browser()
+    else:
+        requirements.install_tools()
     return 0
 
 

@@ -35,6 +35,8 @@ PLUGINS = {"ptp", "host-local", "portmap", "loopback"}
 PLUGIN_PACKAGE = "containernetworking-plugins"
 IMAGE_COMMANDS = {"buildah": "buildah", "debootstrap": "debootstrap", "unshare": "util-linux"}
 """Commands that building images needs."""
+BROWSER_COMMANDS = {"chromium": "chromium", "chromedriver": "chromium-driver"}
+"""Commands that tests of pages need."""
 CAPABILITIES = {"cap_net_admin": 12, "cap_sys_admin": 21}
 _INSTALL = "sudo python3 -m tests.cluster install-tools"
 
@@ -69,17 +71,24 @@ def check_rights(why: str) -> None:
 
 
 def install_tools() -> None:
-    """Install the Debian packages, without letting any of them start a service of the machine's own.
+    """Install what clusters with pods and images need. Does nothing where nothing is missing."""
+    if _missing(COMMANDS | IMAGE_COMMANDS) | _missing_plugins():
+        _install({*COMMANDS.values(), *IMAGE_COMMANDS.values(), PLUGIN_PACKAGE, "ebtables"})
 
-    Does nothing where nothing is missing.
-    """
-    if not (_missing(COMMANDS | IMAGE_COMMANDS) | _missing_plugins()):
-        return
-    packages = sorted({*COMMANDS.values(), *IMAGE_COMMANDS.values(), PLUGIN_PACKAGE, "ebtables"})
+
+def install_browser() -> None:
+    """Install the browser and its driver. Does nothing where both are."""
+    if _missing(BROWSER_COMMANDS):
+        _install({*BROWSER_COMMANDS.values()})
+
+
+def _install(wanted: set[str]) -> None:
+    """Install Debian packages, without letting any of them start a service of the machine's own."""
+    packages = sorted(wanted)
     if not shutil.which("apt-get"):
         raise ClusterError(f"There is no apt-get here. Install by the system's own means: {', '.join(packages)}.")
     if os.geteuid() != 0:
-        raise ClusterError(f"Packages are installed by root: `{_INSTALL}`.")
+        raise ClusterError(f"Packages are installed by root, with sudo: {', '.join(packages)}.")
     say(f"apt-get installs: {' '.join(packages)}")
     with _services_stay_off():
         for command in (["apt-get", "update"], ["apt-get", "install", "--yes", "--no-install-recommends", *packages]):

@@ -17,13 +17,24 @@ from tests.demo import models, operator_install, target, timeline
 from tests.demo.console import Console
 from tests.demo.errors import DemoError, SetupError
 from tests.demo.kubectl import Kubectl, KubectlError
+from tests.demo.prometheus import PICTURES
 from tests.demo.story import tell
-from tests.demo.workspace import CLUSTER, HTTP_PORT, NAME, NAMESPACE, OPERATOR, OPERATOR_NAMESPACE, RESULT, folder
+from tests.demo.workspace import (
+    CLUSTER,
+    HTTP_PORT,
+    NAME,
+    NAMESPACE,
+    OPERATOR,
+    OPERATOR_NAMESPACE,
+    PAGE_PORT,
+    RESULT,
+    folder,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tests.demo.timeline import Facts
+    from tests.demo.timeline import Facts, Seen
 
 
 _CONDITIONS = r'jsonpath={range .items[*].status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\n"}{end}'
@@ -87,6 +98,7 @@ def _farewell(facts: Facts) -> list[str]:
         f"All figures: {RESULT}",
         "The cluster stays up. Explore it, from the repository's root:",
         *begin,
+        *(_monitoring(kubectl, facts.seen) if facts.seen else []),
         "  # why it was taken back, in conditions and events; and with all its numbers, in .status.rejections",
         f"  {kubectl} describe mdep {NAME} -n {NAMESPACE}",
         f"  {kubectl} get mdep {NAME} -n {NAMESPACE} -o yaml",
@@ -99,6 +111,15 @@ def _farewell(facts: Facts) -> list[str]:
         f"  # {facts.bad} once more",
         f"  {kubectl} annotate mdep {NAME} -n {NAMESPACE} modelops.dev/retry=$(date +%s) --overwrite",
         f"Remove everything: {remove}",
+    ]
+
+
+def _monitoring(kubectl: str, seen: Seen) -> list[str]:
+    """Say where Prometheus and the operator's page are."""
+    return [
+        f"  # Prometheus and Alertmanager are open at {seen.prometheus} and {seen.alertmanager};",
+        f"  # the dashboards are drawn in {PICTURES}; the operator's own page is at http://localhost:{PAGE_PORT} after",
+        f"  {kubectl} port-forward -n {OPERATOR_NAMESPACE} deployment/{OPERATOR} {PAGE_PORT} &",
     ]
 
 

@@ -7,10 +7,11 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from tests.cluster.monitoring import SELECTED
 from tests.cluster.paths import REPOSITORY
 from tests.demo.errors import DemoError
 from tests.demo.kubectl import RESOURCE
-from tests.demo.workspace import MARK, MARK_SELECTOR, NAMESPACE, OPERATOR, OPERATOR_NAMESPACE, folder
+from tests.demo.workspace import MARK, MARK_SELECTOR, NAMESPACE, OPERATOR, OPERATOR_NAMESPACE, PAGE_PORT, folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +24,13 @@ IMAGE = "localhost/modeldeployment-operator"
 """As manifests/ names it."""
 CRD = f"crd/{RESOURCE}"
 ROLLOUT_SECONDS = 180
+_SELECTED_BY_PROMETHEUS = "".join(
+    f"""\
+  - target: {{kind: ServiceMonitor|PrometheusRule}}
+    patch: '- {{op: add, path: /metadata/labels/{label}, value: {value}}}'
+"""
+    for label, value in SELECTED.items()
+)
 
 
 def install(target: Target, console: Console) -> None:
@@ -86,32 +94,41 @@ def write_overlay(target: Target) -> Path:
     """Write the overlay; return its directory."""
     directory = folder() / "overlay"
     directory.mkdir(parents=True, exist_ok=True)
-    base = os.path.relpath((REPOSITORY / "manifests" / "default").resolve(), directory.resolve())
-    (directory / "kustomization.yaml").write_text(overlay(base, target))
+    manifests = os.path.relpath((REPOSITORY / "manifests").resolve(), directory.resolve())
+    (directory / "kustomization.yaml").write_text(overlay(manifests, target))
     return directory
 
 
-def overlay(base: str, target: Target) -> str:
-    """Return the text of the overlay. A local image keeps its name when it changes, so its digest is noted."""
+def overlay(manifests: str, target: Target) -> str:
+    """Return the text of the overlay; `manifests` is the path of that directory.
+
+    A local image keeps its name when it changes, so its digest is noted.
+    """
     version = json.dumps({"modelops.dev/demo-image": target.version or target.operator_image})
+    settings = [f"SERVING_IMAGE={target.serving_image}"]
+    components, patches = "", ""
+    if target.monitoring:
+        settings += [f"PROMETHEUS_URL={target.monitoring.prometheus_by_name}", f"FLEET_PAGE_PORT={PAGE_PORT}"]
+        components = f"components: [{manifests}/components/monitoring, {manifests}/components/dashboards]\n"
+        patches = _SELECTED_BY_PROMETHEUS
     return f"""\
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
-resources: [{base}]
-images:
+resources: [{manifests}/default]
+{components}images:
   - {json.dumps({"name": IMAGE, **image_fields(target.operator_image)})}
 configMapGenerator:
   - name: {OPERATOR}
     namespace: {OPERATOR_NAMESPACE}
     behavior: merge
-    literals: [SERVING_IMAGE={target.serving_image}]
+    literals: {json.dumps(settings)}
 patches:
   - target: {{kind: Namespace, name: {OPERATOR_NAMESPACE}}}
     patch: '{{apiVersion: v1, kind: Namespace, metadata: {{name: any, labels: {json.dumps(MARK)}}}}}'
   - target: {{kind: Deployment, name: {OPERATOR}}}
     patch: '{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: any}},
       spec: {{template: {{metadata: {{annotations: {version}}}}}}}}}'
-"""
+{patches}"""
 
 
 def image_fields(image: str) -> dict[str, str]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
 from tests.cluster import build, images
+from tests.cluster.monitoring import SELECTED
 from tests.demo import operator_install, store, target, traffic_pod
 from tests.demo.kubectl import RESOURCE, condition
 from tests.demo.models import EVALUATION, SETTINGS, Trainings, command, place
 from tests.demo.progress import Progress
+from tests.demo.prometheus import SCRAPE_INTERVAL, look
 from tests.demo.timeline import Facts, rejection_of, verdict
 from tests.demo.traffic_pod import TrafficPod
 from tests.demo.watch import Watch
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from tests.demo.console import Console
     from tests.demo.kubectl import Kubectl, Manifest
     from tests.demo.models import Model
+    from tests.demo.records import Record
     from tests.demo.target import Target
+    from tests.demo.timeline import Seen
 
 ENOUGH_LABELS = 300
 START_SECONDS = 300
@@ -74,6 +78,7 @@ def tell(console: Console, environment: Mapping[str, str]) -> Facts:
         bad = degrade(stage, watch, traffic, good)
         records = settle(stage, traffic)
         after = look_back(stage)
+        seen = look_at_prometheus(stage, records) if stage.target.monitoring else None
     return Facts(
         began=began,
         applied=applied,
@@ -87,6 +92,7 @@ def tell(console: Console, environment: Mapping[str, str]) -> Facts:
         records=records,
         ended=time.time(),
         warm=warm,
+        seen=seen,
     )
 
 
@@ -222,12 +228,19 @@ def degrade(stage: Stage, watch: Watch, traffic: TrafficPod, good: str) -> str:
     return bad
 
 
-def settle(stage: Stage, traffic: TrafficPod) -> list[Any]:
+def settle(stage: Stage, traffic: TrafficPod) -> list[Record]:
     """Watch the clients for a while longer, then end the traffic; return what they saw."""
     stage.console.step("Every client is back with the good model")
     stage.console.say(f"The clients go on for {AFTERMATH_SECONDS:.0f} s: does anyone still hear from the bad revision?")
     time.sleep(AFTERMATH_SECONDS)
     return traffic.end()
+
+
+def look_at_prometheus(stage: Stage, records: list[Record]) -> Seen:
+    """See the same in Prometheus, which the operator does not need for any of it."""
+    stage.console.step("What Prometheus saw of it")
+    assert stage.target.monitoring is not None
+    return look(stage.target.monitoring, records, stage.console)
 
 
 def look_back(stage: Stage) -> Manifest:
@@ -259,5 +272,9 @@ def model_deployment(uri: str, digest: str) -> Manifest:
             "model": {"uri": uri, "digest": digest, "labels": list(CLASSES)},
             "replicas": 2,
             "accuracy": {"metric": "accuracy", "minimum": MINIMUM, "sampleInterval": SAMPLE_INTERVAL},
+            "monitoring": {
+                "serviceMonitor": {"labels": SELECTED, "interval": SCRAPE_INTERVAL},
+                "prometheusRule": {"labels": SELECTED, "window": "30s", "for": "5s"},
+            },
         },
     }

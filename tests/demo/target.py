@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.cluster import ClusterError, Shape, images, requirements, up
+from tests.cluster import ClusterError, Shape, images, monitoring, requirements, up
 from tests.cluster.runtime import image_digest
 from tests.demo.errors import SetupError
 from tests.demo.kubectl import Kubectl, KubectlError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.cluster import Cluster
+    from tests.cluster.monitoring import Installed
     from tests.demo.console import Console
 
 ENVIRONMENT = f'eval "$(python3 -m tests.cluster env --name {CLUSTER})"'
@@ -32,6 +33,8 @@ class Target:
     version: str = ""
     """Changes with the operator's image, where the image's name does not."""
     local: bool = True
+    monitoring: Installed | None = None
+    """The Prometheus of a cluster on this machine."""
 
 
 def find(environment: Mapping[str, str], console: Console) -> Target:
@@ -67,17 +70,15 @@ def of_machine(console: Console) -> Target:
     images.build_all()
     for name in images.NAMES:
         images.give(cluster, name)
-    return _target(cluster)
+    console.command("python3", "-m", "tests.cluster", "monitoring", "--name", CLUSTER)
+    version = image_digest(cluster, images.OPERATOR)
+    installed = monitoring.install(cluster)
+    return Target(existing(cluster), images.OPERATOR, images.MODEL_SERVER, version=version, monitoring=installed)
 
 
 def existing(cluster: Cluster) -> Kubectl:
     """Return kubectl for a local cluster."""
     return Kubectl.of_kubeconfig(cluster.kubectl, cluster.kubeconfig)
-
-
-def _target(cluster: Cluster) -> Target:
-    version = image_digest(cluster, images.OPERATOR)
-    return Target(existing(cluster), images.OPERATOR, images.MODEL_SERVER, version=version)
 
 
 def require_tools(console: Console) -> None:

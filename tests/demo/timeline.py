@@ -16,9 +16,26 @@ from typing import Any
 from tests.demo.records import Connections, Kind, Record
 
 MANAGER = "modeldeployment-operator"
+ROLLED_BACK = "ModelRolledBack"
+"""The alert that the story ends with."""
 SAFE_SECONDS = 3.0
 """From the sample that decides to the last answer of the bad revision."""
 WARM_SECONDS, COLD_SECONDS = 4 * 60.0, 25 * 60.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What Prometheus saw of the story."""
+
+    labels: Mapping[str, int]
+    """Labels that it counted, by revision."""
+    alerts: Sequence[str]
+    """Names of the alerts on the model that Alertmanager has."""
+    unanswered: int
+    """Queries of the dashboards that have no answer and should have one."""
+    prometheus: str
+    """Its URL."""
+    alertmanager: str
 
 
 @dataclass(frozen=True)
@@ -43,6 +60,8 @@ class Facts:
     ended: float
     warm: bool
     """Whether all that takes minutes was in the cache."""
+    seen: Seen | None = None
+    """What Prometheus saw; None without one."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +161,22 @@ def goals(facts: Facts) -> list[Goal]:
             spec == facts.user_spec,
         ),
         Goal("spec fields that the operator owns", ", ".join(owned) or "none", "none", not owned),
+        *_seen_by_prometheus(facts),
         Goal(f"seconds in all, {'warm' if facts.warm else 'cold'}", round(total, 1), f"<= {limit:g}", total <= limit),
+    ]
+
+
+def _seen_by_prometheus(facts: Facts) -> list[Goal]:
+    """Return what is promised of metrics, alerts and dashboards where there is a Prometheus."""
+    if facts.seen is None:
+        return []
+    labels, alerts, unanswered = facts.seen.labels, facts.seen.alerts, facts.seen.unanswered
+    sent = dict(Counter(r.revision for r in facts.records if r.kind is Kind.LABEL and not r.failed))
+    told = f"as sent: {sum(labels.values())}" if labels == sent else f"{labels}, sent were {sent}"
+    return [
+        Goal("labels by revision in Prometheus", told, "as sent", labels == sent),
+        Goal("alerts", ", ".join(alerts) or "none", ROLLED_BACK, ROLLED_BACK in alerts),
+        Goal("queries of the dashboards without an answer", unanswered, "0", unanswered == 0),
     ]
 
 

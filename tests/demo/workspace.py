@@ -16,6 +16,8 @@ OPERATOR = "modeldeployment-operator"
 NAME = "news-classifier"
 CLASSES = ("review", "news")
 HTTP_PORT = 8501
+PAGE_PORT = 8090
+"""Of the operator's own page."""
 MINIMUM = 0.9
 SAMPLE_INTERVAL = "1s"
 

@@ -87,8 +87,8 @@ def prepare(cluster: Cluster, directory: Path) -> Stage:
 
 def _install(cluster: Cluster, kubectl: Kubectl, directory: Path) -> OperatorPod:
     target = Target(kubectl, images.OPERATOR, images.MODEL_SERVER, version=image_digest(cluster, images.OPERATOR))
-    base = os.path.relpath((REPOSITORY / "manifests" / "default").resolve(), directory.resolve())
-    (directory / "kustomization.yaml").write_text(operator_install.overlay(base, target))
+    manifests = os.path.relpath((REPOSITORY / "manifests").resolve(), directory.resolve())
+    (directory / "kustomization.yaml").write_text(operator_install.overlay(manifests, target))
     kubectl.run("apply", "-k", str(directory))
     kubectl.wait("condition=Established", operator_install.CRD, seconds=30)
     operator = OperatorPod(cluster, kubectl)

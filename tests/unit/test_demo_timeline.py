@@ -13,7 +13,7 @@ from tests.demo.operator_install import image_fields, overlay
 from tests.demo.progress import evidence_in, progress_line
 from tests.demo.records import Connections, Kind, Record, read_line, write_line
 from tests.demo.target import Target
-from tests.demo.timeline import Facts, Goal
+from tests.demo.timeline import Facts, Goal, Seen
 
 T0 = 1_700_000_000.0
 GOOD, BAD = "news-1", "news-2"
@@ -111,6 +111,26 @@ def test_a_good_story_keeps_every_promise() -> None:
 )
 def test_a_broken_promise_is_told(changed: dict[str, Any], name: str) -> None:
     assert broken(facts(**changed)) == [name]
+
+
+SEEN = Seen(labels={BAD: 1}, alerts=("ModelRolledBack",), unanswered=0, prometheus="http://p", alertmanager="http://a")
+
+
+def test_what_prometheus_saw_is_promised_too() -> None:
+    assert broken(facts(seen=SEEN)) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [
+        ({"labels": {BAD: 2}}, "labels by revision in Prometheus"),
+        ({"labels": {}}, "labels by revision in Prometheus"),
+        ({"alerts": ()}, "alerts"),
+        ({"unanswered": 1}, "queries of the dashboards without an answer"),
+    ],
+)
+def test_what_prometheus_did_not_see_is_told(changed: dict[str, Any], name: str) -> None:
+    assert broken(facts(seen=dataclasses.replace(SEEN, **changed))) == [name]
 
 
 def test_a_late_answer_of_the_bad_revision_breaks_the_promise() -> None:
@@ -277,9 +297,25 @@ def test_the_overlay_names_both_images() -> None:
     from tests.demo.kubectl import Kubectl
 
     target = Target(Kubectl(("kubectl",)), "example.com/operator:v1", "example.com/server:v2", "sha256:ab")
-    written = yaml.safe_load(overlay("../manifests/default", target))
+    written = yaml.safe_load(overlay("../manifests", target))
     assert written["resources"] == ["../manifests/default"]
     assert written["images"][0]["newTag"] == "v1"
     assert written["configMapGenerator"][0]["literals"] == ["SERVING_IMAGE=example.com/server:v2"]
     annotations = yaml.safe_load(written["patches"][1]["patch"])["spec"]["template"]["metadata"]["annotations"]
     assert annotations == {"modelops.dev/demo-image": "sha256:ab"}
+
+
+def test_the_overlay_has_prometheus_read_the_operator_where_there_is_one() -> None:
+    import yaml
+
+    from tests.cluster.monitoring import Installed
+    from tests.demo.kubectl import Kubectl
+
+    installed = Installed("http://10.0.0.1:9090", "http://10.0.0.2:9093", "http://prometheus.monitoring.svc:9090")
+    target = Target(Kubectl(("kubectl",)), "operator:v1", "server:v2", "sha256:ab", monitoring=installed)
+    written = yaml.safe_load(overlay("../manifests", target))
+    assert written["components"] == ["../manifests/components/monitoring", "../manifests/components/dashboards"]
+    settings = written["configMapGenerator"][0]["literals"]
+    assert "PROMETHEUS_URL=http://prometheus.monitoring.svc:9090" in settings
+    selected = yaml.safe_load(written["patches"][2]["patch"])
+    assert selected == [{"op": "add", "path": "/metadata/labels/release", "value": "kube-prometheus-stack"}]

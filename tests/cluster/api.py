@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tests.cluster.state import Cluster
 
 SECONDS = 5
+APPLY_SECONDS = 60
+"""A kind of some hundred kilobytes takes a busy machine seconds."""
 FIELD_MANAGER = "tests.cluster"
 
 
@@ -46,16 +48,16 @@ def apply(cluster: Cluster, path: str, wanted: dict[str, Any] | bytes) -> None:
         headers={"Content-Type": "application/apply-patch+yaml"},
     )
     try:
-        _ask(cluster, request)
+        _ask(cluster, request, APPLY_SECONDS)
     except urllib.error.HTTPError as error:
         raise _refused(error, path) from error
 
 
-def _ask(cluster: Cluster, request: urllib.request.Request) -> dict[str, Any]:
+def _ask(cluster: Cluster, request: urllib.request.Request, seconds: float = SECONDS) -> dict[str, Any]:
     pki = cluster.paths.pki
     context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
     context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
-    with _opener(context).open(request, timeout=SECONDS) as response:
+    with _opener(context).open(request, timeout=seconds) as response:
         answer: dict[str, Any] = json.load(response)
         return answer
 

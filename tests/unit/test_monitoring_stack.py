@@ -11,7 +11,7 @@ from tests.cluster.monitoring import SELECTED, objects, programs
 from tests.cluster.monitoring.programs import Image, Source
 
 IMAGES = {source: Image(f"localhost/{source.name}:1.2.3", "1.2.3", "sha256:0", Path()) for source in programs.ALL}
-EVERYTHING = {path: wanted for path, wanted in [*objects.operator(IMAGES), *objects.servers(IMAGES)]}
+EVERYTHING = dict([*objects.operator(IMAGES), *objects.servers(IMAGES)])
 
 
 def a_source(directory: Path, required: str) -> Source:

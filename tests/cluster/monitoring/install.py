@@ -64,7 +64,7 @@ def _define(cluster: Cluster) -> None:
         for name, file in stale.items():
             api.apply(cluster, f"{_DEFINITIONS}/{name}", file.read_bytes())
         for name in stale:
-            _wait(functools.partial(_is_established, cluster, name), f"The kind {name} is not established")
+            _wait(cluster, functools.partial(_is_established, cluster, name), f"The kind {name} is not established")
 
 
 def _version_of(cluster: Cluster, definition: str) -> str:
@@ -88,7 +88,7 @@ def _start_operator(cluster: Cluster, images: Mapping[Source, Image]) -> None:
     for path, wanted in objects.operator(images):
         api.apply(cluster, path, wanted)
     ready = functools.partial(_is_rolled_out, cluster, f"deployments/{objects.OPERATOR_NAME}")
-    _wait(ready, "The Prometheus Operator is not ready")
+    _wait(cluster, ready, "The Prometheus Operator is not ready")
 
 
 def _start_servers(cluster: Cluster, images: Mapping[Source, Image]) -> Installed:
@@ -96,10 +96,10 @@ def _start_servers(cluster: Cluster, images: Mapping[Source, Image]) -> Installe
         api.apply(cluster, path, wanted)
     for name in (f"prometheus-{objects.PROMETHEUS}", f"alertmanager-{objects.ALERTMANAGER}"):
         ready = functools.partial(_is_rolled_out, cluster, f"statefulsets/{name}")
-        _wait(ready, f"The pod {name}-0 is not ready")
+        _wait(cluster, ready, f"The pod {name}-0 is not ready")
     found = _installed(cluster)
     for url in (found.prometheus, found.alertmanager):
-        _wait(functools.partial(api.answers, f"{url}/-/ready"), f"{url} does not answer")
+        _wait(cluster, functools.partial(api.answers, f"{url}/-/ready"), f"{url} does not answer")
     return found
 
 
@@ -131,12 +131,26 @@ def _address(cluster: Cluster, service: str) -> str:
     return str(found["spec"]["clusterIP"])
 
 
-def _wait(holds: Callable[[], bool], otherwise: str) -> None:
+def _wait(cluster: Cluster, holds: Callable[[], bool], otherwise: str) -> None:
     deadline = time.monotonic() + SECONDS
     while not holds():
         if time.monotonic() > deadline:
             raise ClusterError(
-                f"{otherwise} after {SECONDS} s. See why: `kubectl --namespace {objects.NAMESPACE} describe pods`, "
-                f"`kubectl --namespace {objects.NAMESPACE} logs deployment/{objects.OPERATOR_NAME}`."
+                f"{otherwise} after {SECONDS} s.{_trouble(cluster)} See more: `kubectl --namespace "
+                f"{objects.NAMESPACE} logs deployment/{objects.OPERATOR_NAME}`."
             )
         time.sleep(0.1)
+
+
+def _trouble(cluster: Cluster) -> str:
+    """What keeps containers from running, in the kubelet's words."""
+    pods = (api.get(cluster, f"/api/v1/namespaces/{objects.NAMESPACE}/pods") or {"items": []})["items"]
+    said = ""
+    for pod in pods:
+        status = pod.get("status", {})
+        for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+            for state in (container["state"].get("waiting"), container.get("lastState", {}).get("terminated")):
+                if state:
+                    name = f"{pod['metadata']['name']}/{container['name']}"
+                    said += f"\n{name}: {state.get('reason')}: {state.get('message', '')}"
+    return said

@@ -9,13 +9,14 @@ from grafana_foundation_sdk.models import units
 
 from manifests.dashboards.board import OPERATOR_UID, Event, Section, build_dashboard
 from manifests.dashboards.panels import NONE, AnyPanel, Limit, Query, Text, graph, stat
-from manifests.dashboards.queries import ERRORS, or_zero, quantile, rate, share
+from manifests.dashboards.queries import or_zero, quantile, rate, share
 from manifests.dashboards.states import BAD, BUSY, GOOD, WARNING
 
 ITSELF: Final = "and on (job, instance) modeldeployment_queue_length"
 """Of all processes, the operator's: nobody else has a queue of ModelDeployments."""
 RECONCILES: Final = "modeldeployment_reconcile_duration_seconds"
 API: Final = "modeldeployment_api_request_duration_seconds"
+UNANSWERED: Final = 'code=~"5..|error"'
 ASKING: Final = "modeldeployment_prometheus_query_duration_seconds"
 PERCENTILES: Final = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
 
@@ -244,12 +245,12 @@ def _process() -> list[AnyPanel]:
         ),
         graph(
             Text(
-                "Refused by the API server",
-                "Share of its requests that were answered with 5xx. Normal: 0.",
+                "Failed by the API server",
+                "Share of its requests that were answered with 5xx, or not at all (error). Normal: 0.",
                 f"{NONE}no requests in this time",
             ),
             units.PercentUnit,
-            [Query(share(f"sum by () ({_api_rate(ERRORS)})", f"sum by () ({_api_rate()})"), "5xx")],
+            [Query(share(f"sum by () ({_api_rate(UNANSWERED)})", f"sum by () ({_api_rate()})"), "failed")],
             span=6,
             limits=[Limit(0.01, BAD)],
         ),

@@ -19,9 +19,13 @@ PROBATION = NEW.standby("m-1").ready("m-1").serving("m-2").ready("m-2").asks_for
 NOTHING = ModelDeploymentStatus()
 
 
-def status(builder: ObservationBuilder, judged: dict[str, Judged] | None = None) -> ModelDeploymentStatus:
+def status(
+    builder: ObservationBuilder,
+    judged: dict[str, Judged] | None = None,
+    monitoring: dict[kinds.Kind, Problem] | None = None,
+) -> ModelDeploymentStatus:
     observation = builder.obj()
-    return summarise(observation, judged or {}, decide(observation, judged or {}))
+    return summarise(observation, judged or {}, decide(observation, judged or {}), None, monitoring or {})
 
 
 def reasons(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> list[tuple[Reason, bool]]:
@@ -68,6 +72,8 @@ def test_bad_news_are_warnings() -> None:
     assert reasons(good, status(SERVES.ready("m-1", 0), {"m-1": healthy()})) == [(Reason.NO_READY_PODS, True)]
     stalled = status(SERVES.asks_for("m-2").candidate("m-2").failing("m-2", pull), {"m-1": healthy()})
     assert (Reason.IMAGE_PULL_FAILED, True) in reasons(good, stalled)
+    refused = {kinds.SERVICE_MONITOR: Problem(Reason.APPLY_REFUSED, "no such action")}
+    assert reasons(good, status(SERVES, {"m-1": healthy()}, refused)) == [(Reason.APPLY_REFUSED, True)]
 
 
 def test_good_news_are_not() -> None:

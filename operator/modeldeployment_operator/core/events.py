@@ -22,6 +22,7 @@ _BAD: frozenset[Reason] = frozenset(
         Reason.ROLLBACK_DISABLED,
         Reason.NO_READY_PODS,
         Reason.SAMPLES_UNAVAILABLE,
+        Reason.APPLY_REFUSED,
     }
 )
 

@@ -11,7 +11,16 @@ from tests.cluster.monitoring import SELECTED
 from tests.cluster.paths import REPOSITORY
 from tests.demo.errors import DemoError
 from tests.demo.kubectl import RESOURCE
-from tests.demo.workspace import MARK, MARK_SELECTOR, NAMESPACE, OPERATOR, OPERATOR_NAMESPACE, PAGE_PORT, folder
+from tests.demo.workspace import (
+    MARK,
+    MARK_SELECTOR,
+    NAMESPACE,
+    OPERATOR,
+    OPERATOR_NAMESPACE,
+    PAGE_PORT,
+    SCRAPE_INTERVAL,
+    folder,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +40,10 @@ _SELECTED_BY_PROMETHEUS = "".join(
 """
     for label, value in SELECTED.items()
 )
+_SCRAPED_OFTEN = f"""\
+  - target: {{kind: ServiceMonitor}}
+    patch: '- {{op: replace, path: /spec/endpoints/0/interval, value: {SCRAPE_INTERVAL}}}'
+"""
 
 
 def install(target: Target, console: Console) -> None:
@@ -110,7 +123,7 @@ def overlay(manifests: str, target: Target) -> str:
     if target.monitoring:
         settings += [f"PROMETHEUS_URL={target.monitoring.prometheus_by_name}", f"FLEET_PAGE_PORT={PAGE_PORT}"]
         components = f"components: [{manifests}/components/monitoring, {manifests}/components/dashboards]\n"
-        patches = _SELECTED_BY_PROMETHEUS
+        patches = _SELECTED_BY_PROMETHEUS + _SCRAPED_OFTEN
     return f"""\
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization

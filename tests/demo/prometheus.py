@@ -12,7 +12,7 @@ from tests.cluster.paths import REPOSITORY
 from tests.demo.errors import DemoError
 from tests.demo.records import Kind
 from tests.demo.timeline import ROLLED_BACK, Seen
-from tests.demo.workspace import NAME, NAMESPACE, RESULT
+from tests.demo.workspace import NAME, NAMESPACE, RESULT, SCRAPE_INTERVAL
 from tests.support.prometheus import Alertmanager, Prometheus
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from tests.demo.console import Console
     from tests.demo.records import Record
 
-SCRAPE_INTERVAL = "2s"
 MODEL = {"namespace": NAMESPACE, "model": NAME}
 LABELS = f'sum by (revision) (model_labels_total{{namespace="{NAMESPACE}", model="{NAME}"}})'
 PICTURES = RESULT.parent / "dashboards"
@@ -30,8 +29,8 @@ SECONDS = 20.0
 """For what was counted to be scraped, and for the alert to get through."""
 
 
-def look(installed: Installed, records: Iterable[Record], console: Console) -> Seen:
-    """Show what Prometheus has, and draw the dashboards; return the figures."""
+def look(installed: Installed, records: Iterable[Record], began: float, console: Console) -> Seen:
+    """Show what Prometheus has since `began`, and draw the dashboards; return the figures."""
     prometheus, alertmanager = Prometheus(installed.prometheus), Alertmanager(installed.alertmanager)
     console.say(f"It scrapes each pod every {SCRAPE_INTERVAL}, found by the ServiceMonitor alone. {LABELS}:")
     sent = dict(Counter(one.revision for one in records if one.kind is Kind.LABEL and not one.failed))
@@ -44,12 +43,12 @@ def look(installed: Installed, records: Iterable[Record], console: Console) -> S
     for name, summary in alerts.items():
         console.show(f"{name}: {summary}")
     console.say("The dashboards, each query of which is asked:")
-    checked = _run(console, dashboards(installed, "--check"))
+    checked = _run(console, dashboards(installed, began, "--check"))
     if checked.stderr:
         raise DemoError(checked.stderr)
     summary = checked.stdout.splitlines()[-1]
     console.show(checked.stdout if checked.returncode else summary)
-    drawn = _run(console, dashboards(installed, "--output", str(PICTURES)))
+    drawn = _run(console, dashboards(installed, began, "--output", str(PICTURES)))
     if drawn.returncode != 0:
         raise DemoError(drawn.stderr)
     console.say(f"They are drawn in {PICTURES}, as Grafana shows them.")
@@ -57,10 +56,11 @@ def look(installed: Installed, records: Iterable[Record], console: Console) -> S
     return Seen(labels, list(alerts), unanswered, installed.prometheus, installed.alertmanager)
 
 
-def dashboards(installed: Installed, *options: str) -> list[str]:
-    """Return the command that asks or draws the dashboards of the demo's model."""
+def dashboards(installed: Installed, began: float, *options: str) -> list[str]:
+    """Return the command that asks or draws the dashboards of the demo's model, from a time on."""
     words = [sys.executable, "-m", "tests.pictures", "--prometheus", installed.prometheus, "--namespace", NAMESPACE]
-    return [*words, "--model", NAME, "--range", "5m", "--scrape-interval", SCRAPE_INTERVAL.removesuffix("s"), *options]
+    words += ["--model", NAME, "--range", f"{time.time() - began:.0f}s"]
+    return [*words, "--scrape-interval", SCRAPE_INTERVAL.removesuffix("s"), *options]
 
 
 def _labels(prometheus: Prometheus) -> dict[str, int]:

@@ -15,11 +15,21 @@ from tests.demo import operator_install, store, target, traffic_pod
 from tests.demo.kubectl import RESOURCE, condition
 from tests.demo.models import EVALUATION, SETTINGS, Trainings, command, place
 from tests.demo.progress import Progress
-from tests.demo.prometheus import SCRAPE_INTERVAL, look
+from tests.demo.prometheus import look
 from tests.demo.timeline import Facts, rejection_of, verdict
 from tests.demo.traffic_pod import TrafficPod
 from tests.demo.watch import Watch
-from tests.demo.workspace import CLASSES, MARK, MINIMUM, NAME, NAMESPACE, OPERATOR_NAMESPACE, SAMPLE_INTERVAL, folder
+from tests.demo.workspace import (
+    CLASSES,
+    MARK,
+    MINIMUM,
+    NAME,
+    NAMESPACE,
+    OPERATOR_NAMESPACE,
+    SAMPLE_INTERVAL,
+    SCRAPE_INTERVAL,
+    folder,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +88,7 @@ def tell(console: Console, environment: Mapping[str, str]) -> Facts:
         bad = degrade(stage, watch, traffic, good)
         records = settle(stage, traffic)
         after = look_back(stage)
-        seen = look_at_prometheus(stage, records) if stage.target.monitoring else None
+        seen = look_at_prometheus(stage, records, applied) if stage.target.monitoring else None
     return Facts(
         began=began,
         applied=applied,
@@ -236,11 +246,11 @@ def settle(stage: Stage, traffic: TrafficPod) -> list[Record]:
     return traffic.end()
 
 
-def look_at_prometheus(stage: Stage, records: list[Record]) -> Seen:
+def look_at_prometheus(stage: Stage, records: list[Record], began: float) -> Seen:
     """See the same in Prometheus, which the operator does not need for any of it."""
     stage.console.step("What Prometheus saw of it")
     assert stage.target.monitoring is not None
-    return look(stage.target.monitoring, records, stage.console)
+    return look(stage.target.monitoring, records, began, stage.console)
 
 
 def look_back(stage: Stage) -> Manifest:

@@ -8,13 +8,24 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from kubernetes.aio import client, config
+from modeldeployment_operator.adapters.api import Api
+from modeldeployment_operator.adapters.cache import Cache
+from modeldeployment_operator.adapters.cluster import Cluster
+from modeldeployment_operator.adapters.telemetry import Telemetry
+from modeldeployment_operator.core.kinds import PROMETHEUS_RULE
+from modeldeployment_operator.core.observation import Key
+from modeldeployment_operator.core.resources.monitoring import build_prometheus_rule
+from prometheus_client import CollectorRegistry
 
 from tests.integration.conftest import ControlPlane
 from tests.integration.stories import Story
 from tests.support import monitoring_crds
+from tests.support.observations import an_observation
 
 KINDS = ("servicemonitors", "prometheusrules")
 CRDS = tuple(f"crd/{plural}.monitoring.coreos.com" for plural in KINDS)
@@ -120,6 +131,48 @@ def test_object_of_somebody_else_is_left_alone(story: Story, kind: str) -> None:
     story.apply(model=1, replicas=1, monitoring={field: {"enabled": False}})
     story.wait_until(lambda: f"{field}.enabled is false" in story.condition("Monitored")["message"], "switched off")
     assert story.get(kind, story.name)["metadata"]["resourceVersion"] == before
+
+
+@pytest.mark.usefixtures("kinds")
+async def test_what_was_refused_is_tried_again_after_a_minute_and_a_kind_that_left_at_once(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    kubectl = control_plane.in_namespace(namespace)
+    kubectl("create", "-f", "-", stdin=json.dumps(_empty_rule("m")))
+    now = 1000.0
+    configuration = client.Configuration()
+    await config.load_kube_config(str(control_plane.kubeconfig), client_configuration=configuration)
+    api = Api(client.ApiClient(configuration), Telemetry(CollectorRegistry()))
+    try:
+        cluster = Cluster(api, Cache(), lambda: now)
+        seen = an_observation().having(key=Key(namespace, "m"), knows=frozenset({PROMETHEUS_RULE})).obj()
+        rule = build_prometheus_rule(seen)
+        (refusal,) = await cluster.apply(seen, [rule])
+        assert refusal.refused
+
+        kubectl("delete", "prometheusrule", "m")
+        now += 59
+        assert await cluster.apply(seen, [rule]) == [refusal], "it is not asked again so soon"
+        now += 2
+        assert await cluster.apply(seen, [rule]) == []
+
+        kubectl("delete", "prometheusrule", "m")
+        assert await cluster.apply(seen, [rule]) == []
+        assert not kubectl("get", "prometheusrule", "-o", "name"), "what was applied is believed for a while"
+        assert await cluster.prune(replace(seen, knows=frozenset()), [], set()) == []
+        assert await cluster.apply(seen, [rule]) == []
+        assert kubectl("get", "prometheusrule", "-o", "name"), "the kind went and came back, and its objects with it"
+    finally:
+        await api.close()
+
+
+def _empty_rule(name: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": name},
+        "spec": {"groups": []},
+    }
 
 
 def _wait_monitored(story: Story, status: str, reason: str) -> dict[str, Any]:

@@ -14,8 +14,14 @@ from urllib.parse import parse_qs
 
 import pytest
 from modeldeployment_operator.adapters import prometheus as module
+from modeldeployment_operator.adapters.keys import KeyRing
+from modeldeployment_operator.adapters.labels import Labels
+from modeldeployment_operator.adapters.pods import Pods
 from modeldeployment_operator.adapters.prometheus import NOT_SET, SHORTEST_INTERVAL, Address, Prometheus
+from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.core.observation import Key, Observation
+from modeldeployment_operator.core.schedule import patience
+from prometheus_client import CollectorRegistry
 
 from tests.support.observations import a_sample, an_observation
 from tests.support.prometheus_answers import a_pods_series, a_target, an_answer
@@ -299,3 +305,37 @@ async def test_too_much_of_everything_ends(fake: Fake, reading: Reading) -> None
 
     assert "too many samples" in await reader.problem(named("m7"))
     assert len(fake.asked) < 100
+
+
+# What the operator makes of it
+
+
+async def test_readings_that_fail_are_counted_and_told_when_they_go_on(fake: Fake, reading: Reading) -> None:
+    reader, telemetry, pods = reading(fake.url), Telemetry(CollectorRegistry()), Pods()
+    labels = Labels(pods, reader.prometheus, KeyRing(b"root"), telemetry, now=lambda: MODEL.now, monotonic=reader.clock)
+    fake.status = 500
+
+    failed = await labels.read(MODEL, None)
+    between = await labels.read(MODEL, reader.clock())
+    reader.clock.seconds += patience(MODEL).total_seconds()
+    told = await labels.read(MODEL, None)
+    fake.status = 200
+    reader.clock.seconds += SHORTEST_INTERVAL
+    back = await labels.read(MODEL, None)
+    await pods.close()
+
+    assert (failed.samples, failed.silent) == ({}, frozenset())
+    assert "it answers 500" in str(failed.silence)
+    assert (between.samples, between.silence) == (None, failed.silence), "it was not time"
+    assert (told.samples, told.silent) == ({}, {"m-1"})
+    assert (back.samples, back.silence, back.silent) == (*READ, frozenset())
+    failures = telemetry.registry.get_sample_value("modeldeployment_sample_failures_total", {"source": "Prometheus"})
+    assert failures == 2
+
+
+async def test_without_an_address_it_is_told_at_once(reading: Reading) -> None:
+    reader, telemetry, pods = reading(None), Telemetry(CollectorRegistry()), Pods()
+    labels = Labels(pods, reader.prometheus, KeyRing(b"root"), telemetry, now=lambda: MODEL.now, monotonic=reader.clock)
+
+    assert (await labels.read(MODEL, None)).silent == {"m-1"}
+    await pods.close()

@@ -149,6 +149,14 @@ def test_what_is_not_of_the_pod_does_not_count(target: dict[str, str]) -> None:
     assert "ServiceMonitor m" in problem
 
 
+def test_who_scrapes_without_a_service_monitor_is_told_what_to_see_to() -> None:
+    _, problem = read(of=ONE.spec(monitoring={"serviceMonitor": {"enabled": False}}).obj())
+
+    assert problem is not None
+    assert "gives them these labels" in problem
+    assert "ServiceMonitor" not in problem
+
+
 def test_a_pod_of_the_same_name_is_another_one() -> None:
     samples, problem = read(*a_pods_series(a_target(), {100.0: (5, 1)}, uid="another"))
 

@@ -52,10 +52,15 @@ def _sample(observation: Observation, pod: Pod, targets: Iterable[Target]) -> Sa
 
 
 def _nothing(observation: Observation, pod: Pod) -> str:
+    cure = "see that it scrapes the pods' port admin and gives them these labels"
+    if observation.spec.monitoring.service_monitor.enabled:
+        cure = (
+            f"see that it selects ServiceMonitor {observation.key.name} (by spec.monitoring.serviceMonitor.labels) and "
+            "that its targets are up"
+        )
     return (
         f"Prometheus has no {Metric.LABELS} and {Metric.COUNTING_INFO} of pod {pod.name} with the labels namespace, "
-        f"pod, model and revision: see that it selects ServiceMonitor {observation.key.name} (by the labels of "
-        "spec.monitoring.serviceMonitor) and that its target is up"
+        f"pod, model and revision: {cure}"
     )
 
 

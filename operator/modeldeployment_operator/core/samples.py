@@ -76,9 +76,10 @@ def _latest(observation: Observation, pod: Pod, target: Target) -> tuple[float, 
             if uid == pod.uid and cells is not None:
                 counts = {"correct": scrape.counts[_CORRECT], "wrong": scrape.counts[_WRONG]} | cells
                 return time, Sample(pod_uid=uid, revision=pod.revision, started=started, forward_to=None, **counts)
+    by_class = f", and {Metric.CONFUSION} of two classes: name them in spec.model.labels"
     raise _UnusableError(
         f"no scrape has all of {Metric.LABELS}, {Metric.COUNTING_INFO} with pod_uid {pod.uid}"
-        f"{'' if _accuracy_is_judged(observation) else f', and {Metric.CONFUSION} of two classes'}"
+        f"{'' if _accuracy_is_judged(observation) else by_class}"
     )
 
 

@@ -1,0 +1,57 @@
+"""A pod's labels are the same to the operator whether it asks the pod or a Prometheus that scrapes it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from model_server.book import Book
+from model_server.collectors import BookCollector
+from model_server.feedback import score
+from modeldeployment_operator.adapters.pods import _parse_counts
+from modeldeployment_operator.core.observation import StoredRevision
+from modeldeployment_operator.core.promql import read_answers
+from modeldeployment_operator.core.samples import samples_of
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.observations import a_template, an_observation
+from tests.support.prometheus_answers import a_series, a_target, an_answer
+
+CLASSES = st.sampled_from([None, ["ham", "spam"], ["none", "some"], ["1", "0"]])
+LABELS = st.lists(st.tuples(st.sampled_from([0, 1, None]), st.integers(0, 1)), max_size=30)
+
+
+@given(CLASSES, LABELS, st.sampled_from(["accuracy", "precision", "recall", "f1"]))
+def test_both_ways_lead_to_the_same_counts(
+    names: list[str] | None, labels: list[tuple[int | None, int]], metric: str
+) -> None:
+    builder = an_observation(accuracy={"minimum": 0.9, "metric": metric}).serving("m-1").ready("m-1", 1, of=1)
+    observation = replace(builder, stored={"m-1": StoredRevision(1, a_template("m-1", labels=names))}).obj()
+    (pod,) = observation.pods
+    with tempfile.TemporaryDirectory() as folder:
+        book = Book(Path(folder), revision="m-1", pod_uid=pod.uid, clock=lambda: 1_767_351_600.5)
+    for predicted, actual in labels:
+        book.tally = book.tally.add(score(predicted, actual, 2))
+    collector = BookCollector(book, Counter(), pod.uid, names)
+    collector.classes = 2
+    registry = CollectorRegistry()
+    registry.register(collector)
+
+    series = [
+        a_series(sample.name, {100.0: sample.value}, sample.labels | a_target(pod.name))
+        for family in text_string_to_metric_families(generate_latest(registry).decode())
+        for sample in family.samples
+    ]
+    samples, problem = samples_of(observation, read_answers([an_answer(*series)]))
+    asked = _parse_counts(pod, json.dumps(book.counts(None)).encode())
+
+    assert problem is None
+    if metric == "accuracy":
+        asked = replace(asked, true_positive=0, false_positive=0, false_negative=0)
+    assert samples == {pod.uid: asked}

@@ -56,18 +56,18 @@ class Settings:
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Settings:
         """Read the environment; SettingsError if something is missing or wrong."""
-        port = _port(environment, "HTTP_PORT", f"leave it out for {HTTP_PORT}")
+        port, page_port = _ports(environment)
         return cls(
             serving_image=_required(environment, "SERVING_IMAGE", "the image of the model server"),
             operator_namespace=_required(environment, "OPERATOR_NAMESPACE", "the namespace of the operator"),
             watch_namespaces=_names(environment, "WATCH_NAMESPACES"),
             instance=environment.get("POD_NAME", "local"),
             host=environment.get("HTTP_HOST") or None,
-            port=HTTP_PORT if port is None else port,
+            port=port,
             prometheus_url=_url(environment, "PROMETHEUS_URL"),
             prometheus_token_file=_path(environment, "PROMETHEUS_TOKEN_FILE"),
             prometheus_ca_file=_path(environment, "PROMETHEUS_CA_FILE"),
-            fleet_page_port=_port(environment, "FLEET_PAGE_PORT", "leave it out to have no page"),
+            fleet_page_port=page_port,
             fleet_page_host=environment.get("FLEET_PAGE_HOST") or LOOPBACK,
             fleet_page_names=_names(environment, "FLEET_PAGE_NAMES"),
         )
@@ -75,6 +75,16 @@ class Settings:
 
 def _names(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in environment.get(name, "").split(",") if part.strip())
+
+
+def _ports(environment: Mapping[str, str]) -> tuple[int, int | None]:
+    """Return the port of metrics and probes, and that of the page if there is to be one."""
+    port = _port(environment, "HTTP_PORT", f"leave it out for {HTTP_PORT}")
+    page = _port(environment, "FLEET_PAGE_PORT", "leave it out to have no page")
+    port = HTTP_PORT if port is None else port
+    if port and port == page:
+        raise SettingsError(f"HTTP_PORT and FLEET_PAGE_PORT are both {port}: give each a port of its own")
+    return port, page
 
 
 def _port(environment: Mapping[str, str], name: str, otherwise: str) -> int | None:

@@ -31,8 +31,8 @@ def body(key: Key | str, status: ModelDeploymentStatus, version: int = 1) -> dic
         "resourceVersion": str(version),
         "generation": 1,
     }
-    env = [{"name": "TOKEN", "value": "hidden-in-env"}]
-    spec = {"model": {"uri": "https://user:hidden-password@models/x"}, "serving": {"env": env}}
+    env = [{"name": "TOKEN", "value": "sesame-of-env"}]
+    spec = {"model": {"uri": "https://user:sesame-password@models/x"}, "serving": {"env": env}}
     return {"metadata": metadata, "spec": spec, "status": document(status)}
 
 

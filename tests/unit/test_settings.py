@@ -57,6 +57,29 @@ def test_a_password_would_be_shown() -> None:
     assert "secret" not in str(refused.value)
 
 
+def test_there_is_no_page_unless_it_is_asked_for() -> None:
+    assert Settings.of(LEAST).fleet_page_port is None
+
+
+def test_a_page_is_for_who_is_in_the_pod_unless_said_otherwise() -> None:
+    asked = Settings.of(LEAST | {"FLEET_PAGE_PORT": "8090"})
+    opened = Settings.of(LEAST | {"FLEET_PAGE_PORT": "0", "FLEET_PAGE_HOST": "::", "FLEET_PAGE_NAMES": "a.b, c"})
+
+    assert (asked.fleet_page_port, asked.fleet_page_host, asked.fleet_page_names) == (8090, "127.0.0.1", ())
+    assert (opened.fleet_page_port, opened.fleet_page_host, opened.fleet_page_names) == (0, "::", ("a.b", "c"))
+
+
+@pytest.mark.parametrize("port", ["", "no", "70000"])
+def test_a_port_of_the_page_that_is_none(port: str) -> None:
+    with pytest.raises(SettingsError, match=r"FLEET_PAGE_PORT is .*: give a port number, or leave it out"):
+        Settings.of(LEAST | {"FLEET_PAGE_PORT": port})
+
+
+def test_the_page_has_a_port_of_its_own() -> None:
+    with pytest.raises(SettingsError, match="HTTP_PORT and FLEET_PAGE_PORT are both 8080"):
+        Settings.of(LEAST | {"FLEET_PAGE_PORT": "8080"})
+
+
 @pytest.mark.parametrize("name", LEAST)
 @pytest.mark.parametrize("value", [None, "", " "])
 def test_what_is_missing_is_named(name: str, value: str | None) -> None:

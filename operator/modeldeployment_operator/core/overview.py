@@ -76,9 +76,9 @@ class Query:
         """Return a link to the same with something else; back to the first page, unless that is what changes."""
         return "?" + urlencode(replace(self, **{"page": 1} | changes).parameters)
 
-    def sorted_by(self, order: Order) -> str:
+    def sorted_by(self, order: str) -> str:
         """Return a link to the same in another order, or the other way round if it is in that already."""
-        return self.link(order=order, reverse=order is self.order and not self.reverse)
+        return self.link(order=Order(order), reverse=order == self.order and not self.reverse)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,12 @@ QUALITY = [
     Case("a rollback takes less", DEGRADED, {PROVEN: "1x20", SERVES: "1x8 stale"}, "8m"),
     Case("not for long yet", DEGRADED, {PROVEN: "1x20", SERVES: "1x20"}, "4m"),
     Case(
+        "it ended a moment ago",
+        DEGRADED,
+        {PROVEN: "1x9 stale", SERVES: "1x9 stale", condition("Ready", "True", "Serving"): "1x20"},
+        "5m30s",
+    ),
+    Case(
         "it was taken back",
         DEGRADED,
         {
@@ -39,14 +45,28 @@ QUALITY = [
         {
             PROVEN: "1x6 stale",
             SERVES: "1x6 stale",
-            of_operator("verdict", "operator-2", revision=B, verdict="Degraded"): "_x7 1x20",
-            of_operator("revision_info", "operator-2", revision=B, phase="Serving"): "_x7 1x20",
+            condition("Ready", "True", "Serving"): "1x6 stale",
+            of_operator("verdict", "operator-2", revision=B, verdict="Degraded"): "_x10 1x20",
+            of_operator("revision_info", "operator-2", revision=B, phase="Serving"): "_x10 1x20",
+            of_operator("condition", "operator-2", type="Ready", status="True", reason="Serving"): "_x10 1x20",
         },
         "6m",
         ({"revision": B},),
     ),
     Case("it was", "ModelRolledBack", {condition("RolledBack", "True", "Degraded"): "1x5"}, "1m", ONE),
-    Case("not any more", "ModelRolledBack", {condition("RolledBack", "True", "Degraded"): "1x5 stale"}, "4m"),
+    Case(
+        "not any more",
+        "ModelRolledBack",
+        {condition("RolledBack", "True", "Degraded"): "1x5 stale", condition("Ready", "True", "Serving"): "1x20"},
+        "3m",
+    ),
+    Case(
+        "the operator is replaced",
+        "ModelRolledBack",
+        {condition("RolledBack", "True", "Degraded"): "1x5 stale"},
+        "4m",
+        ONE,
+    ),
     Case("another condition", "ModelRolledBack", {condition("Stalled", "True", "RolledBack"): "1x5"}, "1m"),
     Case(
         "the operator cannot",

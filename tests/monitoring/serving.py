@@ -141,10 +141,22 @@ PODS = [
     ),
     Case("it came up", LOAD, {condition("Ready", "False", "CrashLoop"): "1x5 stale"}, "6m"),
     Case("no pod", AVAILABLE, {condition("Available", "False", "NoReadyPods"): "1x20"}, "6m", ONE),
-    Case("a moment", AVAILABLE, {condition("Available", "False", "NoReadyPods"): "1x4 stale"}, "6m"),
+    Case(
+        "a moment",
+        AVAILABLE,
+        {
+            condition("Available", "False", "NoReadyPods"): "1x9 stale",
+            condition("Available", "True", "Serving"): "_x10 1x20",
+        },
+        "5m30s",
+    ),
     Case("none is wanted", AVAILABLE, {condition("Available", "False", "ScaledToZero"): "1x20"}, "6m"),
     Case("not yet", AVAILABLE, {condition("Available", "False", "Starting"): "1x20"}, "6m"),
-    Case("the operator is away", AVAILABLE, {}, "6m"),
+    Case("nothing is known", AVAILABLE, {}, "6m"),
+    Case(
+        "the operator is replaced", AVAILABLE, {condition("Available", "False", "NoReadyPods"): "1x11 stale"}, "7m", ONE
+    ),
+    Case("the operator is away", AVAILABLE, {condition("Available", "False", "NoReadyPods"): "1x11 stale"}, "8m30s"),
     Case(
         "a pod",
         TARGET,

@@ -287,7 +287,10 @@ class PrometheusRule(ApiModel):
     maximum_utilization: Ratio = Field(
         0.9, description="Highest share of the time that the threads of a revision may be busy."
     )
-    labels_within: LabelsWithin = Field("24h", description="Time in which some label must come for predictions.")
+    labels_within: LabelsWithin = Field(
+        "24h",
+        description="Time in which some label must come for predictions; Prometheus must keep data a tenth longer.",
+    )
 
 
 class Monitoring(ApiModel):

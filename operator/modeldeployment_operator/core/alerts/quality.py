@@ -30,7 +30,7 @@ def degraded(subject: Subject) -> Alert:
     return Alert(
         "ModelAccuracyDegraded",
         Severity.CRITICAL,
-        f"max {_BY_REVISION} ({verdict}) == 1\nand\nmax {_BY_REVISION} ({serving}) == 1",
+        f"max {_BY_REVISION} ({subject.told(verdict)}) == 1\nand\nmax {_BY_REVISION} ({subject.told(serving)}) == 1",
         f"Model {subject.key} is proven worse than it should be, and still serves",
         f"Revision {{{{ $labels.revision }}}} of model {subject.key} has the traffic although its labels prove it worse"
         + queried(f"max by (metric) ({estimate})", ": {{ .Labels.metric }} is {{ .Value | humanizePercentage }}")
@@ -50,7 +50,7 @@ def rolled_back(subject: Subject) -> Alert:
     return Alert(
         "ModelRolledBack",
         Severity.WARNING,
-        f"max {_BY_MODEL} ({condition}) == 1",
+        f"max {_BY_MODEL} ({subject.told(condition)}) == 1",
         f"Model {subject.key} was rolled back: the revision that its spec asks for is proven worse",
         f"The revision that the spec of model {subject.key} asks for was taken back, and its predecessor serves. "
         "Condition RolledBack holds the numbers of the verdict.",
@@ -90,7 +90,7 @@ def labels_unavailable(subject: Subject) -> Alert:
     return Alert(
         "ModelLabelsUnavailable",
         Severity.WARNING,
-        f"max {_BY_MODEL} ({condition}) == 1",
+        f"max {_BY_MODEL} ({subject.told(condition)}) == 1",
         f"The labels of model {subject.key} cannot be read",
         f"The operator cannot read the labels of model {subject.key}. Nothing is judged meanwhile, and everything "
         "stays as it is.",

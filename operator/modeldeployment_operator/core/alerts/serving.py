@@ -91,7 +91,7 @@ def load_failed(subject: Subject) -> Alert:
     return Alert(
         "ModelLoadFailed",
         Severity.CRITICAL,
-        f"max {_BY_MODEL} ({condition}) == 1",
+        f"max {_BY_MODEL} ({subject.told(condition)}) == 1",
         f"Model {subject.key} cannot start the revision that its spec asks for",
         f"The revision that the spec of model {subject.key} asks for cannot start"
         + queried(f"max by (reason) ({condition})", ": {{ .Labels.reason }}")
@@ -108,7 +108,7 @@ def not_available(subject: Subject) -> Alert:
     return Alert(
         "ModelNotAvailable",
         Severity.CRITICAL,
-        f"max {_BY_MODEL} ({condition}) == 1",
+        f"max {_BY_MODEL} ({subject.told(condition)}) == 1",
         f"Model {subject.key} answers no requests",
         f"None of the pods of model {subject.key} that have the traffic is ready: clients get no answer.",
         f"Look at why they are not ready: {subject.pods}, {subject.describe}, {subject.logs}. If it began with a "
@@ -123,10 +123,8 @@ def target_down(subject: Subject) -> Alert:
     After some scrapes at the soonest: until the first one of a new pod there is nothing to be seen of it.
     """
     up = subject.series("up")
-    unknown = (
-        f"\nor\n(\n  max {_BY_REVISION} ({subject.series('modeldeployment_ready_replicas')}) > 0\n"
-        f"  unless\n  max {_BY_REVISION} ({up})\n)"
-    )
+    ready = subject.told(subject.series("modeldeployment_ready_replicas"))
+    unknown = f"\nor\n(\n  max {_BY_REVISION} ({ready}) > 0\n  unless\n  max {_BY_REVISION} ({up})\n)"
     return Alert(
         "ModelTargetDown",
         Severity.WARNING,

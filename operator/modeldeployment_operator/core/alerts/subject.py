@@ -17,6 +17,9 @@ from modeldeployment_operator.core.text import span
 SCRAPES: Final = 4
 """A rate needs two samples; so many, and one scrape may fail and another come late."""
 
+SILENCE_SECONDS: Final = 120.0
+_CONDITION: Final = "modeldeployment_condition"
+
 
 class Severity(StrEnum):
     """How urgent it is."""
@@ -59,7 +62,15 @@ class Subject:
         """Return a selector of a condition that is so, for one of some reasons."""
         words = list(reasons)
         matchers = [f"reason{'=~' if len(words) > 1 else '='}{quoted('|'.join(words))}"] if words else []
-        return self.series("modeldeployment_condition", *matchers, type=kind, status=status)
+        return self.series(_CONDITION, *matchers, type=kind, status=status)
+
+    def told(self, selector: str) -> str:
+        """Return what the operator says now, or said last if it says nothing of the model at all.
+
+        It is replaced within a minute or two, and an alert must not end and begin anew for that.
+        """
+        last = f"last_over_time({selector}[{span(SILENCE_SECONDS)}])"
+        return f"\n  {selector}\n  or\n  ({last} unless on (namespace, model) {self.series(_CONDITION)})\n"
 
     @property
     def scrapes(self) -> float:

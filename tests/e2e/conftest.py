@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cluster import Shape
+from tests.e2e import monitored
 from tests.e2e import stage as stages
 from tests.e2e.deployments import ModelDeployment
 from tests.support.clusters import borrowed
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.e2e.stage import Stage
+    from tests.support.monitoring import Monitoring
 
 CLUSTER = "e2e"
 
@@ -27,6 +29,12 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Return the cluster with the operator at work."""
     with borrowed(CLUSTER, Shape.FULL) as local:
         yield stages.prepare(local, tmp_path_factory.mktemp("overlay"))
+
+
+@pytest.fixture(scope="session")
+def monitoring(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Monitoring:
+    """Return the monitoring stack of the cluster. It sees the operator, which may ask it."""
+    return monitored.install(stage, tmp_path_factory.mktemp("monitored"))
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cluster import Cluster
+    from tests.cluster.monitoring import Installed
     from tests.demo.kubectl import Kubectl
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -72,7 +73,7 @@ def prepare(cluster: Cluster, directory: Path) -> Stage:
     with Trainings() as trainings:
         images.build_all()
         images.give_all(cluster)
-        operator = _install(cluster, kubectl, directory)
+        operator = install_operator(cluster, kubectl, directory)
         uris: dict[str, str] = {}
         stage = Stage(cluster, kubectl, operator, {}, uris)
         make_namespace(kubectl, STORE_NAMESPACE)
@@ -85,8 +86,12 @@ def prepare(cluster: Cluster, directory: Path) -> Stage:
     return stage
 
 
-def _install(cluster: Cluster, kubectl: Kubectl, directory: Path) -> OperatorPod:
-    target = Target(kubectl, images.OPERATOR, images.MODEL_SERVER, version=image_digest(cluster, images.OPERATOR))
+def install_operator(
+    cluster: Cluster, kubectl: Kubectl, directory: Path, monitoring: Installed | None = None
+) -> OperatorPod:
+    """Install the operator by an overlay in a directory, with a monitoring stack or without one."""
+    version = image_digest(cluster, images.OPERATOR)
+    target = Target(kubectl, images.OPERATOR, images.MODEL_SERVER, version=version, monitoring=monitoring)
     manifests = os.path.relpath((REPOSITORY / "manifests").resolve(), directory.resolve())
     (directory / "kustomization.yaml").write_text(operator_install.overlay(manifests, target))
     kubectl.run("apply", "-k", str(directory))

@@ -12,7 +12,7 @@ import pytest
 from tests.demo.kubectl import KubectlError
 from tests.demo.workspace import CLASSES
 from tests.e2e.deployments import ModelDeployment, assert_answers
-from tests.support import service_monitor_crd
+from tests.support import monitoring_crds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,7 @@ pytestmark = pytest.mark.timeout(1800)
 MISSING_LAYER = "GatedAttention"
 TOO_LITTLE_MEMORY = "200Mi"
 """Enough to fetch a model, not enough for TensorFlow."""
+MONITORING_KINDS = ("servicemonitors.monitoring.coreos.com", "prometheusrules.monitoring.coreos.com")
 MONITOR_SECONDS = 90
 """The operator asks once a minute for kinds that may be missing."""
 
@@ -37,7 +38,7 @@ class Served:
     model: ModelDeployment
     revision: str
     unmonitored: dict[str, Any]
-    """The condition Monitored from before the cluster knew the kind ServiceMonitor."""
+    """The condition Monitored from before the cluster knew the kinds of the Prometheus Operator."""
 
     def still_serves(self) -> None:
         """Assert that the revision from before the fault answers clients, and that the status says so."""
@@ -48,15 +49,15 @@ class Served:
 
 @pytest.fixture(scope="module")
 def shared(stage: Stage) -> Iterator[Served]:
-    stage.kubectl.delete("crd", service_monitor_crd.NAME)  # Of a run that was cut short.
+    stage.kubectl.delete("crd", *MONITORING_KINDS)  # Of a run that was cut short, or of tests of monitoring.
     with stage.namespace() as namespace:
         model = ModelDeployment(stage, namespace)
         model.apply(model.document())
         revision = model.wait_ready()
         unmonitored = model.wait_for_condition("Monitored", "False", "NoServiceMonitorKind", seconds=MONITOR_SECONDS)
-        stage.kubectl.apply(service_monitor_crd.manifest())
+        stage.kubectl.apply(*monitoring_crds.manifests("servicemonitors", "prometheusrules"))
         yield Served(model, revision, unmonitored)
-    stage.kubectl.delete("crd", service_monitor_crd.NAME)
+    stage.kubectl.delete("crd", *MONITORING_KINDS)
 
 
 @pytest.fixture

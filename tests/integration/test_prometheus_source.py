@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from modeldeployment_operator.adapters import prometheus as module
 from modeldeployment_operator.adapters.keys import KeyRing
 from modeldeployment_operator.adapters.labels import Labels
@@ -54,6 +62,32 @@ class Fake:
     hold: threading.Event = field(default_factory=threading.Event)
     """Nothing is answered before it is set."""
     asked: list[Request] = field(default_factory=list)
+    server: ThreadingHTTPServer | None = None
+
+    def use_tls(self, certificate: Path) -> None:
+        """Speak TLS from now on."""
+        assert self.server is not None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = self.url.replace("http:", "https:")
+
+
+def self_signed(path: Path) -> Path:
+    """Write a key and a certificate for 127.0.0.1 that vouches for itself."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, path.name)])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(secret + certificate.public_bytes(Encoding.PEM))
+    return path
 
 
 @pytest.fixture
@@ -83,6 +117,7 @@ def fake() -> Iterator[Fake]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    told.server = server
     told.url = f"http://127.0.0.1:{server.server_port}"
     yield told
     told.hold.set()
@@ -195,6 +230,19 @@ async def test_the_token_is_the_one_of_the_file(fake: Fake, reading: Reading, tm
     token.unlink()
     assert "No such file" in await reader.problem()
     assert len(fake.asked) == 2
+
+
+async def test_it_is_trusted_by_the_certificates_of_the_file(fake: Fake, reading: Reading, tmp_path: Path) -> None:
+    its_own, trusted = self_signed(tmp_path / "its-own"), tmp_path / "trusted"
+    fake.use_tls(its_own)
+    assert "certificate verify failed" in await reading(fake.url).problem()
+
+    self_signed(trusted)
+    reader = reading(fake.url, ca_file=trusted)
+    assert "certificate verify failed" in await reader.problem()
+    assert fake.asked == []
+    trusted.write_bytes(its_own.read_bytes())
+    assert await reader.read() == READ, "the file is read anew"
 
 
 async def test_a_file_of_certificates_that_is_none_is_told(fake: Fake, reading: Reading, tmp_path: Path) -> None:

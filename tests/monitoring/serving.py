@@ -177,7 +177,7 @@ PODS = [
             of_operator("ready_replicas", revision=B): "_x10 1x20",
             of_pod("up", B): "_x12 1x20",
         },
-        "6m",
+        "5m30s",
         monitoring={"prometheusRule": {"for": "0s"}},
     ),
     Case("no pods", TARGET, {READY: "0x20"}, "6m"),

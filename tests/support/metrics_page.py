@@ -29,14 +29,16 @@ class Family:
 
 def described(heading: str) -> dict[str, Family]:
     """The metrics under a heading of the page, by name. Those that a row has as `process_…` are left out."""
-    section = PAGE.read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     found = {}
-    for line in section.splitlines():
-        if line.startswith("| `"):
-            names, kind, labels = (cell.strip() for cell in line.split("|")[1:4])
-            family = Family(kind.partition(",")[0], frozenset(_labels(labels)))
-            found.update(dict.fromkeys(_names(names), family))
+    for names, kind, labels, *_ in _rows(heading):
+        family = Family(kind.partition(",")[0], frozenset(_labels(labels)))
+        found.update(dict.fromkeys(_names(names), family))
     return found
+
+
+def alerts(heading: str = "Alerts of each ModelDeployment") -> dict[str, str]:
+    """The alerts under a heading of the page: severity by name."""
+    return {name.strip("`"): severity for name, severity, _ in _rows(heading)}
 
 
 def exposed(families: Iterable[Metric]) -> dict[str, Family]:
@@ -51,6 +53,13 @@ def exposed(families: Iterable[Metric]) -> dict[str, Family]:
         kind = "gauge" if family.type == "info" else family.type  # The text format has no type for it.
         found[name] = Family(kind, labels.pop())
     return found
+
+
+def _rows(heading: str) -> list[list[str]]:
+    """The cells of the table under a heading, of the rows that begin with code."""
+    section = PAGE.read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
 
 
 def _names(cell: str) -> list[str]:

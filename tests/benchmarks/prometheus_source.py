@@ -8,13 +8,12 @@ answers for all of them on loopback. Costs are the operator's own: seconds of it
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
 from pathlib import Path
@@ -22,13 +21,14 @@ from typing import Any, Final
 
 from model_server import contract
 from modeldeployment_operator.adapters.pods import Pods
-from modeldeployment_operator.adapters.prometheus import Address, Prometheus
+from modeldeployment_operator.adapters.prometheus import MODELS_A_QUERY, Address, Prometheus
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
 from modeldeployment_operator.api.status import ModelDeploymentStatus
 from modeldeployment_operator.core.observation import Key, Observation, Pod
 from modeldeployment_operator.core.revisions import snapshot_of
 from modeldeployment_operator.settings import WORKERS
 
+from tests.support.clock import Clock
 from tests.support.observations import NOW
 from tests.support.prometheus_process import PrometheusProcess
 
@@ -36,19 +36,15 @@ PODS_A_MODEL: Final = 4
 STARTED: Final = "2026-01-02T11:00:00.123456+00:00"
 ROUNDS: Final = 3
 RESULT: Final = Path("build/bench/prometheus_source.json")
+ADDRESSES: Final = [f"127.30.0.{number}" for number in range(1, PODS_A_MODEL + 1)]
+"""The first pods of all models have the first one, and so on."""
 
 
-def models(number: int) -> list[Observation]:
-    """Return so many models whose pods run."""
-    addresses = (f"127.{a}.{b}.{c}" for a, b, c in itertools.product(range(30, 200), range(1, 250), range(1, 250)))
-    return [_model(f"model-{index:05}", addresses) for index in range(number)]
-
-
-def _model(name: str, addresses: Iterator[str]) -> Observation:
+def model(name: str) -> Observation:
+    """Return a model whose pods run."""
     document = {"model": {"uri": "http://h/m"}, "accuracy": {"minimum": 0.9, "source": "Prometheus"}}
     spec = ModelDeploymentSpec.parse(document)
     wish = snapshot_of(name, spec, "server:1")
-    pods = [f"{wish.name}-6d9c7b5f4d-{number:05}" for number in range(PODS_A_MODEL)]
     return Observation(
         key=Key("team", name),
         uid=name,
@@ -57,18 +53,26 @@ def _model(name: str, addresses: Iterator[str]) -> Observation:
         spec=spec,
         desired=wish,
         status=ModelDeploymentStatus(),
-        pods=tuple(Pod(pod, f"{pod}-{'0' * 20}", wish.name, next(addresses), running=True, ready=True) for pod in pods),
+        pods=tuple(
+            Pod(f"{wish.name}-6d9c7b5f4d-{ip[-1:] * 5}", uid_of(ip), wish.name, ip, running=True, ready=True)
+            for ip in ADDRESSES
+        ),
         now=NOW,
     )
+
+
+def uid_of(ip: str) -> str:
+    """Return the UID of the pods with an address."""
+    return f"00000000-0000-0000-0000-{ip:0>12}"
 
 
 def page(fleet: list[Observation]) -> bytes:
     """Return what Prometheus scrapes: the labels of the targets stand in the lines."""
     labels, infos = ["# TYPE model_labels_total counter"], ["# TYPE model_counting_info gauge"]
-    for model in fleet:
-        for pod in model.pods:
+    for one in fleet:
+        for pod in one.pods:
             target = (
-                f'namespace="team",pod="{pod.name}",model="{model.key.name}",revision="{pod.revision}",job="team/model",'
+                f'namespace="team",pod="{pod.name}",model="{one.key.name}",revision="{pod.revision}",job="team/model",'
                 f'service="{pod.revision}",container="server",endpoint="admin",instance="{pod.ip}:8502"'
             )
             labels += [f'model_labels_total{{outcome="{outcome}",{target}}} 4711' for outcome in ("correct", "wrong")]
@@ -95,11 +99,11 @@ def serve(body: bytes) -> ThreadingHTTPServer:
     return server
 
 
-def answer_for_pods(uids: dict[str, str]) -> None:
+def answer_for_pods() -> None:
     """Answer for all pods, for ever."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        counts = {"revision": "r", "pod_uid": uids[writer.get_extra_info("sockname")[0]], "started": STARTED}
+        counts = {"revision": "r", "pod_uid": uid_of(writer.get_extra_info("sockname")[0]), "started": STARTED}
         numbers = ("correct", "wrong", "true_positive", "false_positive", "true_negative", "false_negative")
         body = json.dumps(counts | dict.fromkeys(numbers, 4711) | {"predictions": 9999, "forward_to": None}).encode()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
@@ -107,7 +111,7 @@ def answer_for_pods(uids: dict[str, str]) -> None:
             writer.write(head + body)
 
     async def run() -> None:
-        server = await asyncio.start_server(answer, "0.0.0.0", contract.ADMIN_PORT)
+        server = await asyncio.start_server(answer, ADDRESSES, contract.ADMIN_PORT)
         await server.serve_forever()
 
     asyncio.run(run())
@@ -135,15 +139,23 @@ async def longest_wait(stop: asyncio.Event) -> float:
 
 async def from_prometheus(fleet: list[Observation], url: str) -> tuple[float, float, float, float]:
     """Return the cost of a look by way of Prometheus, its duration, the longest wait, and the mean of a query."""
-    durations: list[float] = []
-    prometheus = Prometheus(Address(url), time.monotonic, durations.append)
-    for model in fleet:
-        prometheus.wish(model)
+    clock, durations, answered = Clock(), list[float](), asyncio.Semaphore(0)
+
+    def observe(seconds: float) -> None:
+        durations.append(seconds)
+        answered.release()
+
+    prometheus = Prometheus(Address(url), lambda: clock.seconds + time.monotonic(), observe)
+    for one in fleet:
+        prometheus.wish(one)
 
     async def look() -> None:
-        await prometheus.refresh()
-        for model in fleet:
-            samples, problem = await prometheus.sample(model)
+        clock.seconds += 1000  # Whatever it said before is old now.
+        await prometheus.sample(fleet[0])
+        for _ in range(0, len(fleet), MODELS_A_QUERY):
+            await answered.acquire()
+        for one in fleet:
+            samples, problem = await prometheus.sample(one)
             assert len(samples) == PODS_A_MODEL, problem
             await asyncio.sleep(0)  # Each is a reconcile of its own.
 
@@ -163,12 +175,12 @@ async def from_pods(fleet: list[Observation]) -> tuple[float, float]:
     async def look() -> None:
         gate = asyncio.Semaphore(WORKERS)
 
-        async def one(model: Observation) -> None:
+        async def ask(one: Observation) -> None:
             async with gate:
-                samples, silence = await pods.sample(model.key, model.pods, "token")
+                samples, silence = await pods.sample(one.key, one.pods, "token")
                 assert len(samples) == PODS_A_MODEL, silence
 
-        await asyncio.gather(*(one(model) for model in fleet))
+        await asyncio.gather(*(ask(one) for one in fleet))
 
     try:
         return await cost(look)
@@ -178,7 +190,8 @@ async def from_pods(fleet: list[Observation]) -> tuple[float, float]:
 
 def main() -> None:
     """Print the figures and write them down."""
-    fleet = models(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+    number = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    fleet = [model(f"model-{index:05}") for index in range(number)]
     server = serve(page(fleet))
     scrape = {
         "job_name": "pods",
@@ -186,9 +199,7 @@ def main() -> None:
         "static_configs": [{"targets": [f"127.0.0.1:{server.server_port}"]}],
     }
     config = {"global": {"scrape_interval": "10s"}, "scrape_configs": [scrape]}
-    answering = get_context("spawn").Process(
-        target=answer_for_pods, args=({str(pod.ip): pod.uid for model in fleet for pod in model.pods},), daemon=True
-    )
+    answering = get_context("spawn").Process(target=answer_for_pods, daemon=True)
     answering.start()
     with tempfile.TemporaryDirectory() as directory, PrometheusProcess(Path(directory), config) as process:
         while not process.client.query('count(model_counting_info{model!=""})'):

@@ -19,6 +19,7 @@ from modeldeployment_operator.core.judgement import Judged, judge
 from modeldeployment_operator.core.observation import Sample
 
 from tests.integration.pod_stand_ins import StandIn
+from tests.support.clock import Clock
 from tests.support.observations import ObservationBuilder, an_observation, evidence
 from tests.support.prometheus_process import PrometheusProcess
 
@@ -125,12 +126,13 @@ async def test_each_label_counts_once_whoever_is_asked(tmp_path: Path) -> None:
         a_prometheus(tmp_path / "b", page, pods, "3s") as slow,
         served(balancer_of([quick.url, slow.url])) as balancer,
     ):
-        prometheus = Prometheus(Address(f"http://{balancer}"), time.monotonic, lambda _: None)
+        clock = Clock()
+        prometheus = Prometheus(Address(f"http://{balancer}"), clock, lambda _: None)
         observation = MODEL.serving("m-1").obj()
         prometheus.wish(observation)
 
         async def ask_prometheus() -> tuple[int, int]:
-            await prometheus.refresh()
+            clock.seconds += 10  # Whatever it said before is old now.
             return counted(operator.judge((await prometheus.sample(observation))[0]))
 
         random, truth, seen = Random(7), (0, 0), set[tuple[int, int]]()

@@ -31,6 +31,7 @@ from modeldeployment_operator.core.observation import Key, Observation
 from modeldeployment_operator.core.schedule import patience
 from prometheus_client import CollectorRegistry
 
+from tests.support.clock import Clock
 from tests.support.observations import a_sample, an_observation
 from tests.support.prometheus_answers import a_pods_series, a_target, an_answer
 
@@ -125,16 +126,6 @@ def fake() -> Iterator[Fake]:
     server.server_close()
 
 
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
 @dataclass
 class Reader:
     """The operator's side, with a clock that the test moves."""
@@ -148,6 +139,11 @@ class Reader:
         self.clock.seconds += after
         self.prometheus.wish(observation)
         return await self.prometheus.sample(observation)
+
+    async def refresh(self) -> None:
+        """Have it ask anew for all that is wished for."""
+        self.clock.seconds += 1000
+        await self.prometheus.sample(named("whoever-is-first"))
 
     async def problem(self, observation: Observation = MODEL) -> str:
         """Read once more; return what is wrong."""
@@ -204,7 +200,7 @@ async def test_it_is_asked_for_many_in_parts(fake: Fake, reading: Reading, monke
     for number in range(7):
         reader.prometheus.wish(named(f"m{number}"))
 
-    await reader.prometheus.refresh()
+    await reader.refresh()
 
     assert [request.query.count("|m") - 1 for request in fake.asked] == [2, 2, 0]
 
@@ -304,9 +300,10 @@ async def test_one_that_hangs_holds_nobody_up(fake: Fake, reading: Reading, monk
 
     assert await reader.problem() == "Prometheus has not answered yet"
     fake.hold.set()
-    await reader.prometheus.refresh()
+    monkeypatch.setattr(module, "_PATIENCE", 5.0)
     assert await reader.read(after=0) == READ
     fake.hold.clear()
+    monkeypatch.setattr(module, "_PATIENCE", 0.05)
     assert await reader.read() == READ, "what it said last is what is known"
     assert len(fake.asked) == 2
 
@@ -328,19 +325,19 @@ async def test_one_model_with_too_much_to_say_harms_no_other(
     reader, models = reading(fake.url), [named("a"), named("b"), named("loud"), named("z")]
     for model in models:
         reader.prometheus.wish(model)
-    await reader.prometheus.refresh()
+    await reader.refresh()
 
     assert "too many series" in await reader.problem(models[2])
     for other in (models[0], models[1], models[3]):
         _, problem = await reader.read(other, after=0)
         assert "too many series" not in str(problem)
     fake.asked.clear()
-    await reader.prometheus.refresh()
+    await reader.refresh()
     assert len(fake.asked) == 2, "from then on it is asked for by itself"
     fake.body = GOOD
-    await reader.prometheus.refresh()
+    await reader.refresh()
     fake.asked.clear()
-    await reader.prometheus.refresh()
+    await reader.refresh()
     assert len(fake.asked) == 1, "until it has no more to say than others"
 
 
@@ -349,7 +346,7 @@ async def test_too_much_of_everything_ends(fake: Fake, reading: Reading) -> None
     reader = reading(fake.url)
     for number in range(150):
         reader.prometheus.wish(named(f"m{number}"))
-    await reader.prometheus.refresh()
+    await reader.refresh()
 
     assert "too many samples" in await reader.problem(named("m7"))
     assert len(fake.asked) < 100

@@ -119,23 +119,14 @@ class Prometheus:
             return {}, NOT_SET
         key, interval = observation.key, sampling_interval(observation)
         if self._running is None and self._is_due(key, interval.total_seconds() / 2 if interval else 0.0):
-            self._begin(self._address)
+            self._began = self._monotonic()
+            self._running = asyncio.create_task(self._ask_all(self._address))
         if self._running is not None:
             patience = self._began + _PATIENCE - self._monotonic()
             await asyncio.wait({self._running}, timeout=max(0.0, patience))
         if key in self._last.targets:
             return samples_of(observation, self._last.targets[key])
         return {}, self._last.failures.get(key, "Prometheus has not answered yet")
-
-    async def refresh(self) -> None:
-        """Ask anew for all that is wished for, and wait for the answers."""
-        if self._address is not None:
-            await (self._running or self._begin(self._address))
-
-    def _begin(self, address: Address) -> asyncio.Task[None]:
-        self._began = self._monotonic()
-        self._running = asyncio.create_task(self._ask_all(address))
-        return self._running
 
     def _is_due(self, key: Key, age: float) -> bool:
         """Return whether the last answer is too old, or not of this ModelDeployment."""

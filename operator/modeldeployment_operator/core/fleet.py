@@ -112,7 +112,12 @@ class Row:
 
     def short(self, revision: str) -> str:
         """Return the name of a revision without that of the model."""
-        return revision.removeprefix(f"{self.key.name}-")
+        return short(self.key, revision)
+
+
+def short(key: Key, revision: str) -> str:
+    """Return the name of a revision without that of its model."""
+    return revision.removeprefix(f"{key.name}-")
 
 
 def running(status: ModelDeploymentStatus) -> list[Revision]:
@@ -129,10 +134,13 @@ def row(model: Model) -> Row:
     """Return a model in one line."""
     status = model.status
     state = _state(_by_type(status))
+    why = _why(state, _by_type(status))
+    for revision in status.revisions:
+        why = why.replace(revision.name, short(model.key, revision.name))
     return Row(
         key=model.key,
         state=state,
-        why=_why(state, _by_type(status)),
+        why=why,
         serving=next((one for one in status.revisions if one.name == status.serving_revision), None),
         others=tuple(one for one in running(status) if one.name != status.serving_revision),
         verdict=_verdict(status),

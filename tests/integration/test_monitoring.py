@@ -17,6 +17,7 @@ from modeldeployment_operator.adapters.api import Api
 from modeldeployment_operator.adapters.cache import Cache
 from modeldeployment_operator.adapters.cluster import Cluster
 from modeldeployment_operator.adapters.telemetry import Telemetry
+from modeldeployment_operator.api import group
 from modeldeployment_operator.core.kinds import PROMETHEUS_RULE
 from modeldeployment_operator.core.observation import Key
 from modeldeployment_operator.core.resources.monitoring import build_prometheus_rule
@@ -138,6 +139,9 @@ async def test_what_was_refused_is_tried_again_after_a_minute_and_a_kind_that_le
     control_plane: ControlPlane, namespace: str
 ) -> None:
     kubectl = control_plane.in_namespace(namespace)
+    spec = {"model": {"uri": "http://store/m.keras"}}
+    owner = {"apiVersion": group.API_VERSION, "kind": group.KIND, "metadata": {"name": "m"}, "spec": spec}
+    uid = kubectl("create", "-f", "-", "-o", "jsonpath={.metadata.uid}", stdin=json.dumps(owner))
     kubectl("create", "-f", "-", stdin=json.dumps(_empty_rule("m")))
     now = 1000.0
     configuration = client.Configuration()
@@ -145,7 +149,7 @@ async def test_what_was_refused_is_tried_again_after_a_minute_and_a_kind_that_le
     api = Api(client.ApiClient(configuration), Telemetry(CollectorRegistry()))
     try:
         cluster = Cluster(api, Cache(), lambda: now)
-        seen = an_observation().having(key=Key(namespace, "m"), knows=frozenset({PROMETHEUS_RULE})).obj()
+        seen = an_observation().having(key=Key(namespace, "m"), uid=uid, knows=frozenset({PROMETHEUS_RULE})).obj()
         rule = build_prometheus_rule(seen)
         (refusal,) = await cluster.apply(seen, [rule])
         assert refusal.refused
@@ -192,14 +196,14 @@ def _there(story: Story, kind: str) -> bool:
 
 
 def _expressions(story: Story) -> dict[str, str]:
-    (group,) = story.get("prometheusrule", story.name)["spec"]["groups"]
-    return {rule["alert"]: rule["expr"] for rule in group["rules"]}
+    (rules,) = story.get("prometheusrule", story.name)["spec"]["groups"]
+    return {rule["alert"]: rule["expr"] for rule in rules["rules"]}
 
 
 def _run_commands(story: Story, control_plane: ControlPlane) -> None:
     """Run what the runbooks say, as somebody who has been woken up: all that needs neither real pods nor Prometheus."""
-    (group,) = story.get("prometheusrule", story.name)["spec"]["groups"]
-    runbooks = [rule["annotations"]["runbook"] for rule in group["rules"]]
+    (rules,) = story.get("prometheusrule", story.name)["spec"]["groups"]
+    runbooks = [rule["annotations"]["runbook"] for rule in rules["rules"]]
     commands = {command for text in runbooks for command in re.findall(r"`(kubectl [^`]*)`", text)}
     path = f"{control_plane.kubectl_path.parent}:{os.environ['PATH']}"
     environment = os.environ | {"KUBECONFIG": str(control_plane.kubeconfig), "PATH": path}

@@ -5,15 +5,59 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from modeldeployment_operator.api.spec import Accuracy
 from modeldeployment_operator.api.status import RevisionPhase, Verdict
 from modeldeployment_operator.core.evidence import Evidence
-from modeldeployment_operator.core.judgement import RUNS_KEPT, judge_revision
+from modeldeployment_operator.core.judgement import PODS_KEPT, RUNS_KEPT, judge_revision
 from modeldeployment_operator.core.observation import Sample
 
+from tests.support.life import Life, counted
 from tests.support.observations import a_revision, a_sample
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(6, 3), (7, 2), (8, 1), (5, 4), (0, 0)])
+def test_a_reading_that_is_behind_is_an_older_one(right: int, wrong: int) -> None:
+    life = Life()
+    life.look(a_sample("a", 7, 3))
+
+    assert counted(life.look(a_sample("a", right, wrong))) == (7, 3)
+    assert counted(life.look(a_sample("a", 8, 3))) == (8, 3), "and what comes after is counted from the furthest"
+
+
+def test_a_reading_of_a_run_before_counts_by_what_it_adds_to_that_run() -> None:
+    life = Life()
+    life.look(a_sample("a", 7, 3, started="1"))
+    life.look(a_sample("a", 2, 1, started="2"))
+
+    assert counted(life.look(a_sample("a", 6, 3, started="1"))) == (9, 4), "it is an older one"
+    assert counted(life.look(a_sample("a", 8, 3, started="1"))) == (10, 4), "nobody had seen its last label"
+    assert counted(life.look(a_sample("a", 2, 2, started="2"))) == (10, 5)
+
+
+def test_of_a_pod_the_last_runs_are_remembered() -> None:
+    life = Life()
+    for run in range(RUNS_KEPT + 5):
+        life.look(a_sample("a", 1, 0, started=str(run)), a_sample("b", 1, 0))
+
+    assert life.revision.evidence is not None
+    kept = [pod.started for pod in life.revision.evidence.pods if pod.uid == "a"]
+    assert kept == [str(run) for run in range(5, RUNS_KEPT + 5)]
+
+
+def test_of_too_many_runs_the_last_of_each_pod_are_remembered() -> None:
+    life, pods = Life(), 400
+    for run in range(RUNS_KEPT):
+        life.look(*(a_sample(f"pod-{number}", 1, 0, started=str(run)) for number in range(pods)))
+
+    assert life.revision.evidence is not None
+    assert len(life.revision.evidence.pods) == PODS_KEPT
+    assert {uid: started for uid, (started, _, _) in life.pods.items()} == {
+        f"pod-{number}": str(RUNS_KEPT - 1) for number in range(pods)
+    }
+
 
 SEVERAL_RUNS = RUNS_KEPT // 2
 
@@ -105,3 +149,50 @@ class Operator:
     def counted(self) -> tuple[int, int]:
         evidence = self._status.get("evidence") or {"right": 0, "wrong": 0}
         return evidence["right"], evidence["wrong"]
+
+
+READ_STEPS = st.lists(
+    st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.integers(0, 4), st.booleans()), min_size=1, max_size=12
+)
+
+
+@settings(max_examples=20)
+@given(READ_STEPS, st.data())
+def test_the_totals_do_not_depend_on_how_the_readings_fall(
+    steps: list[tuple[str, int, int, bool]], data: st.DataObject
+) -> None:
+    """Labels arrive at pods that restart now and then; some readings fail, some are repeated, their order varies.
+
+    As long as every run of counting is read at its end, all labels count, each once; and the evidence follows from
+    the sequence of increments alone.
+    """
+    life, alone = Life(), Evidence.start(0.9)
+    now: dict[str, tuple[int, int, int]] = {}
+    total = (0, 0)
+
+    def look(uids: list[str]) -> None:
+        nonlocal alone
+        known = life.revision.evidence
+        before = (known.right, known.wrong) if known else (0, 0)
+        samples = [a_sample(uid, now[uid][1], now[uid][2], started=str(now[uid][0])) for uid in uids]
+        judged = life.look(*samples, present=set(now))
+        after = counted(judged)
+        alone = alone.observe(after[0] - before[0], after[1] - before[1])
+        assert judged.log_e == alone.log_e
+
+    for uid, right, wrong, restarts in steps:
+        run, had_right, had_wrong = now.get(uid, (0, 0, 0))
+        if restarts and uid in now:
+            look([uid])
+            run, had_right, had_wrong = run + 1, 0, 0
+        now[uid] = (run, had_right + right, had_wrong + wrong)
+        total = (total[0] + right, total[1] + wrong)
+        readable = data.draw(st.permutations(sorted(now)))
+        read = readable[: data.draw(st.integers(0, len(readable)))]
+        for _ in range(data.draw(st.integers(1, 2))):
+            if read:
+                look(read)
+    look(sorted(now))
+
+    assert life.revision.evidence is not None
+    assert (life.revision.evidence.right, life.revision.evidence.wrong) == total

@@ -83,6 +83,13 @@ def test_a_revision_that_gave_its_traffic_away_runs_on_for_a_while(telemetry: Te
     assert told["modeldeployment_verdict"] == {("m-1", "Degraded"): 1}
 
 
+def test_a_revision_that_somebody_else_named_twice_is_told_once(telemetry: Telemetry) -> None:
+    twins = [a_revision("m-1", RevisionPhase.SERVING, replicas=replicas) for replicas in (1, 2)]
+    body, _ = telemetry.exposition([Model(KEY, status(revisions=twins))], "")
+
+    assert body.count(b"\nmodeldeployment_replicas{") == 1
+
+
 def test_a_model_that_was_just_made_has_its_counters(telemetry: Telemetry) -> None:
     told = samples(telemetry, Model(KEY, ModelDeploymentStatus()))
 

@@ -121,8 +121,12 @@ def short(key: Key, revision: str) -> str:
 
 
 def running(status: ModelDeploymentStatus) -> list[Revision]:
-    """Return the revisions that run, those among them that gave their traffic away a moment ago."""
-    return [revision for revision in status.revisions if revision.phase in _AT_WORK or revision.replicas]
+    """Return the revisions that run, those among them that gave their traffic away a moment ago.
+
+    Each is there once: nothing keeps somebody else's status from naming one twice, and Prometheus from stumbling at it.
+    """
+    known = {one.name: one for one in status.revisions if one.phase in _AT_WORK or one.replicas}
+    return list(known.values())
 
 
 def traffic(status: ModelDeploymentStatus) -> Mapping[str, float]:

@@ -28,9 +28,12 @@ $(VENV)/.complete:
 	$(PYTHON) -m pip install --quiet --require-hashes --no-deps -r tests/requirements.txt
 	touch $@
 
-.PHONY: demo demo-down
+.PHONY: demo demo-down pictures
 demo: deps tools  ## Watch a bad model being taken back on a real Kubernetes (KUBE_CONTEXT=… for one of your own)
 	$(PYTHON) -m tests.demo up
+
+pictures: deps browser  ## Draw the pictures of the README anew, from the demo that runs
+	$(PYTHON) -m tests.demo pictures
 
 demo-down: deps  ## Remove every trace of the demo
 	$(PYTHON) -m tests.demo down
@@ -99,7 +102,7 @@ lint: deps  ## Check style, types and layers
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy operator/modeldeployment_operator serving_image/model_server serving_image/model_trainer
-	$(VENV)/bin/mypy manifests tests/benchmarks tests/browser tests/cluster tests/demo tests/e2e tests/pictures tests/support
+	$(VENV)/bin/mypy manifests tests/benchmarks tests/browser tests/cluster tests/demo tests/e2e tests/golden tests/monitoring tests/pictures tests/support
 	$(VENV)/bin/lint-imports
 
 format: deps  ## Rewrite the code in the project's style

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tests.cluster import ClusterError, down
 from tests.cluster.paths import cache
 from tests.cluster.state import load
-from tests.demo import models, operator_install, target, timeline
+from tests.demo import models, operator_install, pictures, target, timeline
 from tests.demo.console import Console
 from tests.demo.errors import DemoError, SetupError
 from tests.demo.kubectl import Kubectl, KubectlError
@@ -70,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=_up)
     commands = parser.add_subparsers(metavar="COMMAND")
     commands.add_parser("up", help="run the demo, and leave its cluster up (the default)").set_defaults(run=_up)
+    drawn = commands.add_parser("pictures", help="draw the README's pictures from the demo that runs on this machine")
+    drawn.set_defaults(run=_pictures)
     remove = commands.add_parser("down", help="remove what the demo left")
     remove.set_defaults(run=_down)
     remove.add_argument("--purge", action="store_true", help="remove the cluster's images and the trained models too")
@@ -121,6 +123,15 @@ def _monitoring(kubectl: str, seen: Seen) -> list[str]:
         f"  # the dashboards are drawn in {PICTURES}; the operator's own page is at http://localhost:{PAGE_PORT} after",
         f"  {kubectl} port-forward -n {OPERATOR_NAMESPACE} deployment/{OPERATOR} {PAGE_PORT} &",
     ]
+
+
+def _pictures(console: Console, _: argparse.Namespace) -> int:
+    cluster = load(CLUSTER)
+    if cluster is None or not RESULT.exists():
+        raise SetupError("There is no demo on this machine to draw: `make demo` first.")
+    applied = json.loads(RESULT.read_text())["timeline"][0]["time"]
+    pictures.draw(cluster, target.existing(cluster), applied, console)
+    return 0
 
 
 def _down(console: Console, options: argparse.Namespace) -> int:

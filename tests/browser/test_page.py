@@ -242,7 +242,7 @@ def test_an_operator_that_is_gone_is_told_of_until_it_is_back(browser: Chrome, s
     assert shown(browser) == ["reviews", "fraud", "ranking"]
 
     with served(site):
-        until(browser, lambda browser: not element(browser, "#lost").is_displayed())
+        until(browser, lambda browser: not element(browser, "#lost").text)
 
 
 # --- What others wrote stays text --------------------------------------------------------------------------

@@ -235,8 +235,8 @@ def test_what_was_heard_a_moment_ago_is_fresh() -> None:
 @pytest.mark.parametrize(
     ("silence", "words", "advice"),
     [
-        (timedelta(minutes=3), "3 min ago, at 11:57:00", "nothing for 180 s"),
-        (None, "Not heard from the cluster yet", "nothing yet"),
+        (timedelta(minutes=3), "3 min ago, at 11:57:00", "nothing from the API server since 11:57:00"),
+        (None, "Not heard from the cluster yet", "nothing from the API server yet"),
     ],
 )
 def test_silence_is_told(silence: timedelta | None, words: str, advice: str) -> None:

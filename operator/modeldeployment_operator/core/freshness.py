@@ -44,8 +44,8 @@ class Freshness:
     @property
     def advice(self) -> str:
         """What it means that it is old."""
-        heard = "nothing yet" if self.silence is None else f"nothing for {int(self.silence.total_seconds())} s"
+        since_when = "yet" if self.silence is None else f"since {self.now - self.silence:%H:%M:%S}"
         return (
-            f"The operator has heard {heard} from the API server, and tries again. What serves goes on serving. "
-            "The operator's log says why."
+            f"The operator has heard nothing from the API server {since_when}, and tries again. What serves goes on "
+            "serving. The operator's log says why."
         )

@@ -33,13 +33,17 @@ function show(page) {
   if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
 }
 
+// What is put into the region is read out once, when it comes.
 function tellLoss(isLost) {
-  const banner = document.getElementById("lost");
-  if (isLost) {
+  const region = document.getElementById("lost");
+  if (!isLost) region.replaceChildren();
+  else if (!region.firstChild) {
     const since = changedAt.toISOString().slice(11, 19);
+    const banner = document.createElement("p");
+    banner.className = "banner bad";
     banner.textContent = `The operator does not answer. What you see is from ${since} UTC. Does the port-forward run?`;
+    region.append(banner);
   }
-  banner.hidden = !isLost;
 }
 
 // Makes `old` what `fresh` is. Elements with an id are recognised wherever they have moved to.

@@ -10,7 +10,7 @@ from grafana_foundation_sdk.models import units
 from manifests.dashboards.board import OPERATOR_UID, Event, Section, build_dashboard
 from manifests.dashboards.panels import NONE, AnyPanel, Limit, Query, Text, graph, stat
 from manifests.dashboards.queries import or_zero, quantile, rate, share
-from manifests.dashboards.states import BAD, BUSY, GOOD, WARNING
+from manifests.dashboards.states import ACCURACY_HEALTHY, BAD, BUSY, GOOD, READY, WARNING
 
 ITSELF: Final = "and on (job, instance) modeldeployment_queue_length"
 """Of all processes, the operator's: nobody else has a queue of ModelDeployments."""
@@ -193,6 +193,7 @@ def _objects() -> list[AnyPanel]:
             units.Short,
             [Query(_by_reason("Ready"), "{{reason}}")],
             stacked=True,
+            colours=READY,
         ),
         graph(
             Text(
@@ -202,6 +203,7 @@ def _objects() -> list[AnyPanel]:
             units.Short,
             [Query(_by_reason("AccuracyHealthy"), "{{reason}}")],
             stacked=True,
+            colours=ACCURACY_HEALTHY,
         ),
         graph(
             Text(

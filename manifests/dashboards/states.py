@@ -41,13 +41,28 @@ PHASES: Final = (
 )
 ALERTS: Final = (State("pending", 1, WARNING), State("firing", 2, BAD))
 
-_REASONS: Final = {
-    GOOD: ("Serving",),
-    BUSY: ("Starting", "Scaling", "Switching"),
-    QUIET: ("Paused", "ScaledToZero"),
-    WARNING: ("RolledBack",),
+READY: Final = {
+    "Serving": GOOD,
+    "Starting": BUSY,
+    "Scaling": BUSY,
+    "Switching": BUSY,
+    "Paused": QUIET,
+    "ScaledToZero": QUIET,
+    "RolledBack": WARNING,
 }
 """Colours of the reasons of `Ready`; every other one says what went wrong."""
+ACCURACY_HEALTHY: Final = {
+    "Healthy": GOOD,
+    "Inconclusive": BUSY,
+    "NotJudged": QUIET,
+    "NoBaseline": "semi-dark-yellow",
+    "SamplesUnavailable": WARNING,
+    "Degraded": BAD,
+    "NoRollbackTarget": "dark-red",
+    "RollbackDisabled": "semi-dark-red",
+    "Paused": "light-red",
+}
+"""Colours of the reasons of `AccuracyHealthy`."""
 
 
 def codes(states: Sequence[State]) -> dict[str, int]:
@@ -62,10 +77,9 @@ def by_code(states: Sequence[State]) -> list[models.ValueMapping]:
 
 def reasons() -> list[models.ValueMapping]:
     """Colour the reasons of the condition `Ready`."""
-    known = [(name, colour) for colour, names in _REASONS.items() for name in names]
     return [
-        models.ValueMap({name: _shown(name, colour, index) for index, (name, colour) in enumerate(known)}),
-        models.RegexMap(models.DashboardRegexMapOptions("(.+)", _shown("$1", BAD, len(known)))),
+        models.ValueMap({name: _shown(name, colour, index) for index, (name, colour) in enumerate(READY.items())}),
+        models.RegexMap(models.DashboardRegexMapOptions("(.+)", _shown("$1", BAD, len(READY)))),
     ]
 
 

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 ENOUGH_LABELS = 300
 START_SECONDS = 300
 VERDICT_SECONDS = 120
+PROMETHEUS_SECONDS = 6.0
+"""In which the labels are read from Prometheus a few times."""
 AFTERMATH_SECONDS = 8.0
 """How long the clients are watched after the rollback."""
 
@@ -88,7 +90,10 @@ def tell(console: Console, environment: Mapping[str, str]) -> Facts:
         bad = degrade(stage, watch, traffic, good)
         records = settle(stage, traffic)
         after = look_back(stage)
-        seen = look_at_prometheus(stage, records, applied) if stage.target.monitoring else None
+        seen = None
+        if stage.target.monitoring:
+            judge_from_prometheus(stage, watch)
+            seen = look_at_prometheus(stage, records, applied)
     return Facts(
         began=began,
         applied=applied,
@@ -244,6 +249,21 @@ def settle(stage: Stage, traffic: TrafficPod) -> list[Record]:
     stage.console.say(f"The clients go on for {AFTERMATH_SECONDS:.0f} s: does anyone still hear from the bad revision?")
     time.sleep(AFTERMATH_SECONDS)
     return traffic.end()
+
+
+def judge_from_prometheus(stage: Stage, watch: Watch) -> None:
+    """Have the labels read from Prometheus instead of the pods: they are the same, and none counts twice."""
+    stage.console.step("The same labels, read from Prometheus")
+    patch = '{"spec": {"accuracy": {"source": "Prometheus"}}}'
+    stage.typed("patch", "mdep", NAME, "--namespace", NAMESPACE, "--type=merge", "--patch", patch)
+    generation = stage.kubectl.json("get", RESOURCE, NAME, "--namespace", NAMESPACE)["metadata"]["generation"]
+    watch.until(
+        "The operator's look at the new spec",
+        lambda seen: seen["status"].get("observedGeneration") == generation,
+        seconds=START_SECONDS,
+    )
+    time.sleep(PROMETHEUS_SECONDS)
+    stage.typed("get", "mdep", NAME, "--namespace", NAMESPACE)
 
 
 def look_at_prometheus(stage: Stage, records: list[Record], began: float) -> Seen:

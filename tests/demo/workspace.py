@@ -20,7 +20,7 @@ PAGE_PORT = 8090
 """Of the operator's own page."""
 MINIMUM = 0.9
 SAMPLE_INTERVAL = "1s"
-SCRAPE_INTERVAL = "2s"
+SCRAPE_INTERVAL = "1s"
 
 MARK = {"modelops.dev/demo": "true"}
 """Label of every namespace that the demo made, so that it never removes another."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MODEL = {"namespace": NAMESPACE, "model": NAME}
 LABELS = f'sum by (revision) (model_labels_total{{namespace="{NAMESPACE}", model="{NAME}"}})'
+JUDGED = f'modeldeployment_accuracy_labels{{namespace="{NAMESPACE}", model="{NAME}"}}'
 PICTURES = RESULT.parent / "dashboards"
 SECONDS = 20.0
 """For what was counted to be scraped, and for the alert to get through."""
@@ -37,6 +38,10 @@ def look(installed: Installed, records: Iterable[Record], began: float, console:
     _wait(lambda: _labels(prometheus) == sent)
     labels = _labels(prometheus)
     console.show("\n".join(f"{revision}  {count}" for revision, count in labels.items()))
+    console.say(f"As many were judged of the revision that serves, whatever their source. {JUDGED}:")
+    _wait(lambda: all(count == labels.get(revision) for revision, count in _judged(prometheus).items()))
+    judged = _judged(prometheus)
+    console.show("\n".join(f"{revision}  {count}" for revision, count in judged.items()))
     _wait(lambda: ROLLED_BACK in _alerts(alertmanager))
     console.say("Alertmanager has, of the rules that the operator made:")
     alerts = _alerts(alertmanager)
@@ -53,7 +58,7 @@ def look(installed: Installed, records: Iterable[Record], began: float, console:
         raise DemoError(drawn.stderr)
     console.say(f"They are drawn in {PICTURES}, as Grafana shows them.")
     unanswered = int(summary.split()[0]) if checked.returncode else 0
-    return Seen(labels, list(alerts), unanswered, installed.prometheus, installed.alertmanager)
+    return Seen(labels, judged, list(alerts), unanswered, installed.prometheus, installed.alertmanager)
 
 
 def dashboards(installed: Installed, began: float, *options: str) -> list[str]:
@@ -65,6 +70,10 @@ def dashboards(installed: Installed, began: float, *options: str) -> list[str]:
 
 def _labels(prometheus: Prometheus) -> dict[str, int]:
     return {one.labels["revision"]: int(one.value) for one in prometheus.query(LABELS) if one.value}
+
+
+def _judged(prometheus: Prometheus) -> dict[str, int]:
+    return {one.labels["revision"]: int(one.value) for one in prometheus.query(JUDGED)}
 
 
 def _alerts(alertmanager: Alertmanager) -> dict[str, str]:

@@ -29,6 +29,8 @@ class Seen:
 
     labels: Mapping[str, int]
     """Labels that it counted, by revision."""
+    judged: Mapping[str, int]
+    """Labels that the operator judged of the revision that serves, first from its pods and then from Prometheus."""
     alerts: Sequence[str]
     """Names of the alerts on the model that Alertmanager has."""
     unanswered: int
@@ -173,8 +175,10 @@ def _seen_by_prometheus(facts: Facts) -> list[Goal]:
     labels, alerts, unanswered = facts.seen.labels, facts.seen.alerts, facts.seen.unanswered
     sent = dict(Counter(r.revision for r in facts.records if r.kind is Kind.LABEL and not r.failed))
     told = f"as sent: {sum(labels.values())}" if labels == sent else f"{labels}, sent were {sent}"
+    judged, wanted = dict(facts.seen.judged), {facts.good: sent.get(facts.good, 0)}
     return [
         Goal("labels by revision in Prometheus", told, "as sent", labels == sent),
+        Goal("labels judged, from the pods and then from Prometheus", str(judged), str(wanted), judged == wanted),
         Goal("alerts", ", ".join(alerts) or "none", ROLLED_BACK, ROLLED_BACK in alerts),
         Goal("queries of the dashboards without an answer", unanswered, "0", unanswered == 0),
     ]

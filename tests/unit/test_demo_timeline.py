@@ -113,7 +113,14 @@ def test_a_broken_promise_is_told(changed: dict[str, Any], name: str) -> None:
     assert broken(facts(**changed)) == [name]
 
 
-SEEN = Seen(labels={BAD: 1}, alerts=("ModelRolledBack",), unanswered=0, prometheus="http://p", alertmanager="http://a")
+SEEN = Seen(
+    labels={BAD: 1},
+    judged={GOOD: 0},
+    alerts=("ModelRolledBack",),
+    unanswered=0,
+    prometheus="http://p",
+    alertmanager="http://a",
+)
 
 
 def test_what_prometheus_saw_is_promised_too() -> None:
@@ -125,6 +132,7 @@ def test_what_prometheus_saw_is_promised_too() -> None:
     [
         ({"labels": {BAD: 2}}, "labels by revision in Prometheus"),
         ({"labels": {}}, "labels by revision in Prometheus"),
+        ({"judged": {GOOD: 1}}, "labels judged, from the pods and then from Prometheus"),
         ({"alerts": ()}, "alerts"),
         ({"unanswered": 1}, "queries of the dashboards without an answer"),
     ],

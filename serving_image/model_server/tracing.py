@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from threading import Thread
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 CLOSE_SECONDS: Final = 2.0
 """For sending what is left when the server ends."""
+MAX_TEXT: Final = 1024
+"""Characters of what a client sends that a span keeps: thousands of spans wait in memory if nobody takes them."""
 _SUPPORTED: Final = "http/protobuf"
 _METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
@@ -68,7 +72,7 @@ def resource(settings: ServeSettings) -> Resource:
 
 
 def _check(environment: Mapping[str, str]) -> None:
-    exporters = environment.get("OTEL_TRACES_EXPORTER", "otlp")
+    exporters = environment.get("OTEL_TRACES_EXPORTER", "").strip() or "otlp"
     if "otlp" not in map(str.strip, exporters.split(",")):
         raise ValueError(f"OTEL_TRACES_EXPORTER is {exporters}: this server has otlp, and none")
     for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
@@ -79,16 +83,46 @@ def _check(environment: Mapping[str, str]) -> None:
             raise ValueError(f"{name} is {protocol}: this server has {_SUPPORTED}, which collectors take on port 4318")
 
 
+def _shown(endpoint: str) -> str:
+    """Leave out what may be a password. Raises ValueError if nothing can be sent there."""
+    url = urlsplit(endpoint)
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        raise ValueError("the endpoint for traces is no URL with a host, as http://collector:4318")
+    return url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def _without_values(record: logging.LogRecord) -> bool:
+    """Keep from the log the headers that the SDK cannot read: they are for passwords."""
+    record.args = ("(not shown)",)
+    return True
+
+
+class _Seldom(logging.Filter):
+    """Lets one line a minute pass: a collector that refuses everything would make several a second."""
+
+    _silent_until = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether this line is written."""
+        now = time.monotonic()
+        if now < self._silent_until:
+            return False
+        self._silent_until = now + 60
+        return True
+
+
 class OpenTelemetry(Tracing):
     """Sends spans in batches from a thread of its own, which drops them when nobody takes them."""
 
     def __init__(self, sender: Resource) -> None:
+        logging.getLogger("opentelemetry.util.re").addFilter(_without_values)
         self._exporter = OTLPSpanExporter()
-        self.endpoint = self._exporter._endpoint  # noqa: SLF001  # For the log: the SDK alone knows how it is made.
+        self.endpoint = _shown(self._exporter._endpoint)  # noqa: SLF001  # The SDK alone knows how it is made.
         self._provider = TracerProvider(resource=sender, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("model_server")
-        logging.getLogger("opentelemetry").setLevel(logging.ERROR)  # Else every attempt that fails would be a line.
+        logging.getLogger("opentelemetry").setLevel(logging.ERROR)  # Else every attempt that fails would be a line,
+        logging.getLogger(OTLPSpanExporter.__module__).addFilter(_Seldom())  # and here every batch.
 
     def begin(self, scope: Scope) -> Trace:
         """Begin a server span, as a child of the client's if that says which one it is."""
@@ -168,9 +202,9 @@ class RequestTrace(Trace):
         host, _, port = address.rpartition(":")
         about: dict[str, AnyValue] = {
             "http.request.method": method,
-            "server.address": host,
+            "server.address": host.strip("[]"),
             "server.port": int(port),
-            "url.full": f"http://{address}{path}",
+            "url.full": f"http://{address}{path.partition('?')[0]}"[:MAX_TEXT],  # The server span has no query, either.
         }
         return _PodCall(self._tracer.start_span(method, self._inside, SpanKind.CLIENT, about))
 
@@ -191,11 +225,10 @@ class RequestTrace(Trace):
 
 def _context(scope: Scope) -> Context:
     """Read `traceparent` and `tracestate`."""
-    carrier = {
-        name.decode(): value.decode("latin-1")
-        for name, value in scope["headers"]
-        if name in {b"traceparent", b"tracestate"}
-    }
+    carrier: dict[str, list[str]] = {}
+    for name, value in scope["headers"]:
+        if name in {b"traceparent", b"tracestate"}:  # The second may come in several lines.
+            carrier.setdefault(name.decode(), []).append(value.decode("latin-1"))
     return _PROPAGATOR.extract(carrier, _NOWHERE) if carrier else _NOWHERE
 
 
@@ -203,7 +236,7 @@ def _attributes(scope: Scope) -> dict[str, AnyValue]:
     known = scope["method"] in _METHODS
     about: dict[str, AnyValue] = {
         "http.request.method": scope["method"] if known else "_OTHER",
-        "url.path": scope["path"],
+        "url.path": scope["path"][:MAX_TEXT],
         "url.scheme": scope.get("scheme", "http"),
         "network.protocol.version": scope["http_version"],
     }
@@ -215,7 +248,7 @@ def _attributes(scope: Scope) -> dict[str, AnyValue]:
         about["client.address"] = scope["client"][0]
     for name, value in scope["headers"]:
         if name == b"user-agent":
-            about["user_agent.original"] = value.decode("latin-1")
+            about["user_agent.original"] = value[:MAX_TEXT].decode("latin-1")
     return about
 
 

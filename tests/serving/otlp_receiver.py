@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -35,6 +34,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
+        self.status = 200
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -43,7 +43,7 @@ class Receiver:
                 request = ExportTraceServiceRequest()
                 request.ParseFromString(self.rfile.read(int(self.headers["Content-Length"])))
                 receiver.spans.extend(_spans(request))
-                self.send_response(200)
+                self.send_response(receiver.status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -56,14 +56,6 @@ class Receiver:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
-
-    def wait_for(self, count: int) -> list[Span]:
-        """Wait until so many spans are there."""
-        deadline = time.monotonic() + 30
-        while len(self.spans) < count:
-            assert time.monotonic() < deadline, [span.name for span in self.spans]
-            time.sleep(0.05)
-        return self.spans
 
     def close(self) -> None:
         self._server.shutdown()

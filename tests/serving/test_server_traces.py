@@ -16,6 +16,7 @@ from model_server.app import PredictionApp
 from model_server.contract import Metric
 from model_server.logs import JsonFormatter
 from model_server.traces import Tracing
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 
 from tests.serving.asgi import TOKEN, Half, call, serving_parts
@@ -49,6 +50,7 @@ def parts(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -
     """Of a server that traces."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
+    monkeypatch.setattr(tracing, "CLOSE_SECONDS", 30.0)  # Here somebody takes the spans, however busy the machine is.
     yield traced(tmp_path, POD_NAME="m-1")
     traces.current.set(traces.NO_TRACE)
 
@@ -172,6 +174,67 @@ async def test_who_is_not_sampled_is_not_sent_but_told_on(
     assert (name, value.split("-")[1::2]) == ("traceparent", [trace.id, "02"])  # Not sampled, but the id is random.
 
 
+async def test_what_clients_send_takes_little_room_in_a_span(parts: Parts, receiver: Receiver) -> None:
+    headers = {"User-Agent": "x" * 60_000}
+    assert (await call(PredictionApp(parts), "GET", "/" + "y" * 60_000, None, headers))[0] == 404
+    with traces.current.get().call("GET", "[::1]:8501", f"/{'y' * 60_000}?key=secret"):
+        pass
+    parts.tracing.close()
+    kinds = {span.kind: span.attributes for span in receiver.spans}
+    texts = (
+        kinds["server"]["url.path"],
+        kinds["server"]["user_agent.original"],
+        kinds["client"]["url.full"],
+    )
+    assert {len(text) for text in texts} == {tracing.MAX_TEXT}
+
+
+async def test_a_request_to_another_pod_is_told_without_its_query(parts: Parts, receiver: Receiver) -> None:
+    await call(PredictionApp(parts), "GET", "/v1/models/m")
+    with traces.current.get().call("GET", "[::1]:8501", "/v1/models/m?key=secret"):
+        pass
+    parts.tracing.close()
+    (client,) = (span for span in receiver.spans if span.kind == "client")
+    assert client.attributes["url.full"] == "http://[::1]:8501/v1/models/m"
+    assert (client.attributes["server.address"], client.attributes["server.port"]) == ("::1", 8501)
+
+
+async def test_a_tracestate_in_several_lines_is_passed_on_as_a_whole(parts: Parts) -> None:
+    names = (b"traceparent", TRACEPARENT.encode()), (b"tracestate", b"a=b"), (b"tracestate", b"c=d")
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": list(names), "http_version": "1.1"}
+    with parts.tracing.begin(scope), traces.current.get().call("GET", "10.0.0.2:8501", "/") as passing_on:
+        assert dict(passing_on.headers([]))["tracestate"] == "a=b,c=d"
+    parts.tracing.close()
+
+
+def test_passwords_are_not_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://me:secret@127.0.0.1:9/v1/traces?key=secret")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "Authorization: secret")
+    caplog.set_level(logging.INFO)
+    logging.getLogger("opentelemetry").setLevel(logging.NOTSET)  # As it is when the server starts.
+    traced(tmp_path).tracing.close()
+    lines = [JsonFormatter().format(record) for record in caplog.records]
+    assert not [line for line in lines if "secret" in line]
+    assert [line for line in lines if "Header format invalid" in line and "(not shown)" in line]
+    assert [line for line in lines if '"endpoint": "http://127.0.0.1:9/v1/traces"' in line]
+
+
+async def test_a_collector_that_refuses_everything_does_not_fill_the_log(
+    parts: Parts, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.status = 404
+    monkeypatch.setattr(logging.getLogger(OTLPSpanExporter.__module__), "filters", [])  # What other tests have left.
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1")
+    parts.tracing = tracing.start(parts.settings)
+    for _ in range(5):
+        await call(PredictionApp(parts), "GET", "/v1/models/m")
+    parts.tracing.close()
+    assert len(receiver.spans) > 5
+    assert [record.levelname for record in caplog.records if "404" in record.getMessage()] == ["ERROR"]
+
+
 async def test_log_lines_have_the_trace(parts: Parts) -> None:
     await call(PredictionApp(parts), "GET", "/v1/models/m", None, {"traceparent": TRACEPARENT})
     record = logging.LogRecord("", logging.ERROR, "", 0, "a request failed", (), None)
@@ -188,14 +251,22 @@ async def test_log_lines_have_the_trace(parts: Parts) -> None:
         ({"OTEL_TRACES_EXPORTER": "otlp"}, True),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": NOBODY}, True),
         ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": NOBODY}, True),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": NOBODY, "OTEL_TRACES_EXPORTER": ""}, True),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": NOBODY, "OTEL_TRACES_EXPORTER": "none"}, False),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": NOBODY, "OTEL_SDK_DISABLED": "True"}, False),
     ],
 )
 def test_traces_are_made_when_they_are_asked_for(
-    tmp_path: Path, environment: dict[str, str], *, is_wanted: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], *, is_wanted: bool
 ) -> None:
-    assert serving_parts(tmp_path, environment=environment).settings.traces is is_wanted
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings = serving_parts(tmp_path, environment=environment).settings
+    assert settings.traces is is_wanted
+    if is_wanted:
+        started = tracing.start(settings)
+        assert type(started) is not Tracing
+        started.close()
 
 
 @pytest.mark.parametrize(
@@ -204,6 +275,8 @@ def test_traces_are_made_when_they_are_asked_for(
         ("OTEL_TRACES_EXPORTER", "zipkin", "OTEL_TRACES_EXPORTER is zipkin"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "port 4318"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "1", "max_export_batch_size"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "http://collector:4318"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://", "http://collector:4318"),
     ],
 )
 def test_what_is_wrong_with_the_settings_is_told_and_no_more(  # Fixtures.

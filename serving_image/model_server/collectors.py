@@ -33,7 +33,9 @@ class BookCollector(Collector):
         self._rejected = rejected
         self._pod_uid = pod_uid
         self._names = tuple(names or ())
-        self._no_class = "none" if "none" not in self._names else "(none)"
+        self._no_class = "none"
+        while self._no_class in self._names:
+            self._no_class = f"({self._no_class})"
         self.classes: int | None = len(self._names) or None
         """How many the model tells apart, if that is known."""
 

@@ -96,5 +96,8 @@ class Metrics:
 
     def expose(self, accept: str) -> tuple[bytes, str]:
         """Write all metrics in a format that the reader accepts; with its content type."""
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except TypeError:  # It compares what stands for a version, whatever that is.
+            encode, content_type = choose_encoder("")
         return encode(self._registry), content_type

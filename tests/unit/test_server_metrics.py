@@ -79,7 +79,13 @@ def test_of_very_many_classes_no_cell_is_told(pod: Pod) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "shown"), [(None, ("1", "none")), (["a", "b"], ("b", "none")), (["a", "none"], ("none", "(none)"))]
+    ("names", "shown"),
+    [
+        (None, ("1", "none")),
+        (["a", "b"], ("b", "none")),
+        (["a", "none"], ("none", "(none)")),
+        (["(none)", "none"], ("none", "((none))")),
+    ],
 )
 def test_a_prediction_of_no_class_is_no_class_by_any_name(
     tmp_path: Path, names: Sequence[str] | None, shown: tuple[str, str]
@@ -109,6 +115,11 @@ def test_there_are_no_series_of_when_counters_were_made(pod: Pod) -> None:
     pod.metrics.count_forwarded()
     for accept in ("", "application/openmetrics-text; version=1.0.0"):
         assert b"_created" not in pod.metrics.expose(accept)[0]
+
+
+@pytest.mark.parametrize("kind", ["application/openmetrics-text", "text/plain"])
+def test_who_asks_for_a_version_that_is_none_gets_the_usual_format(pod: Pod, kind: str) -> None:
+    assert pod.metrics.expose(f"{kind}; version=latest")[1].startswith("text/plain; version=0.0.4")
 
 
 def test_the_delay_of_a_label_goes_up_to_where_labels_end(pod: Pod) -> None:

@@ -13,7 +13,7 @@ from tests.cluster.paths import REPOSITORY
 from tests.demo.errors import DemoError
 from tests.demo.kubectl import stop
 from tests.demo.prometheus import dashboards
-from tests.demo.workspace import NAME, NAMESPACE, OPERATOR, OPERATOR_NAMESPACE, PAGE_PORT
+from tests.demo.workspace import OPERATOR, OPERATOR_NAMESPACE, PAGE_PORT
 
 if TYPE_CHECKING:
     from tests.cluster import Cluster
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.demo.kubectl import Kubectl
 
 FOLDER = REPOSITORY / "manifests" / "dashboards" / "pictures"
+PAGE = FOLDER / "page.png"
 SECTIONS = ("Now", "Judgement", "Quality by labels")
 """Of the dashboard of one model: what the story is about. The whole of it is too long for a page of text."""
 SECONDS = 15.0
@@ -29,7 +30,7 @@ SECONDS = 15.0
 def draw(cluster: Cluster, kubectl: Kubectl, began: float, console: Console) -> None:
     """Draw the dashboards since `began`, and the operator's page. Raises DemoError."""
     installed = monitoring.install(cluster)
-    for board in ("fleet", "model", "operator"):
+    for board in ("fleet", "model"):
         sections = [word for title in SECTIONS for word in ("--section", title)] if board == "model" else []
         words = dashboards(installed, began, "--output", str(FOLDER), "--dashboards", board, *sections)
         done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
@@ -40,9 +41,8 @@ def draw(cluster: Cluster, kubectl: Kubectl, began: float, console: Console) -> 
     process = kubectl.start(*forward)
     try:
         _wait_for_port()
-        for path, name in (("", "page.png"), (f"models/{NAMESPACE}/{NAME}", "page-model.png")):
-            picture(f"http://localhost:{PAGE_PORT}/{path}", FOLDER / name, width=1200, scale=1)
-            console.say(str(FOLDER / name))
+        picture(f"http://localhost:{PAGE_PORT}/", PAGE, width=1200, scale=1)
+        console.say(str(PAGE))
     finally:
         stop(process)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from modeldeployment_operator.core.observation import Key
 
 NAME = "models.example.com"
-"""What the page may be called by, beside localhost."""
+"""What the page may be called by, beside localhost; it is told so in capitals, which names of hosts make nothing of."""
 
 
 HEARD = timedelta(seconds=3)
@@ -59,7 +59,7 @@ class Site:
 
     async def serve(self) -> AppRunner:
         """Listen, on the same port as before if it did before."""
-        runner = await page.serve(Fleet(self.cache, {}), self._freshness, self.host, self.port, [NAME])
+        runner = await page.serve(Fleet(self.cache, {}), self._freshness, self.host, self.port, [NAME.title()])
         self.port = runner.addresses[0][1]
         return runner
 

@@ -75,21 +75,21 @@ def look_now(browser: Chrome) -> None:
 def test_the_fleet_at_a_glance(browser: Chrome) -> None:
     assert browser.title == "3 models"
     assert shown(browser) == ["reviews", "fraud", "ranking"]
-    row = element(browser, "#row-shop-reviews").text
+    row = element(browser, "#row-shop_reviews").text
     for words in ("Rolled back", "was taken back at", "6f1c0a serving 2 of 2 pods", "0.9600", "limit 0.9", "Healthy"):
         assert words in row
     assert "accuracy 0.7000 from 100 labels" in row
 
 
 def test_bars_say_in_words_what_they_draw(browser: Chrome) -> None:
-    bar = element(browser, "#row-bank-fraud svg")
+    bar = element(browser, "#row-bank_fraud svg")
 
     assert bar.get_attribute("aria-label") == "accuracy 0.8750, interval 0.6157 to 0.9858, limit 0.9"
     assert bar.aria_role in {"img", "image"}
 
 
 def test_the_page_of_a_model(browser: Chrome) -> None:
-    element(browser, "#model-shop-reviews").click()
+    element(browser, "#model-shop_reviews").click()
     page = element(browser, "main").text
 
     assert element(browser, "h1").text == "reviews"
@@ -173,7 +173,7 @@ def test_columns_are_sorted_by_keyboard_alone(browser: Chrome) -> None:
 
 
 def test_what_has_the_focus_can_be_seen(browser: Chrome) -> None:
-    tab_to(browser, "model-bank-fraud")
+    tab_to(browser, "model-bank_fraud")
 
     assert browser.switch_to.active_element.value_of_css_property("outline-style") == "solid"
 
@@ -183,13 +183,13 @@ def test_what_has_the_focus_can_be_seen(browser: Chrome) -> None:
 
 def test_a_changed_status_shows_by_itself_and_nothing_moves(browser: Chrome, site: Site) -> None:
     resize(browser, 1280, 400)
-    tab_to(browser, "model-bank-fraud")
+    tab_to(browser, "model-bank_fraud")
     browser.execute_script("window.scrollTo(0, 120); window.stayed = true;")
     site.knows(Key("bank", "fraud"), fleets.degraded("fraud"))
 
-    until(browser, says("#row-bank-fraud", "Degraded"))
+    until(browser, says("#row-bank_fraud", "Degraded"))
     assert shown(browser) == ["fraud", "reviews", "ranking"]
-    assert focus(browser) == "model-bank-fraud"
+    assert focus(browser) == "model-bank_fraud"
     assert browser.execute_script("return window.scrollY") == 120
     assert browser.execute_script("return window.stayed")
 
@@ -216,7 +216,7 @@ def test_models_come_and_go(browser: Chrome, site: Site) -> None:
 
 
 def test_the_page_of_a_model_that_was_deleted(browser: Chrome, site: Site) -> None:
-    element(browser, "#model-shop-ranking").click()
+    element(browser, "#model-shop_ranking").click()
     site.forgets(Key("shop", "ranking"))
     look_now(browser)
 
@@ -228,11 +228,11 @@ def test_updates_can_be_held(browser: Chrome, site: Site) -> None:
     pause.click()
     site.knows(Key("bank", "fraud"), fleets.degraded("fraud"))
     look_now(browser)
-    assert "Degraded" not in element(browser, "#row-bank-fraud").text
+    assert "Degraded" not in element(browser, "#row-bank_fraud").text
     assert pause.get_attribute("aria-pressed") == "true"
 
     pause.click()
-    until(browser, says("#row-bank-fraud", "Degraded"))
+    until(browser, says("#row-bank_fraud", "Degraded"))
 
 
 def test_an_operator_that_is_gone_is_told_of_until_it_is_back(browser: Chrome, site: Site) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -48,6 +49,16 @@ async def test_pages_are_html(client: Client, path: str) -> None:
     assert response.status == 200
     assert response.headers["Content-Type"] == "text/html; charset=utf-8"
     assert (await response.text()).startswith("<!doctype html>")
+
+
+async def test_models_are_told_apart(client: Client) -> None:
+    """The page is updated element by element, and one that has another's id would be taken for it."""
+    for key in (Key("a", "b-c"), Key("a-b", "c"), Key("a", "b.c")):
+        client.site.knows(key, fleets.healthy(key.name))
+    ids = re.findall(r' id="([^"]+)"', await (await client.ask("")).text())
+
+    assert len([one for one in ids if one.startswith("row-")]) == 4
+    assert len(ids) == len(set(ids))
 
 
 @pytest.mark.parametrize("path", FILES)

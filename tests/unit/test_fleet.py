@@ -219,6 +219,9 @@ def test_the_scale_shows_every_limit_and_value() -> None:
 
     assert scale_of([low, None]).low == 0.5
     assert scale_of([None]).low == 0
+    for nonsense in ("1.1", "-1e308", "1e308"):
+        told = line(ModelDeploymentStatus(accuracy=AccuracyStatus(metric="accuracy", level=nonsense))).quality
+        assert 0 <= scale_of([told]).low < 1, "what somebody else wrote makes no page fail"
     assert [Scale(0.5, 1).at(value) for value in (0.2, 0.5, 0.75, 1, 2)] == [0, 0, 50, 100, 100]
 
 

@@ -64,7 +64,7 @@ async def serve(
     `names` are those that the page may be called by, beside `localhost` and addresses.
     """
     page = _Page(fleet, freshness)
-    app = web.Application(middlewares=[_guard(frozenset({"localhost", *names}))])
+    app = web.Application(middlewares=[_guard(frozenset({"localhost", *(name.lower() for name in names)}))])
     app.router.add_get("/", page.fleet)
     app.router.add_get("/models/{namespace}/{name}", page.model)
     for name, content_type in _TYPES.items():

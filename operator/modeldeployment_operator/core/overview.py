@@ -135,7 +135,8 @@ def overview(rows: Iterable[Row], query: Query) -> Overview:
 def scale_of(qualities: Iterable[Quality | None]) -> Scale:
     """Return a scale up to 1 that shows every limit and every estimate with a margin below."""
     drawn = [value for one in qualities if one for value in (one.level, one.estimate) if value is not None]
-    return Scale(low=max(0, math.floor(min(drawn, default=0.0) * 10 - 1)) / 10)
+    lowest = min(1.0, max(0.0, min(drawn, default=0.0)))
+    return Scale(low=max(0, math.floor(lowest * 10 - 1)) / 10)
 
 
 def _accuracy(row: Row) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.cluster.monitoring import install
 from tests.demo.workspace import CLASSES, MINIMUM
 from tests.e2e.clients import Clients
 from tests.e2e.deployments import ModelDeployment, is_so
@@ -131,6 +132,21 @@ def test_prometheus_evaluates_the_rules_of_model_and_operator(pair: Pair, monito
         return len(of_model) == 11 and "ModelDeploymentOperatorDown" in names and all(r.health == "ok" for r in rules)
 
     monitoring.wait(are_evaluated, "all rules are evaluated", 60, lambda: f"{monitoring.prometheus.rules()}")
+
+
+def test_installing_the_stack_again_changes_nothing(stage: Stage, monitoring: Monitoring) -> None:
+    before = _installed(stage)
+    found = install(stage.cluster)
+    assert (found.prometheus, found.alertmanager) == (monitoring.prometheus.url, monitoring.alertmanager.url)
+    assert _installed(stage) == before
+
+
+def _installed(stage: Stage) -> dict[str, tuple[str, int]]:
+    """What there is of the stack, with its identity and how often it was changed."""
+    kinds = "prometheuses,alertmanagers,statefulsets,deployments,services,pods"
+    found = json.loads(stage.kubectl.run("get", kinds, "--namespace", "monitoring", "-o", "json"))["items"]
+    everything = [one["metadata"] | {"kind": one["kind"]} for one in found]
+    return {f"{one['kind']}/{one['name']}": (one["uid"], one.get("generation", 0)) for one in everything}
 
 
 def test_nothing_is_scraped_or_told_once_monitoring_is_switched_off(pair: Pair, monitoring: Monitoring) -> None:

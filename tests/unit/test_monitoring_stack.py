@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import ClusterError
-from tests.cluster.monitoring import SELECTED, objects, programs
+from tests.cluster import Cluster, ClusterError, Shape
+from tests.cluster.monitoring import SELECTED, install, objects, programs
 from tests.cluster.monitoring.programs import Image, Source
 
 IMAGES = {source: Image(f"localhost/{source.name}:1.2.3", "1.2.3", "sha256:0", Path()) for source in programs.ALL}
@@ -32,6 +32,22 @@ def test_a_go_mod_without_the_module_is_named(tmp_path: Path) -> None:
     (tmp_path / "go.mod").write_text("module m\n")
     with pytest.raises(ClusterError, match=r"go\.mod requires no github\.com/p/p"):
         assert source.version
+
+
+def test_a_cluster_without_pods_is_refused() -> None:
+    plane = Cluster(
+        name="plane",
+        shape=Shape.CONTROL_PLANE,
+        executable="",
+        address="127.0.0.1",
+        ports={},
+        services="",
+        pods="",
+        host_address="",
+        audit=False,
+    )
+    with pytest.raises(ClusterError, match=r"plane is a control plane alone.*up --shape full --name plane-full"):
+        install(plane)
 
 
 def test_each_object_is_applied_where_it_says_that_it_is() -> None:

@@ -191,12 +191,13 @@ async def test_what_clients_send_takes_little_room_in_a_span(parts: Parts, recei
 
 async def test_a_request_to_another_pod_is_told_without_its_query(parts: Parts, receiver: Receiver) -> None:
     await call(PredictionApp(parts), "GET", "/v1/models/m")
-    with traces.current.get().call("GET", "[::1]:8501", "/v1/models/m?key=secret"):
-        pass
+    with traces.current.get().call("GET", "[::1]:8501", "/v1/models/m?key=secret") as asking:
+        asking.answered(404)
     parts.tracing.close()
     (client,) = (span for span in receiver.spans if span.kind == "client")
     assert client.attributes["url.full"] == "http://[::1]:8501/v1/models/m"
     assert (client.attributes["server.address"], client.attributes["server.port"]) == ("::1", 8501)
+    assert (client.is_error, client.attributes["error.type"]) == (True, "404")  # Here it is this pod that asked.
 
 
 async def test_a_tracestate_in_several_lines_is_passed_on_as_a_whole(parts: Parts) -> None:
@@ -295,7 +296,7 @@ def test_what_is_wrong_with_the_settings_is_told_and_no_more(  # Fixtures.
 
 
 async def test_without_a_collector_answers_come_and_the_end_as_well(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", NOBODY)
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "16")
@@ -306,6 +307,7 @@ async def test_without_a_collector_answers_come_and_the_end_as_well(
     before = time.monotonic()
     parts.tracing.close()
     assert time.monotonic() - before < tracing.CLOSE_SECONDS + 3
+    assert "dropping" not in caplog.text  # There would be a line for each span.
 
 
 def test_who_wants_no_traces_does_not_load_what_makes_them() -> None:

@@ -215,6 +215,9 @@ async def test_a_forwarded_answer_is_passed_back_whole(tmp_path: Path) -> None:
         "connection": "close",
     }
     assert parts.book.predictions == 0
+    page = parts.metrics.expose("")[0].decode()
+    assert "\nmodel_requests_forwarded_total 1.0\n" in page
+    assert "\nmodel_request_duration_seconds_count" not in page  # The pod that answered measures it.
 
 
 async def test_a_client_cannot_pretend_to_be_a_pod(tmp_path: Path) -> None:
@@ -237,3 +240,11 @@ async def test_what_stays_here_says_so(tmp_path: Path, forward_to: str) -> None:
     labels = {"id": headers["prediction-id"], "label": 1}
     assert (await call(PredictionApp(parts), "POST", "/v1/models/m/feedback", labels))[0] == 200
     assert parts.book.tally.correct == 1
+    page = parts.metrics.expose("")[0].decode()
+    for line in (
+        "model_requests_forwarded_total 0.0",
+        'model_request_duration_seconds_count{code="200",method="predict"} 1.0',
+        "model_batch_size_sum 1.0",
+        "model_label_delay_seconds_count 1.0",
+    ):
+        assert f"\n{line}\n" in page

@@ -67,6 +67,12 @@ def test_without_names_the_shape_of_the_model_tells_that_there_are_two_classes(p
     assert pod.samples(Metric.CONFUSION) == {("0", "0"): 0, ("0", "1"): 0, ("1", "0"): 0, ("1", "1"): 0}
 
 
+def test_names_tell_that_there_are_two_classes_if_the_shape_of_the_model_does_not(tmp_path: Path) -> None:
+    named = Pod(tmp_path, ["bad", "good"])
+    named.metrics.watch(Predictor(Half(), 1), 0.5, None)
+    assert len(named.samples(Metric.CONFUSION)) == 4
+
+
 def test_of_more_classes_those_cells_are_told_that_occurred(pod: Pod) -> None:
     pod.label(20, (19, 3), (19, 3), (0, 0))
     assert pod.samples(Metric.CONFUSION) == {("19", "3"): 2, ("0", "0"): 1}

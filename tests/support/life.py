@@ -17,9 +17,14 @@ MINIMUM = {"minimum": 0.9}
 class Life:
     """One revision that is looked at again and again; what was found is remembered as the status would."""
 
-    def __init__(self, accuracy: dict[str, Any] | None = None, baseline: Baseline | None = None) -> None:
+    def __init__(
+        self,
+        accuracy: dict[str, Any] | None = None,
+        baseline: Baseline | None = None,
+        serving_since: str | None = None,
+    ) -> None:
         self.accuracy = Accuracy.parse(accuracy or MINIMUM)
-        self.revision = a_revision("m-1", RevisionPhase.SERVING, baseline=baseline)
+        self.revision = a_revision("m-1", RevisionPhase.SERVING, baseline=baseline, serving_since=serving_since)
 
     def look(self, *samples: Sample, present: set[str] | None = None) -> Judged:
         """Read these; the pods that answer are those that are there, unless told otherwise."""

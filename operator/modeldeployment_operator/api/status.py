@@ -50,7 +50,9 @@ class PodCounts(ApiModel):
     """What was last read from a pod, so that a number read twice counts once."""
 
     uid: str = Field(description="UID of the pod.")
-    started: str = Field(description="Run of counting that the numbers belong to.")
+    started: str = Field(
+        description="Run of counting that the numbers belong to; unread if it could not be read when the test began."
+    )
     right: int = Field(ge=0, description="Labels that spoke for the model.")
     wrong: int = Field(ge=0, description="Labels that spoke against it.")
 

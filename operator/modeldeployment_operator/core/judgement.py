@@ -34,6 +34,8 @@ RUNS_KEPT: Final = 8
 of a run before may come for as long as a Prometheus lags behind."""
 PODS_KEPT: Final = 2400
 """More than a ModelDeployment of 1000 replicas has while its pods are replaced."""
+_UNREAD: Final = "unread"
+"""Stands for the run of counting of a pod that could not be read when a test began."""
 _FRESH_BETS: Final = Evidence.start(0.5).log_bets
 """At the start, the capital of the bets does not depend on the level."""
 
@@ -170,7 +172,7 @@ def _judge_samples(
         known = _start(metric, level)  # It is watched from its first label on.
     if known is None and samples:
         # It had served before it was to be judged.
-        known = _start(metric, level, _remembered(_furthest(metric, [], samples), present))
+        known = _start(metric, level, _from_here(metric, [], samples, present))
     if known is not None and (known.metric, known.level) != (metric.value, level.text if level else None):
         return _another_test(accuracy, level, known, samples, present)
     latched = known is not None and revision.verdict is Verdict.DEGRADED
@@ -189,12 +191,13 @@ def _another_test(
 ) -> Judged:
     """Begin to judge another metric, or against another level.
 
-    What was counted before its level was chosen does not count for it; so it begins when the counts can be read.
+    What was counted before its level was chosen does not count for it; so it begins when the counts can be read, for
+    a pod that cannot be read by then with its first reading.
     """
     if not samples:
         return Judged(accuracy.metric, Verdict.INCONCLUSIVE, state=known)
     runs = known.pods if known.metric == accuracy.metric.value else []
-    state = _start(accuracy.metric, level, _remembered(_furthest(accuracy.metric, runs, samples), present))
+    state = _start(accuracy.metric, level, _from_here(accuracy.metric, runs, samples, present))
     return _assess(accuracy, level, state, latched=False)
 
 
@@ -211,9 +214,10 @@ def _observe(
     metric: AccuracyMetric, level: Level | None, state: EvidenceState, samples: list[Sample], present: set[str]
 ) -> EvidenceState:
     """Return the state after what is new in the samples."""
-    runs = _furthest(metric, state.pods, samples)
-    right = sum(run.right for run in runs) - sum(run.right for run in state.pods)
-    wrong = sum(run.wrong for run in runs) - sum(run.wrong for run in state.pods)
+    before = _caught_up(metric, state.pods, samples)
+    runs = _furthest(metric, before, samples)
+    right = sum(run.right for run in runs) - sum(run.right for run in before)
+    wrong = sum(run.wrong for run in runs) - sum(run.wrong for run in before)
     bets = _evidence_of(level, state).observe(right, wrong).log_bets if level else ()
     return EvidenceState(
         metric=state.metric,
@@ -223,6 +227,23 @@ def _observe(
         log_bets=[repr(value) for value in bets],
         pods=_remembered(runs, present),
     )
+
+
+def _from_here(
+    metric: AccuracyMetric, known: Iterable[PodCounts], samples: list[Sample], present: set[str]
+) -> list[PodCounts]:
+    """Return the runs of counting for a test that begins with these readings, pods that could not be read marked."""
+    unread = sorted(present - {sample.pod_uid for sample in samples})
+    marks = [PodCounts(uid=uid, started=_UNREAD, right=0, wrong=0) for uid in unread]
+    return _remembered([*_furthest(metric, known, samples), *marks], present)
+
+
+def _caught_up(metric: AccuracyMetric, known: Iterable[PodCounts], samples: list[Sample]) -> list[PodCounts]:
+    """Return what is known, with the first readings of pods that could not be read when the test began."""
+    read = {sample.pod_uid for sample in samples}
+    late = {run.uid for run in known if run.started == _UNREAD} & read
+    rest = [run for run in known if run.started != _UNREAD or run.uid not in late]
+    return _furthest(metric, rest, [sample for sample in samples if sample.pod_uid in late])
 
 
 def _furthest(metric: AccuracyMetric, known: Iterable[PodCounts], samples: Iterable[Sample]) -> list[PodCounts]:

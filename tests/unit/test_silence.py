@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from modeldeployment_operator.api.status import Verdict
 from modeldeployment_operator.core.judgement import judge
 from modeldeployment_operator.core.observation import Sample
+from modeldeployment_operator.core.promql import wish_of
 from modeldeployment_operator.core.schedule import patience
 from modeldeployment_operator.core.silence import Silence
 
@@ -52,13 +53,27 @@ def test_pods_that_do_not_run_are_not_silent() -> None:
         pytest.param({"sampleInterval": "1h"}, {}, 60, id="a minute at most"),
         pytest.param({"source": "Prometheus"}, {}, 20 + 60, id="and two scrapes"),
         pytest.param({"source": "Prometheus", "sampleInterval": "1s"}, {"interval": "5s"}, 2 + 10, id="all quick"),
-        pytest.param({"source": "Prometheus"}, {"interval": "1h"}, 20 + 60, id="scrapes that are seldom"),
+        pytest.param({"source": "Prometheus"}, {"interval": "1h"}, 20 + 7200, id="scrapes that are seldom"),
     ],
 )
 def test_how_long_it_may_last_untold(accuracy: dict[str, Any], monitor: dict[str, Any], seconds: int) -> None:
     observation = an_observation(accuracy={"minimum": 0.9} | accuracy, monitoring={"serviceMonitor": monitor}).obj()
 
     assert patience(observation) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("interval", [15, 60, 120, 300, 600])
+def test_pods_that_are_scraped_seldom_are_not_silent(interval: int) -> None:
+    """The first scrape comes late, and what it said is looked back at for so long and no longer."""
+    monitor = {"interval": f"{interval}s"}
+    observation = an_observation(
+        accuracy={"minimum": 0.9, "source": "Prometheus"}, monitoring={"serviceMonitor": monitor}
+    ).obj()
+    window, silence = wish_of(observation.key, observation.spec).window, Silence()
+    for now in range(0, 3600, 10):
+        seen = now >= interval and now % interval < window
+        silence = silence.after([a_pod("m-1")], heard("m-1-pod-0") if seen else heard(), "not scraped", now)
+        assert not silence.lasting(patience(observation), now)
 
 
 JUDGED = an_observation().serving("m-1", evidence=evidence(50, 3), verdict=Verdict.HEALTHY).ready("m-1")

@@ -14,6 +14,7 @@ from modeldeployment_operator.core.observation import Observation
 REPAIR_INTERVAL: Final = timedelta(seconds=10)
 """How often pods are asked whether they know of the rotation, while more than one revision runs."""
 _PATIENCE_IN_LOOKS: Final = 2
+_PATIENCE_IN_SCRAPES: Final = 2
 _LONGEST_PATIENCE: Final = timedelta(minutes=1)
 
 
@@ -50,14 +51,14 @@ def patience(observation: Observation) -> timedelta:
     """Return for how long labels may not be readable before that is told.
 
     One look that fails is none, and a pod that has just started is not known to Prometheus before its next scrape.
+    Scrapes may be further apart than is looked back, so there is no limit to how long two of them take.
     """
     accuracy = observation.spec.accuracy
     if accuracy is None:
         return timedelta(0)
     wait = min(_PATIENCE_IN_LOOKS * timedelta(seconds=seconds(accuracy.sample_interval)), _LONGEST_PATIENCE)
     if reads_prometheus(observation):
-        scrapes = timedelta(seconds=seconds(observation.spec.monitoring.service_monitor.interval))
-        wait += min(_PATIENCE_IN_LOOKS * scrapes, _LONGEST_PATIENCE)
+        wait += _PATIENCE_IN_SCRAPES * timedelta(seconds=seconds(observation.spec.monitoring.service_monitor.interval))
     return wait
 
 

@@ -241,9 +241,13 @@ async def test_it_is_trusted_by_the_certificates_of_the_file(fake: Fake, reading
     assert await reader.read() == READ, "the file is read anew"
 
 
-async def test_a_file_of_certificates_that_is_none_is_told(fake: Fake, reading: Reading, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["no certificates", ""])
+async def test_a_file_of_certificates_that_is_none_is_told(
+    fake: Fake, reading: Reading, tmp_path: Path, text: str
+) -> None:
+    """An empty one, of a ConfigMap that is not filled yet, does not make the system's certificates trusted."""
     certificates = tmp_path / "ca.pem"
-    certificates.write_text("no certificates")
+    certificates.write_text(text)
 
     assert "it cannot be asked" in await reading(fake.url, ca_file=certificates).problem()
     assert fake.asked == []

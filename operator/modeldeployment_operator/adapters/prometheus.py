@@ -233,6 +233,8 @@ class _Credentials:
         if address.ca_file is None:
             return headers, True
         certificates = address.ca_file.read_text()
+        if not certificates:  # Python would take it for none that are wanted, and trust those of the system.
+            raise ValueError(f"{address.ca_file} is empty")
         if self._trusted is None or self._trusted[0] != certificates:
             self._trusted = certificates, ssl.create_default_context(cadata=certificates)
         return headers, self._trusted[1]

@@ -47,8 +47,8 @@ MODELS = {
     "ModelLoadFailed": QUIET,
     "ModelLabelsMissing": QUIET,
 }
-"""By alert: the model that it tells of. Those of frozen pods are asked for first: the kubelet starts a container anew that
-has been silent for a minute."""
+"""By alert: the model that it tells of. Those of frozen pods are asked for first: the kubelet starts a container anew
+that has been silent for a minute."""
 ELSEWHERE = {"ModelRolledBack"}
 """Alerts that other tests of real pods see."""
 SECONDS = 120.0

@@ -112,8 +112,11 @@ def test_limits_are_those_of_the_spec() -> None:
     assert {alert.lasting for name, alert in found.items() if name != "ModelTargetDown"} == {0}
 
 
-def test_command_for_more_pods_adds_one() -> None:
-    assert "--replicas=3`" in made()["ModelSaturated"].runbook
+def test_scaling_changes_no_rule() -> None:
+    """An autoscaler scales all the time, and Prometheus would read its rules anew for each step."""
+    few, many = (an_observation().spec(replicas=replicas).obj() for replicas in (1, 7))
+
+    assert alerts(few) == alerts(many)
 
 
 def test_strings_of_promql_end_where_they_should() -> None:

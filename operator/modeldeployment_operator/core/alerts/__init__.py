@@ -10,7 +10,7 @@ from modeldeployment_operator.core.observation import Observation
 def alerts(observation: Observation) -> list[Alert]:
     """Return the alerts. That labels are missing is told where they are wanted: if there is `spec.accuracy`."""
     spec = observation.spec
-    subject = Subject(observation.key, spec.monitoring, observation.replicas)
+    subject = Subject(observation.key, spec.monitoring)
     return [
         quality.degraded(subject),
         quality.rolled_back(subject),

@@ -51,7 +51,6 @@ class Subject:
 
     key: Key
     monitoring: Monitoring
-    replicas: int
 
     def series(self, metric: str, *matchers: str, **labels: str) -> str:
         """Return a selector of its series: `labels` are equal, `matchers` stand as they are."""
@@ -103,8 +102,9 @@ class Subject:
 
     @property
     def more_pods(self) -> str:
-        """Command that adds a pod."""
-        return self.kubectl("scale", f"mdep {self.key.name} --replicas={self.replicas + 1}")
+        """Command that adds a pod. It asks how many there are: the rule stays as it is when they are scaled."""
+        there = f"$(kubectl get -n {self.key.namespace} mdep {self.key.name} -o jsonpath={{.status.replicas}})"
+        return self.kubectl("scale", f"mdep {self.key.name} --replicas=$(({there} + 1))")
 
     @property
     def logs(self) -> str:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from model_server.passing import Seal
-    from model_server.pods import Answer, Headers, PodClient
+    from model_server.pods import Answer, PodClient
+    from model_server.traces import Headers
 
 FORWARD_SECONDS: Final = 60.0
 REST_SECONDS: Final = 1.0

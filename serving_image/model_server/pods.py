@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from model_server.prediction_id import Address
-
-Headers = list[tuple[str, str]]
+    from model_server.traces import Headers
 
 CONNECT_SECONDS: Final = 1.0
 """Within one cluster a connection takes a millisecond."""

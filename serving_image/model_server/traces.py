@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
-    from model_server.pods import Headers
+Headers = list[tuple[str, str]]
+"""Of an HTTP message; a name may stand there more than once."""
 
 _NOTHING: Final = nullcontext()
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AnyValue
     from starlette.types import Scope
 
-    from model_server.pods import Headers
     from model_server.settings import ServeSettings
+    from model_server.traces import Headers
 
 CLOSE_SECONDS: Final = 2.0
 """For sending what is left when the server ends."""

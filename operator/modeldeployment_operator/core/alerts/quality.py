@@ -77,7 +77,7 @@ def labels_missing(subject: Subject) -> Alert:
         f"Model {subject.key} gets no labels",
         f"Model {subject.key} has made {{{{ $value | humanize }}}} predictions within {span(within)}, and not one "
         "label has come. Without labels nothing is judged, and a bad model is not taken back.",
-        "Look whether whatever sends the labels runs, and whether it sends the prediction_id of the answers to "
+        "Look whether whatever sends the labels runs, and whether it sends the Prediction-Id of the answers to "
         f"/v1/models/NAME/feedback of the same Service: {subject.logs}. If labels take longer by nature, raise "
         "spec.monitoring.prometheusRule.labelsWithin.",
         subject.lasting,
@@ -119,7 +119,7 @@ def feedback_rejected(subject: Subject) -> Alert:
         )
         + f"; the limit is {percent(limit)}.",
         "Each answer to feedback says which labels were refused and why, so look at what the sender logs. malformed "
-        "and unknown_class: it sends something else than the model's classes. forged, foreign: its prediction_id comes "
+        "and unknown_class: it sends something else than the model's classes. forged, foreign: its Prediction-Id comes "
         "from another ModelDeployment. duplicate: it sends labels again that were counted. expired: labels come too "
         f"late. unavailable: a pod did not answer, and sending them again helps: {subject.pods}.",
         subject.lasting,

@@ -15,6 +15,7 @@ from modeldeployment_operator.adapters.prometheus import Prometheus
 from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.core.observation import Key, Observation, Sample
 from modeldeployment_operator.core.schedule import (
+    RETRY_INTERVAL,
     asking_interval,
     patience,
     reads_prometheus,
@@ -54,10 +55,13 @@ class Labels:
             await self._watch_rotation(observation)
         else:
             self._prometheus.forget(observation.key)
-        if not self._is_due(sampling_interval(observation), sampled):
+        interval = self._interval(observation)
+        if interval is None or not self._is_due(interval, sampled):
             return replace(observation, silence=self._silence(observation.key).problem)
-        read = self._prometheus.sample if from_prometheus else self._ask_pods
-        samples, problem = await read(observation)
+        if from_prometheus:
+            samples, problem = await self._prometheus.sample(observation, interval / 2)
+        else:
+            samples, problem = await self._ask_pods(observation)
         if problem:
             self._telemetry.sample_failures.labels(source_of(observation)).inc()
         return self._with_samples(observation, samples, problem)
@@ -65,7 +69,7 @@ class Labels:
     def next_look(self, observation: Observation, sampled: float | None) -> timedelta | None:
         """Return in what time there is something to ask; None if there will not be."""
         waits = [
-            self._wait(sampling_interval(observation), sampled),
+            self._wait(self._interval(observation), sampled),
             self._wait(asking_interval(observation), self._asked.get(observation.key)),
         ]
         return min((wait for wait in waits if wait is not None), default=None)
@@ -94,6 +98,13 @@ class Labels:
         mends = self._prometheus.is_set or not reads_prometheus(observation)
         lasting = silence.lasting(patience(observation) if mends else timedelta(0), seconds)
         return replace(observation, samples=samples, silence=problem, silent=lasting, now=self._now())
+
+    def _interval(self, observation: Observation) -> timedelta | None:
+        """Return how often labels are to be read as things are; None if there are none."""
+        interval = sampling_interval(observation)
+        if interval is None or not self._silence(observation.key).since:
+            return interval
+        return min(interval, RETRY_INTERVAL)
 
     def _silence(self, key: Key) -> Silence:
         return self._silences.get(key, Silence())

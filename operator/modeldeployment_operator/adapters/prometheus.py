@@ -14,6 +14,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,6 @@ from modeldeployment_operator.core.errors import PrometheusError
 from modeldeployment_operator.core.observation import Key, Observation, Sample
 from modeldeployment_operator.core.promql import Targets, Wish, queries, read_answers, wish_of
 from modeldeployment_operator.core.samples import samples_of
-from modeldeployment_operator.core.schedule import sampling_interval
 
 _log = logging.getLogger(__name__)
 
@@ -110,15 +110,17 @@ class Prometheus:
         """Whether there is one to be asked."""
         return self._address is not None
 
-    async def sample(self, observation: Observation) -> tuple[dict[str, Sample], str | None]:
+    async def sample(
+        self, observation: Observation, age: timedelta = timedelta(0)
+    ) -> tuple[dict[str, Sample], str | None]:
         """Return the counts of a ModelDeployment's pods by UID, and why those of some of them could not be read.
 
-        The answer is at most half as old as the sample interval is long, as long as Prometheus answers.
+        What was said longer than `age` ago is asked for anew, as long as Prometheus answers.
         """
         if self._address is None:
             return {}, NOT_SET
-        key, interval = observation.key, sampling_interval(observation)
-        if self._running is None and self._is_due(key, interval.total_seconds() / 2 if interval else 0.0):
+        key = observation.key
+        if self._running is None and self._is_due(key, age.total_seconds()):
             self._began = self._monotonic()
             self._running = asyncio.create_task(self._ask_all(self._address))
         if self._running is not None:

@@ -13,6 +13,8 @@ from modeldeployment_operator.core.observation import Observation
 
 REPAIR_INTERVAL: Final = timedelta(seconds=10)
 """How often pods are asked whether they know of the rotation, while more than one revision runs."""
+RETRY_INTERVAL: Final = timedelta(seconds=30)
+"""How often labels are to be read at least while they cannot be."""
 _PATIENCE_IN_LOOKS: Final = 2
 _PATIENCE_IN_SCRAPES: Final = 2
 _LONGEST_PATIENCE: Final = timedelta(minutes=1)

@@ -211,6 +211,19 @@ def test_predictions_of_no_class_are_wrong_ones() -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "no_class"),
+    [(("ham", "spam"), "none"), (("none", "spam"), "(none)"), (("none", "(none)"), "((none))")],
+)
+def test_no_class_is_called_as_no_class_is(names: tuple[str, str], no_class: str) -> None:
+    named = replace(RECALL, stored={"m-1": StoredRevision(1, a_template("m-1", labels=list(names)))})
+    cells = {(names[0], names[0]): 0, (names[0], names[1]): 0, (names[1], names[0]): 3, (names[1], names[1]): 20}
+    series = a_pods_series(a_target(), {100.0: (20, 7)}, cells=cells | {(names[1], no_class): 4})
+
+    more = {"true_positive": 20, "false_positive": 0, "false_negative": 7}
+    assert read(*series, of=named.obj()) == (a_count(20, 7, **more), None)
+
+
+@pytest.mark.parametrize(
     "cells",
     [
         pytest.param({}, id="none"),

@@ -13,8 +13,6 @@ from modeldeployment_operator.core.promql import Scrape, Target, Targets
 
 _CORRECT: Final = ("correct",)
 _WRONG: Final = ("wrong",)
-_NO_CLASS: Final = frozenset({"none", "(none)"})
-"""What predictions that are of no class are counted under."""
 _NUMBERS: Final = ("0", "1")
 """Names of two classes that were given none."""
 
@@ -101,9 +99,12 @@ def _cells(observation: Observation, pod: Pod, scrape: Scrape) -> dict[str, int]
         return None
     negative, positive = names
     classes = {negative, positive}
+    no_class = "none"  # What predictions of none are counted under, as METRICS.md says.
+    while no_class in classes:
+        no_class = f"({no_class})"
     cells = {own: number for own, number in scrape.counts.items() if len(own) == 2}
     whole = {(actual, predicted) for actual in classes for predicted in classes} <= cells.keys()
-    if not whole or not all(actual in classes and predicted in classes | _NO_CLASS for actual, predicted in cells):
+    if not whole or not all(actual in classes and predicted in {*classes, no_class} for actual, predicted in cells):
         return None
     wrong = {own: number for own, number in cells.items() if own[0] != own[1]}
     return {

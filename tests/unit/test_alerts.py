@@ -82,11 +82,11 @@ def test_that_labels_are_missing_is_told_where_they_are_wanted() -> None:
 
 
 def test_rates_are_taken_over_four_scrapes_at_least() -> None:
-    usual, seldom = made(), made(serviceMonitor={"interval": "5m"})
+    usual, seldom = made(), made(serviceMonitor={"interval": "2m"})
 
     assert "[5m]" in usual["ModelErrorRatioHigh"].expression
-    assert "[20m]" in seldom["ModelErrorRatioHigh"].expression
-    assert (usual["ModelTargetDown"].lasting, seldom["ModelTargetDown"].lasting) == (300, 1200)
+    assert "[8m]" in seldom["ModelErrorRatioHigh"].expression
+    assert (usual["ModelTargetDown"].lasting, seldom["ModelTargetDown"].lasting) == (300, 480)
 
 
 def test_limits_are_those_of_the_spec() -> None:

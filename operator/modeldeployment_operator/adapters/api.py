@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Mapping
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -138,7 +139,7 @@ class Api:
             raise ApiError(0, str(error) or type(error).__name__, f"{method} {path}") from error
         finally:
             self._telemetry.api_request_seconds.labels(method, code).observe(time.monotonic() - started)
-        if response.status < 500:
+        if response.status < HTTPStatus.INTERNAL_SERVER_ERROR and response.status != HTTPStatus.UNAUTHORIZED:
             self._heard = time.monotonic()
         if response.status >= 400:
             raise _error(response.status, data, response.reason, f"{method} {path}")

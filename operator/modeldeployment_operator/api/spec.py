@@ -19,6 +19,8 @@ OPAQUE: Final = "x-kubernetes-preserve-unknown-fields"
 QUANTITY_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 
 Interval = Annotated[str, Field(max_length=16), lasts("1s", "24h")]
+ScrapeInterval = Annotated[str, Field(max_length=16), lasts("1s", "2m")]
+"""Prometheus looks back five minutes for a value: with longer intervals, one scrape that fails leaves a gap."""
 Probation = Annotated[str, Field(max_length=16), lasts("0s", "8760h")]
 Window = Annotated[str, Field(max_length=16), lasts("10s", "24h")]
 Lasting = Annotated[str, Field(max_length=16), lasts("0s", "24h")]
@@ -245,8 +247,12 @@ class ServiceMonitor(ApiModel):
     labels: LabelMap | None = Field(
         None, description="Labels by which your Prometheus selects ServiceMonitors, as release: kube-prometheus-stack."
     )
-    interval: Interval = Field(SCRAPE_INTERVAL, description="How often Prometheus scrapes.")
-    scrape_timeout: Interval | None = Field(
+    interval: ScrapeInterval = Field(
+        SCRAPE_INTERVAL,
+        description="How often Prometheus scrapes, two minutes at most: it looks back five minutes for a value, and a "
+        "scrape may fail.",
+    )
+    scrape_timeout: ScrapeInterval | None = Field(
         None, description="How long a scrape may take, at most the interval; what Prometheus is set to if absent."
     )
     relabelings: Relabelings | None = Field(

@@ -85,7 +85,7 @@ def _now() -> list[AnyPanel]:
         stat(
             Text("Rollbacks", "Revisions that it took back within 24 hours."),
             units.Short,
-            Query(or_zero("sum(increase(modeldeployment_rollbacks_total[24h]))")),
+            Query(or_zero("round(sum(increase(modeldeployment_rollbacks_total[24h])))")),
             limits=[Limit(1, WARNING)],
             base=GOOD,
         ),
@@ -212,8 +212,8 @@ def _objects() -> list[AnyPanel]:
             ),
             units.Short,
             [
-                Query("sum(increase(modeldeployment_promotions_total[1h]))", "promotions"),
-                Query("sum(increase(modeldeployment_rollbacks_total[1h]))", "rollbacks"),
+                Query("round(sum(increase(modeldeployment_promotions_total[1h])))", "promotions"),
+                Query("round(sum(increase(modeldeployment_rollbacks_total[1h])))", "rollbacks"),
             ],
             colours={"promotions": BUSY, "rollbacks": BAD},
         ),

@@ -34,7 +34,9 @@ def build() -> models.Dashboard:
             Event("Rolled back", f"{_increased('rollbacks')} > 0", "{{model}}: a revision was taken back", BAD),
             Event(
                 "Promoted",
-                f"{_serving()} * on ({KEY}) group_left () ({_increased('promotions')} > 0)",
+                # What has the traffic again after a rollback was not promoted.
+                f"{_serving()} * on ({KEY}) group_left () ({_increased('promotions')} > 0)"
+                f" unless on ({KEY}) ({_increased('rollbacks')} > 0)",
                 "{{revision}} takes the traffic",
                 BUSY,
             ),

@@ -129,8 +129,10 @@ def _pictures(console: Console, _: argparse.Namespace) -> int:
     cluster = load(CLUSTER)
     if cluster is None or not RESULT.exists():
         raise SetupError("There is no demo on this machine to draw: `make demo` first.")
-    applied = json.loads(RESULT.read_text())["timeline"][0]["time"]
-    pictures.draw(cluster, target.existing(cluster), applied, console)
+    told = json.loads(RESULT.read_text())
+    applied = told["timeline"][0]
+    ended = applied["time"] + told["seconds"] - applied["seconds"]
+    pictures.draw(cluster, target.existing(cluster), applied["time"], ended, console)
     return 0
 
 

@@ -27,12 +27,12 @@ SECTIONS = ("Now", "Judgement", "Quality by labels")
 SECONDS = 15.0
 
 
-def draw(cluster: Cluster, kubectl: Kubectl, began: float, console: Console) -> None:
-    """Draw the dashboards since `began`, and the operator's page. Raises DemoError."""
+def draw(cluster: Cluster, kubectl: Kubectl, began: float, ended: float, console: Console) -> None:
+    """Draw the dashboards between two times, and the operator's page as it is. Raises DemoError."""
     installed = monitoring.install(cluster)
     for board in ("fleet", "model"):
         sections = [word for title in SECTIONS for word in ("--section", title)] if board == "model" else []
-        words = dashboards(installed, began, "--output", str(FOLDER), "--dashboards", board, *sections)
+        words = dashboards(installed, began, ended, "--output", str(FOLDER), "--dashboards", board, *sections)
         done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise DemoError(f"{board} could not be drawn: {done.stderr}")

@@ -49,12 +49,12 @@ def look(installed: Installed, records: Iterable[Record], began: float, console:
     for name, summary in alerts.items():
         console.show(f"{name}: {summary}")
     console.say("The dashboards, each query of which is asked:")
-    checked = _run(console, dashboards(installed, began, "--check"))
+    checked = _run(console, dashboards(installed, began, time.time(), "--check"))
     if checked.stderr:
         raise DemoError(checked.stderr)
     summary = checked.stdout.splitlines()[-1]
     console.show(checked.stdout if checked.returncode else summary)
-    drawn = _run(console, dashboards(installed, began, "--output", str(PICTURES)))
+    drawn = _run(console, dashboards(installed, began, time.time(), "--output", str(PICTURES)))
     if drawn.returncode != 0:
         raise DemoError(drawn.stderr)
     console.say(f"They are drawn in {PICTURES}, as Grafana shows them.")
@@ -62,10 +62,10 @@ def look(installed: Installed, records: Iterable[Record], began: float, console:
     return Seen(labels, judged, list(alerts), unanswered, installed.prometheus, installed.alertmanager)
 
 
-def dashboards(installed: Installed, began: float, *options: str) -> list[str]:
-    """Return the command that asks or draws the dashboards of the demo's model, from a time on."""
+def dashboards(installed: Installed, began: float, ended: float, *options: str) -> list[str]:
+    """Return the command that asks or draws the dashboards of the demo's model, from one time to another."""
     words = [sys.executable, "-m", "tests.pictures", "--prometheus", installed.prometheus, "--namespace", NAMESPACE]
-    words += ["--model", NAME, "--range", f"{time.time() - began:.0f}s"]
+    words += ["--model", NAME, "--range", f"{ended - began:.0f}s", "--end", f"{ended:.0f}"]
     return [*words, "--scrape-interval", SCRAPE_INTERVAL.removesuffix("s"), *options]
 
 

@@ -28,9 +28,12 @@ $(VENV)/.complete:
 	$(PYTHON) -m pip install --quiet --require-hashes --no-deps -r tests/requirements.txt
 	touch $@
 
-.PHONY: demo demo-down pictures
+.PHONY: demo demo-prometheus demo-down pictures
 demo: deps tools  ## Watch a bad model being taken back on a real Kubernetes (KUBE_CONTEXT=… for one of your own)
 	$(PYTHON) -m tests.demo up
+
+demo-prometheus: deps  ## Open the Prometheus of the demo with its pages, for a browser on this machine
+	$(PYTHON) -m tests.demo prometheus
 
 pictures: deps browser  ## Draw the pictures of the README anew, from the demo that runs
 	$(PYTHON) -m tests.demo pictures

@@ -10,10 +10,10 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from tests.cluster import ClusterError, down
+from tests.cluster import ClusterError, down, monitoring
 from tests.cluster.paths import cache
 from tests.cluster.state import load
-from tests.demo import models, operator_install, pictures, target, timeline
+from tests.demo import models, operator_install, pages, pictures, target, timeline
 from tests.demo.console import Console
 from tests.demo.errors import DemoError, SetupError
 from tests.demo.kubectl import Kubectl, KubectlError
@@ -34,6 +34,7 @@ from tests.demo.workspace import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tests.cluster import Cluster
     from tests.demo.timeline import Facts, Seen
 
 
@@ -70,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=_up)
     commands = parser.add_subparsers(metavar="COMMAND")
     commands.add_parser("up", help="run the demo, and leave its cluster up (the default)").set_defaults(run=_up)
+    opened = commands.add_parser("prometheus", help="open the Prometheus of the demo on this machine, with its pages")
+    opened.set_defaults(run=_prometheus)
     drawn = commands.add_parser("pictures", help="draw the README's pictures from the demo that runs on this machine")
     drawn.set_defaults(run=_pictures)
     remove = commands.add_parser("down", help="remove what the demo left")
@@ -119,17 +122,27 @@ def _farewell(facts: Facts) -> list[str]:
 def _monitoring(kubectl: str, seen: Seen) -> list[str]:
     """Say where Prometheus and the operator's page are."""
     return [
-        f"  # Prometheus and Alertmanager are open at {seen.prometheus} and {seen.alertmanager};",
+        f"  # the APIs of Prometheus and Alertmanager are at {seen.prometheus} and {seen.alertmanager}; with pages, by",
+        "  make demo-prometheus",
         f"  # the dashboards are drawn in {PICTURES}; the operator's own page is at http://localhost:{PAGE_PORT} after",
         f"  {kubectl} port-forward -n {OPERATOR_NAMESPACE} deployment/{OPERATOR} {PAGE_PORT} &",
     ]
 
 
-def _pictures(console: Console, _: argparse.Namespace) -> int:
+def _prometheus(console: Console, _: argparse.Namespace) -> int:
+    pages.serve(monitoring.install(_local()).prometheus, console)
+    return 0
+
+
+def _local() -> Cluster:
     cluster = load(CLUSTER)
     if cluster is None or not RESULT.exists():
-        raise SetupError("There is no demo on this machine to draw: `make demo` first.")
-    told = json.loads(RESULT.read_text())
+        raise SetupError("There is no demo on this machine: `make demo` first.")
+    return cluster
+
+
+def _pictures(console: Console, _: argparse.Namespace) -> int:
+    cluster, told = _local(), json.loads(RESULT.read_text())
     applied = told["timeline"][0]
     ended = applied["time"] + told["seconds"] - applied["seconds"]
     pictures.draw(cluster, target.existing(cluster), applied["time"], ended, console)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.demo import pages
 from tests.support.prometheus import PrometheusError
 from tests.support.prometheus_process import PrometheusProcess
 
@@ -76,3 +78,11 @@ def test_it_keeps_its_address_and_its_data_when_it_comes_back(tmp_path: Path, ev
 def test_a_configuration_that_it_refuses_is_shown(tmp_path: Path) -> None:
     with pytest.raises(TimeoutError, match="scrape_configz"), PrometheusProcess(tmp_path, {"scrape_configz": []}):
         pass
+
+
+def test_the_pages_of_one_show_what_another_has(tmp_path: Path, eventually: Any) -> None:
+    with itself(tmp_path / "other") as other, pages.pages(other.url, tmp_path / "pages") as shown:
+        eventually(lambda: other.client.value("up") == 0)
+        assert shown.client.value("up") == 0
+        with urllib.request.urlopen(pages.page(shown.url, "up"), timeout=10) as answer:
+            assert b"<title>Prometheus" in answer.read()

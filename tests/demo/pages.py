@@ -19,12 +19,28 @@ if TYPE_CHECKING:
     from tests.demo.console import Console
 
 QUERY = "modeldeployment_evidence_ratio"
+ASSETS = Path("usr", "share", "prometheus", "web")
+PACKAGES = (
+    "prometheus",
+    "libjs-bootstrap4",
+    "libjs-d3",
+    "libjs-eonasdan-bootstrap-datetimepicker",
+    "libjs-jquery",
+    "libjs-jquery-hotkeys",
+    "libjs-moment",
+    "libjs-moment-timezone",
+    "libjs-mustache",
+    "libjs-popper.js",
+    "libjs-rickshaw",
+)
+"""Debian's packages of the pages, and of what they use."""
 
 
 def serve(prometheus: str, console: Console) -> None:
     """Show the pages until this is interrupted; `prometheus` is the URL of the one that has the data."""
     with tempfile.TemporaryDirectory() as directory, pages(prometheus, Path(directory)) as process:
-        console.say(f"Open {page(process.url, QUERY)}", "Ctrl-C ends it.")
+        console.say("Open this address in a browser; Ctrl-C ends it:")
+        console.plain(["", page(process.url, QUERY), ""])
         try:
             signal.pause()
         except KeyboardInterrupt:
@@ -33,18 +49,12 @@ def serve(prometheus: str, console: Console) -> None:
 
 def pages(prometheus: str, directory: Path) -> PrometheusProcess:
     """Return a Prometheus, not yet started, that reads everything from another."""
+    debian.together(PACKAGES, directory / "packages")
     config = {"remote_read": [{"url": f"{prometheus}/api/v1/read", "read_recent": True}]}
-    assets = _assets()
-    return PrometheusProcess(directory, config, *([f"--web.local-assets={assets}"] if assets else []))
+    return PrometheusProcess(directory, config, f"--web.local-assets={directory / 'packages' / ASSETS}")
 
 
 def page(url: str, query: str) -> str:
     """Return the address of the graph of a query over the last minutes."""
-    asked = urlencode({"g0.expr": query, "g0.tab": 0, "g0.range_input": "5m"})
-    return f"{url}/{'classic/' if _assets() else ''}graph?{asked}"
-
-
-def _assets() -> Path | None:
-    """Return where Debian keeps the pages, apart from the executable; None for a Prometheus that has them within."""
-    folder = debian.command("prometheus").resolve().parents[1] / "share" / "prometheus" / "web"
-    return folder if folder.is_dir() else None
+    asked = urlencode({"g0.expr": query, "g0.tab": 0, "g0.range_input": "10m"})
+    return f"{url}/classic/graph?{asked}"

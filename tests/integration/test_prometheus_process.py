@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import urllib.request
 from pathlib import Path
@@ -84,5 +85,11 @@ def test_the_pages_of_one_show_what_another_has(tmp_path: Path, eventually: Any)
     with itself(tmp_path / "other") as other, pages.pages(other.url, tmp_path / "pages") as shown:
         eventually(lambda: other.client.value("up") == 0)
         assert shown.client.value("up") == 0
-        with urllib.request.urlopen(pages.page(shown.url, "up"), timeout=10) as answer:
-            assert b"<title>Prometheus" in answer.read()
+        address = pages.page(shown.url, "up")
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            text = answer.read().decode()
+        used = re.findall(r'(?:src|href)="(/[^"]+\.(?:js|css))', text)
+        assert len(used) > 10
+        for path in used:
+            with urllib.request.urlopen(f"{shown.url}{path}", timeout=10) as answer:
+                assert answer.read(), path

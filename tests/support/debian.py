@@ -10,11 +10,15 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.cluster import ClusterError
 from tests.cluster.console import step
 from tests.cluster.paths import cache
 from tests.cluster.state import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PACKAGES = {
     "prometheus": "prometheus",
@@ -36,6 +40,12 @@ def command(name: str) -> Path:
     if not found.is_file():
         raise ClusterError(f"{package} holds no usr/bin/{name}. Remove that directory and try again.")
     return found
+
+
+def together(packages: Sequence[str], directory: Path) -> None:
+    """Copy the files of packages into one directory, as if they were installed there: links lead across."""
+    for package in packages:
+        shutil.copytree(_unpacked(package), directory, symlinks=True, dirs_exist_ok=True)
 
 
 def _directory() -> Path:

@@ -53,7 +53,6 @@ def patience(observation: Observation) -> timedelta:
     """Return for how long labels may not be readable before that is told.
 
     One look that fails is none, and a pod that has just started is not known to Prometheus before its next scrape.
-    Scrapes may be further apart than is looked back, so there is no limit to how long two of them take.
     """
     accuracy = observation.spec.accuracy
     if accuracy is None:

@@ -43,7 +43,7 @@ def spec(**fields: Any) -> ModelDeploymentSpec:
     [
         pytest.param({}, 90, id="three scrapes"),
         pytest.param({"interval": "5s"}, 60, id="not less than a minute"),
-        pytest.param({"interval": "1h"}, 300, id="not more than Prometheus looks back"),
+        pytest.param({"interval": "2m"}, 300, id="not more than Prometheus looks back"),
         pytest.param({"enabled": False, "interval": "5s"}, 300, id="whoever scrapes does so as often as he likes"),
     ],
 )

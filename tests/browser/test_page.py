@@ -73,7 +73,7 @@ def look_now(browser: Chrome) -> None:
 
 
 def test_the_fleet_at_a_glance(browser: Chrome) -> None:
-    assert browser.title == "3 models"
+    assert browser.title == "ModelDeployments: 3"
     assert shown(browser) == ["reviews", "fraud", "ranking"]
     row = element(browser, "#row-shop_reviews").text
     for words in ("Rolled back", "was taken back at", "6f1c0a serving 2 of 2 pods", "0.9600", "limit 0.9", "Healthy"):
@@ -212,7 +212,7 @@ def test_models_come_and_go(browser: Chrome, site: Site) -> None:
     look_now(browser)
 
     assert shown(browser) == ["reviews", "fraud", "animals"]
-    assert browser.title == "3 models"
+    assert browser.title == "ModelDeployments: 3"
 
 
 def test_the_page_of_a_model_that_was_deleted(browser: Chrome, site: Site) -> None:
@@ -256,7 +256,7 @@ def test_messages_stay_text(browser: Chrome, site: Site, path: str) -> None:
     look_now(browser)  # What the page fetches later is text too.
 
     assert XSS in element(browser, "main").text
-    assert browser.title in {"4 models", "shop/vision"}
+    assert browser.title in {"ModelDeployments: 4", "shop/vision"}
     assert not browser.find_elements(By.CSS_SELECTOR, "main script, main img")
 
 
@@ -264,7 +264,7 @@ def test_messages_stay_text(browser: Chrome, site: Site, path: str) -> None:
 def test_what_an_address_says_stays_text(browser: Chrome, site: Site, query: str) -> None:
     browser.get(f"{site.url}?{query}%22%3E%3Cimg%20src=x%20onerror=document.title=1%3E%3Cscript%3E1%3C/script%3E")
 
-    assert browser.title == "3 models"
+    assert browser.title == "ModelDeployments: 3"
     assert not browser.find_elements(By.CSS_SELECTOR, "main script, main img")
 
 

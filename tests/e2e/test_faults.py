@@ -12,7 +12,6 @@ import pytest
 from tests.demo.kubectl import KubectlError
 from tests.demo.workspace import CLASSES
 from tests.e2e.deployments import ModelDeployment, assert_answers
-from tests.support import monitoring_crds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +25,6 @@ pytestmark = pytest.mark.timeout(1800)
 MISSING_LAYER = "GatedAttention"
 TOO_LITTLE_MEMORY = "200Mi"
 """Enough to fetch a model, not enough for TensorFlow."""
-MONITORING_KINDS = ("servicemonitors.monitoring.coreos.com", "prometheusrules.monitoring.coreos.com")
-MONITOR_SECONDS = 90
-"""The operator asks once a minute for kinds that may be missing."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +33,6 @@ class Served:
 
     model: ModelDeployment
     revision: str
-    unmonitored: dict[str, Any]
-    """The condition Monitored from before the cluster knew the kinds of the Prometheus Operator."""
 
     def still_serves(self) -> None:
         """Assert that the revision from before the fault answers clients, and that the status says so."""
@@ -49,15 +43,10 @@ class Served:
 
 @pytest.fixture(scope="module")
 def shared(stage: Stage) -> Iterator[Served]:
-    stage.kubectl.delete("crd", *MONITORING_KINDS)  # Of a run that was cut short, or of tests of monitoring.
     with stage.namespace() as namespace:
         model = ModelDeployment(stage, namespace)
         model.apply(model.document())
-        revision = model.wait_ready()
-        unmonitored = model.wait_for_condition("Monitored", "False", "NoServiceMonitorKind", seconds=MONITOR_SECONDS)
-        stage.kubectl.apply(*monitoring_crds.manifests("servicemonitors", "prometheusrules"))
-        yield Served(model, revision, unmonitored)
-    stage.kubectl.delete("crd", *MONITORING_KINDS)
+        yield Served(model, model.wait_ready())
 
 
 @pytest.fixture
@@ -149,24 +138,6 @@ def test_minimum_above_one(served: Served) -> None:
     served.still_serves()
 
 
-def test_missing_kind_service_monitor_is_told_and_stops_nothing(served: Served) -> None:
-    assert "install the Prometheus Operator" in served.unmonitored["message"]
-    served.still_serves()
-
-
-def test_service_monitor_appears_once_its_kind_is_installed(served: Served) -> None:
-    model = served.model
-    model.wait_for_condition("Monitored", "True", "ServiceMonitorApplied", seconds=MONITOR_SECONDS)
-    monitor = json.loads(model.kubectl("get", "servicemonitor", model.name, "-o", "json"))
-    assert monitor["metadata"]["ownerReferences"][0]["uid"] == model.get()["metadata"]["uid"]
-    [endpoint] = monitor["spec"]["endpoints"]
-    words = ",".join(f"{name}={value}" for name, value in monitor["spec"]["selector"]["matchLabels"].items())
-    services = json.loads(model.kubectl("get", "services", "--selector", words, "-o", "json"))["items"]
-    ports = {port["name"]: port["port"] for service in services for port in service["spec"]["ports"]}
-    path = f"/api/v1/namespaces/{model.namespace}/pods/{_pod(model, served.revision)}:{ports[endpoint['port']]}/proxy"
-    assert "model_predictions_total" in model.stage.kubectl.run("get", "--raw", path + endpoint["path"])
-
-
 def test_label_with_a_forged_id(served: Served) -> None:
     client = served.model.client()
     real = client.predict().prediction_id
@@ -201,8 +172,3 @@ def test_label_that_is_sent_again(served: Served) -> None:
     assert (answer.status, answer.body["results"][0]["reason"]) == (409, "duplicate")
     assert "first" in answer.body["error"]
     served.still_serves()
-
-
-def _pod(model: ModelDeployment, revision: str) -> str:
-    selector = f"modelops.dev/revision={revision}"
-    return model.kubectl("get", "pods", "--selector", selector, "-o", "jsonpath={.items[0].metadata.name}")

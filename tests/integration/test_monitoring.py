@@ -29,6 +29,8 @@ from tests.support import monitoring_crds
 from tests.support.observations import an_observation
 
 KINDS = ("servicemonitors", "prometheusrules")
+DISCOVERY_SECONDS = 90
+"""The operator asks once a minute for kinds that may be missing."""
 CRDS = tuple(f"crd/{plural}.monitoring.coreos.com" for plural in KINDS)
 
 
@@ -40,22 +42,35 @@ def no_kinds(control_plane: ControlPlane) -> None:
 
 @pytest.fixture(scope="module")
 def kinds(control_plane: ControlPlane) -> Iterator[None]:
-    """Define both kinds as the Prometheus Operator does."""
-    for definition in monitoring_crds.manifests(*KINDS):
-        control_plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(definition))
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *CRDS)
+    """Define both kinds, for all tests that come now."""
+    _define(control_plane)
     yield
     control_plane.kubectl("delete", *CRDS)
 
 
+def _define(control_plane: ControlPlane) -> None:
+    """Define both kinds as the Prometheus Operator does."""
+    for definition in monitoring_crds.manifests(*KINDS):
+        control_plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(definition))
+    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *CRDS)
+
+
 @pytest.mark.usefixtures("no_kinds")
-def test_missing_kinds_are_told_and_stop_nothing(story: Story) -> None:
+def test_missing_kinds_are_told_and_stop_nothing_and_are_used_when_they_come(
+    story: Story, control_plane: ControlPlane
+) -> None:
     story.apply(model=1, replicas=1)
     story.wait_until(lambda: story.condition("Ready").get("status") == "True", "Ready")
 
     monitored = story.condition("Monitored")
     assert (monitored["status"], monitored["reason"]) == ("False", "NoServiceMonitorKind")
     assert "no kind PrometheusRule" in monitored["message"]
+    assert "install the Prometheus Operator" in monitored["message"]
+
+    _define(control_plane)
+    _wait_monitored(story, "True", "ServiceMonitorApplied", seconds=DISCOVERY_SECONDS)
+    owners = {story.get(kind, story.name)["metadata"]["ownerReferences"][0]["name"] for kind in KINDS}
+    assert owners == {story.name}
 
 
 @pytest.mark.usefixtures("kinds")
@@ -179,7 +194,7 @@ def _empty_rule(name: str) -> dict[str, Any]:
     }
 
 
-def _wait_monitored(story: Story, status: str, reason: str) -> dict[str, Any]:
+def _wait_monitored(story: Story, status: str, reason: str, *, seconds: float = 30) -> dict[str, Any]:
     def so() -> bool:
         found = story.condition("Monitored")
         generation = story.resource()["metadata"]["generation"]
@@ -187,7 +202,7 @@ def _wait_monitored(story: Story, status: str, reason: str) -> dict[str, Any]:
             "observedGeneration"
         ] == generation
 
-    story.wait_until(so, f"Monitored is {status}: {reason}")
+    story.wait_until(so, f"Monitored is {status}: {reason}", seconds=seconds)
     return story.condition("Monitored")
 
 

@@ -53,6 +53,19 @@ QUALITY = [
         "6m",
         ({"revision": B},),
     ),
+    Case(
+        "an operator that goes does not bring back what was over",
+        "ModelRolledBack",
+        {condition("RolledBack", "True", "Degraded"): "1x4 stale", condition("Ready", "True", "Serving"): "1x5 stale"},
+        "3m30s",
+    ),
+    Case(
+        "an operator that goes takes nothing back",
+        "ModelRolledBack",
+        {condition("RolledBack", "True", "Degraded"): "1x5 stale", condition("Ready", "True", "Serving"): "1x5 stale"},
+        "3m30s",
+        ONE,
+    ),
     Case("it was", "ModelRolledBack", {condition("RolledBack", "True", "Degraded"): "1x5"}, "1m", ONE),
     Case(
         "not any more",

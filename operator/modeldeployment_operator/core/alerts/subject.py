@@ -18,6 +18,7 @@ SCRAPES: Final = 4
 """A rate needs two samples; so many, and one scrape may fail and another come late."""
 
 SILENCE_SECONDS: Final = 120.0
+_STEP_SECONDS: Final = 5.0
 _CONDITION: Final = "modeldeployment_condition"
 
 
@@ -66,10 +67,15 @@ class Subject:
     def told(self, selector: str) -> str:
         """Return what the operator says now, or said last if it says nothing of the model at all.
 
-        It is replaced within a minute or two, and an alert must not end and begin anew for that.
+        It is replaced within a minute or two, and an alert must not end and begin anew for that. What ended before it
+        fell silent is over: that was scraped earlier than the last of what it said.
         """
-        last = f"last_over_time({selector}[{span(SILENCE_SECONDS)}])"
-        return f"\n  {selector}\n  or\n  ({last} unless on (namespace, model) {self.series(_CONDITION)})\n"
+        anything = self.series(_CONDITION)
+        last = (
+            f"last_over_time({selector}[{span(SILENCE_SECONDS)}])\n    and\n    ({_scraped(selector)}"
+            f"\n      >= on (namespace, model) group_left () max by (namespace, model) ({_scraped(anything)}))"
+        )
+        return f"\n  {selector}\n  or\n  (\n    {last}\n    unless on (namespace, model) {anything}\n  )\n"
 
     @property
     def scrapes(self) -> float:
@@ -110,6 +116,11 @@ class Subject:
     def logs(self) -> str:
         """Command that shows what its pods last said."""
         return self.kubectl("logs", f"-l {names.NAME_LABEL}={self.key.name} --all-containers --prefix --tail=50")
+
+
+def _scraped(selector: str) -> str:
+    """Return when series were scraped last, as far as that is a short while ago."""
+    return f"max_over_time(timestamp({selector})[{span(SILENCE_SECONDS)}:{span(_STEP_SECONDS)}])"
 
 
 def quoted(text: str) -> str:

@@ -21,12 +21,11 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from modeldeployment_operator.adapters.series import MODEL, families
+from modeldeployment_operator.api.spec import LabelSource
 from modeldeployment_operator.core.decision import Decision
 from modeldeployment_operator.core.fleet import Model
 from modeldeployment_operator.core.observation import Key
 
-SOURCES: Final = ("Pods", "Prometheus")
-"""Where labels are read from."""
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """Of requests and reconciles, in seconds: a request ends after ten."""
 
@@ -41,7 +40,7 @@ class Telemetry:
         reconcile_seconds: durations of reconciles.
         reconcile_errors: reconciles that failed and are tried again.
         queue_length: ModelDeployments that wait for a worker; set_function gives it its source.
-        sample_failures: readings of labels that failed, by source: one of SOURCES.
+        sample_failures: readings of labels that failed, by source: a LabelSource.
         prometheus_query_seconds: durations of queries for labels.
         api_request_seconds: durations of requests to the API server by method and code, `error` if none came.
 
@@ -63,7 +62,7 @@ class Telemetry:
         self.sample_failures = Counter(
             "modeldeployment_sample_failures", "Readings of labels that failed.", ("source",), registry=registry
         )
-        for source in SOURCES:
+        for source in LabelSource:
             self.sample_failures.labels(source)
         self.prometheus_query_seconds = _histogram(
             registry, "prometheus_query", "Duration of a query of Prometheus for labels."

@@ -17,7 +17,8 @@ from modeldeployment_operator.core.text import span
 SCRAPES: Final = 4
 """A rate needs two samples; so many, and one scrape may fail and another come late."""
 
-SILENCE_SECONDS: Final = 120.0
+_SILENCE_SECONDS: Final = 120.0
+"""For which what the operator said last holds while it says nothing."""
 _STEP_SECONDS: Final = 5.0
 _CONDITION: Final = "modeldeployment_condition"
 
@@ -72,7 +73,7 @@ class Subject:
         """
         anything = self.series(_CONDITION)
         last = (
-            f"last_over_time({selector}[{span(SILENCE_SECONDS)}])\n    and\n    ({_scraped(selector)}"
+            f"last_over_time({selector}[{span(_SILENCE_SECONDS)}])\n    and\n    ({_scraped(selector)}"
             f"\n      >= on (namespace, model) group_left () max by (namespace, model) ({_scraped(anything)}))"
         )
         return f"\n  {selector}\n  or\n  (\n    {last}\n    unless on (namespace, model) {anything}\n  )\n"
@@ -120,7 +121,7 @@ class Subject:
 
 def _scraped(selector: str) -> str:
     """Return when series were scraped last, as far as that is a short while ago."""
-    return f"max_over_time(timestamp({selector})[{span(SILENCE_SECONDS)}:{span(_STEP_SECONDS)}])"
+    return f"max_over_time(timestamp({selector})[{span(_SILENCE_SECONDS)}:{span(_STEP_SECONDS)}])"
 
 
 def quoted(text: str) -> str:

@@ -14,7 +14,10 @@ HTTP_PORT: Final = 8501
 """Predictions, status, metadata and feedback: TensorFlow Serving's own REST port."""
 ADMIN_PORT: Final = 8502
 """Metrics, probes, counts and rotation. Never part of the Service that clients call."""
+GRPC_PORT: Final = 8500
+"""gRPC of TensorFlow Serving and of the Open Inference Protocol: TensorFlow Serving's own port."""
 HTTP_PORT_NAME: Final = "http"
+GRPC_PORT_NAME: Final = "grpc"
 ADMIN_PORT_NAME: Final = "admin"
 
 # --- Paths on the HTTP port --------------------------------------------------------------------------------

@@ -5,15 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+import numpy as np
+
+from model_server.errors import InvalidArgument
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     import numpy.typing as npt
 
     Array = npt.NDArray[np.generic]
 
 DEFAULT_SIGNATURE: Final = "serving_default"
+NUMPY_TYPES: Final = {
+    "DT_FLOAT": np.float32,
+    "DT_DOUBLE": np.float64,
+    "DT_HALF": np.float16,
+    "DT_BFLOAT16": np.float32,  # NumPy has none: the engine narrows it, and widens outputs.
+    "DT_INT8": np.int8,
+    "DT_INT16": np.int16,
+    "DT_INT32": np.int32,
+    "DT_INT64": np.int64,
+    "DT_UINT8": np.uint8,
+    "DT_UINT16": np.uint16,
+    "DT_UINT32": np.uint32,
+    "DT_UINT64": np.uint64,
+    "DT_BOOL": np.bool_,
+}
+STRING: Final = "DT_STRING"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +57,20 @@ class Signature:
 
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
+
+
+def check_fits(array: Array, spec: TensorSpec) -> None:
+    """Hold an input to the shape that the signature gives it. Raises `InvalidArgument`."""
+    if spec.shape is None or _fits(array.shape, spec.shape):
+        return
+    raise InvalidArgument(
+        f"input {spec.name!r} has the shape {array.shape}, but the model takes {spec.shape_text()}, "
+        "the first dimension being that of the instances"
+    )
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(want in (None, size) for size, want in zip(shape, wanted, strict=True))
 
 
 class Model(Protocol):

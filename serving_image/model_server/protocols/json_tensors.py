@@ -9,26 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from model_server.errors import InvalidArgument
+from model_server.tensors import NUMPY_TYPES, STRING, check_fits
 
 if TYPE_CHECKING:
     from model_server.tensors import Array, TensorSpec
 
-NUMPY_TYPES: Final = {
-    "DT_FLOAT": np.float32,
-    "DT_DOUBLE": np.float64,
-    "DT_HALF": np.float16,
-    "DT_BFLOAT16": np.float32,  # NumPy has none: the engine narrows it, and widens outputs.
-    "DT_INT8": np.int8,
-    "DT_INT16": np.int16,
-    "DT_INT32": np.int32,
-    "DT_INT64": np.int64,
-    "DT_UINT8": np.uint8,
-    "DT_UINT16": np.uint16,
-    "DT_UINT32": np.uint32,
-    "DT_UINT64": np.uint64,
-    "DT_BOOL": np.bool_,
-}
-STRING: Final = "DT_STRING"
 MAX_DIMENSIONS: Final = 64
 """NumPy's own limit."""
 
@@ -36,16 +21,8 @@ MAX_DIMENSIONS: Final = 64
 def from_json(value: Any, spec: TensorSpec) -> Array:
     """Make the array for one input. Raises `InvalidArgument`."""
     array = _strings(value, spec) if spec.dtype == STRING else _numbers(value, spec)
-    if spec.shape is not None and not _fits(array.shape, spec.shape):
-        raise InvalidArgument(
-            f"input {spec.name!r} has the shape {array.shape}, but the model takes {spec.shape_text()}, "
-            "the first dimension being that of the instances"
-        )
+    check_fits(array, spec)
     return array
-
-
-def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
-    return len(shape) == len(wanted) and all(want in (None, size) for size, want in zip(shape, wanted, strict=True))
 
 
 def _numbers(value: Any, spec: TensorSpec) -> Array:

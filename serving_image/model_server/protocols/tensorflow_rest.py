@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from model_server import wire
 from model_server.errors import BodyTooLarge, InvalidArgument, NotFound, Unimplemented
-from model_server.protocols.json_tensors import STRING, from_json, to_json
-from model_server.tensors import DEFAULT_SIGNATURE
+from model_server.protocols.json_tensors import from_json, to_json
+from model_server.tensors import DEFAULT_SIGNATURE, STRING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,1 @@
+"""What every protocol asks, and what answers it."""

@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import keras  # type: ignore[import-untyped]  # Ships no types.
+import keras
 import numpy as np
-import tensorflow as tf  # type: ignore[import-untyped]  # Ships no types.
-from tensorflow.core.protobuf import saved_model_pb2  # type: ignore[import-untyped]  # Ships no types.
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from model_server import errors
 from model_server.contract import ModelFormat, StartFailure

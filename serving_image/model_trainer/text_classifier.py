@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import keras  # type: ignore[import-untyped]  # Ships no types.
+import keras
 import numpy as np
-import tensorflow as tf  # type: ignore[import-untyped]  # Ships no types.
+import tensorflow as tf
 
 from model_trainer.corpus import vocabulary
 

@@ -1,0 +1,48 @@
+"""The part of TensorFlow that runs graphs, without the rest.
+
+`import tensorflow` also imports Keras, the tracing compiler and two versions of its whole API: three seconds and 250 MB
+for what a server never calls. Here its package is entered without its `__init__`, so that only what is asked for is
+imported. The names are those of TensorFlow's own modules; `tests/serving/test_engine.py` holds them to the version that
+is locked. A process that has imported the whole of TensorFlow already uses that.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from types import ModuleType
+
+_PACKAGE = "tensorflow"
+
+
+def _enter() -> None:
+    if _PACKAGE in sys.modules:
+        return
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None:
+        raise ImportError("the package tensorflow is not installed")
+    package = ModuleType(_PACKAGE)
+    package.__spec__, package.__file__ = spec, spec.origin
+    package.__path__ = list(spec.submodule_search_locations or ())
+    sys.modules[_PACKAGE] = package
+
+
+_enter()
+
+from tensorflow.core.framework import types_pb2  # noqa: E402
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2  # noqa: E402
+from tensorflow.python.client.session import Session  # noqa: E402
+from tensorflow.python.framework import errors_impl as tf_errors  # noqa: E402
+from tensorflow.python.framework.importer import import_graph_def  # noqa: E402
+from tensorflow.python.framework.ops import Graph  # noqa: E402
+
+__all__ = [
+    "Graph",
+    "Session",
+    "config_pb2",
+    "import_graph_def",
+    "meta_graph_pb2",
+    "saved_model_pb2",
+    "tf_errors",
+    "types_pb2",
+]

@@ -135,7 +135,7 @@ def test_probes_ask_the_admin_port() -> None:
     server = pod_of(observed())["containers"][0]
     ports = {port["name"]: port["containerPort"] for port in server["ports"]}
 
-    assert ports == {"http": contract.HTTP_PORT, "admin": contract.ADMIN_PORT}
+    assert ports == {"http": contract.HTTP_PORT, "grpc": contract.GRPC_PORT, "admin": contract.ADMIN_PORT}
     paths = {probe: server[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
     assert paths == {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
     assert all(server[probe]["httpGet"]["port"] == "admin" for probe in paths)
@@ -228,9 +228,11 @@ def test_services() -> None:
     serving, own = objects["Service/news"]["spec"], objects[f"Service/{revision}"]["spec"]
 
     assert serving["selector"] == own["selector"] == selector
-    assert [port["port"] for port in serving["ports"]] == [8501], "the admin port is not for clients"
+    assert [port["port"] for port in serving["ports"]] == [8501, 8500], "the admin port is not for clients"
     assert own["clusterIP"] == "None"
-    assert [port["port"] for port in own["ports"]] == [8501, 8502]
+    assert [port["port"] for port in own["ports"]] == [8501, 8500, 8502]
+    protocols = {port["name"]: port.get("appProtocol") for port in own["ports"]}
+    assert protocols == {"http": "http", "grpc": "kubernetes.io/h2c", "admin": None}
 
 
 def test_the_budget_is_of_the_revision_that_serves() -> None:

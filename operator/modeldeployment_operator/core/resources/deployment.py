@@ -81,6 +81,7 @@ def _pod(observation: Observation, snapshot: Snapshot) -> dict[str, Any]:
         "env": env,
         "ports": [
             {"name": contract.HTTP_PORT_NAME, "containerPort": contract.HTTP_PORT, "protocol": "TCP"},
+            {"name": contract.GRPC_PORT_NAME, "containerPort": contract.GRPC_PORT, "protocol": "TCP"},
             {"name": contract.ADMIN_PORT_NAME, "containerPort": contract.ADMIN_PORT, "protocol": "TCP"},
         ],
         "startupProbe": _probe(contract.LIVE_PATH, periodSeconds=2, failureThreshold=START_SECONDS // 2),

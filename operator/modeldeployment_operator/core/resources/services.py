@@ -16,6 +16,14 @@ _HTTP_PORT = {
     "protocol": "TCP",
     "appProtocol": "http",
 }
+_GRPC_PORT = {
+    "name": contract.GRPC_PORT_NAME,
+    "port": contract.GRPC_PORT,
+    "targetPort": contract.GRPC_PORT_NAME,
+    "protocol": "TCP",
+    # HTTP/2 from the first byte: a proxy that took it for HTTP/1.1 would break every call.
+    "appProtocol": "kubernetes.io/h2c",
+}
 _ADMIN_PORT = {
     "name": contract.ADMIN_PORT_NAME,
     "port": contract.ADMIN_PORT,
@@ -28,7 +36,7 @@ def build_serving_service(observation: Observation, revision: str) -> Manifest:
     """Return the Service that clients call. Its selector is the traffic: it names the revision that serves."""
     service = build_object(observation, SERVICE, observation.key.name, labels={names.ROLE_LABEL: names.ROLE_SERVING})
     selector = names.pod_selector(observation.key.name, revision)
-    return service | {"spec": {"type": "ClusterIP", "selector": selector, "ports": [_HTTP_PORT]}}
+    return service | {"spec": {"type": "ClusterIP", "selector": selector, "ports": [_HTTP_PORT, _GRPC_PORT]}}
 
 
 def build_revision_service(observation: Observation, revision: str) -> Manifest:
@@ -37,4 +45,4 @@ def build_revision_service(observation: Observation, revision: str) -> Manifest:
         observation, SERVICE, revision, revision=revision, labels={names.ROLE_LABEL: names.ROLE_REVISION}
     )
     selector = names.pod_selector(observation.key.name, revision)
-    return service | {"spec": {"clusterIP": "None", "selector": selector, "ports": [_HTTP_PORT, _ADMIN_PORT]}}
+    return service | {"spec": {"clusterIP": "None", "selector": selector, "ports": [_HTTP_PORT, _GRPC_PORT, _ADMIN_PORT]}}

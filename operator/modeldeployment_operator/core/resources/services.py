@@ -45,4 +45,6 @@ def build_revision_service(observation: Observation, revision: str) -> Manifest:
         observation, SERVICE, revision, revision=revision, labels={names.ROLE_LABEL: names.ROLE_REVISION}
     )
     selector = names.pod_selector(observation.key.name, revision)
-    return service | {"spec": {"clusterIP": "None", "selector": selector, "ports": [_HTTP_PORT, _GRPC_PORT, _ADMIN_PORT]}}
+    return service | {
+        "spec": {"clusterIP": "None", "selector": selector, "ports": [_HTTP_PORT, _GRPC_PORT, _ADMIN_PORT]}
+    }

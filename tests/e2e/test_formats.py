@@ -86,7 +86,7 @@ def test_every_format_and_place_gives_the_same_answers(
         "keras-http": {"model": {"uri": stage.uris["good"], "digest": stage.models["good"].digest}},
         "h5-http": {"model": {"uri": h5, "format": "h5"}},
         "saved-model-pvc": {"model": {"uri": f"pvc://{claim}/{model_formats.SAVED_MODEL}", "format": "saved_model"}},
-        "keras-s3": {"model": {"uri": f"s3://{BUCKET}/{KEY}"}, "serving": {"env": bucket}},
+        "keras-s3": {"model": {"uri": f"s3://{BUCKET}/{KEY}", "env": bucket}},
     }
     models = [ModelDeployment(stage, namespace, name) for name in specs]
     for model in models:

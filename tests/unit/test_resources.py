@@ -141,15 +141,14 @@ def test_probes_ask_the_admin_port() -> None:
     assert all(server[probe]["httpGet"]["port"] == "admin" for probe in paths)
 
 
-@pytest.mark.parametrize("container", ["containers", "initContainers"])
-def test_the_environment(container: str) -> None:
+def test_the_environment() -> None:
     digest = "sha256:" + "0" * 64
     model = {"uri": "s3://models/3", "digest": digest, "format": "keras", "labels": ["$(HOME)", "体育"]}
     user = [{"name": "AWS_REGION", "value": "eu"}, {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s3"}}}]
     observation = observed({"model": model, "serving": {"env": user}})
     revision = observation.desired.name
 
-    assert env_of(observation, container) == {
+    assert env_of(observation) == {
         "AWS_REGION": "eu",
         "KEY": {"secretKeyRef": {"name": "s3"}},
         "MODEL_NAME": "news",
@@ -163,7 +162,24 @@ def test_the_environment(container: str) -> None:
         "POD_UID": {"fieldRef": {"fieldPath": "metadata.uid"}},
         "POD_IP": {"fieldRef": {"fieldPath": "status.podIP"}},
     }
-    assert env_of(observation, container).keys() - {"AWS_REGION", "KEY"} <= {one.value for one in contract.Env}
+    assert env_of(observation).keys() - {"AWS_REGION", "KEY"} <= {one.value for one in contract.Env}
+    own = {name: value for name, value in env_of(observation).items() if name not in {"AWS_REGION", "KEY"}}
+    assert env_of(observation, "initContainers") == own
+
+
+def test_credentials_reach_the_container_that_fetches_and_no_other() -> None:
+    secret = {"name": "AWS_SECRET_ACCESS_KEY", "valueFrom": {"secretKeyRef": {"name": "s3", "key": "secret"}}}
+    observation = observed({"model": {"uri": "s3://models/3", "env": [secret]}, "serving": {"env": [{"name": "A"}]}})
+
+    assert env_of(observation, "initContainers").keys() - env_of(observation).keys() == {"AWS_SECRET_ACCESS_KEY"}
+    assert env_of(observation).keys() - env_of(observation, "initContainers").keys() == {"A"}
+
+
+def test_settings_of_the_server_hold_where_the_model_is_prepared_too() -> None:
+    observation = observed({"serving": {"env": [{"name": "MODEL_EXTRA_OPS", "value": "ReadFile"}]}})
+
+    assert env_of(observation, "initContainers")["MODEL_EXTRA_OPS"] == "ReadFile"
+    assert env_of(observation)["MODEL_EXTRA_OPS"] == "ReadFile"
 
 
 def test_what_is_not_given_is_not_in_the_environment() -> None:
@@ -218,6 +234,13 @@ def test_where_and_how_the_pods_run_is_passed_on() -> None:
     assert {name: pod[name] for name in scheduling} == scheduling
     assert [one["resources"] for one in (*pod["initContainers"], *pod["containers"])] == [resources] * 2
     assert [one["image"] for one in (*pod["initContainers"], *pod["containers"])] == ["mine:2"] * 2
+
+
+def test_fetching_may_have_resources_of_its_own() -> None:
+    resources, fetching = {"limits": {"memory": "512Mi"}}, {"limits": {"memory": "2Gi"}}
+    pod = pod_of(observed({"serving": {"resources": resources, "fetchResources": fetching}}))
+
+    assert (pod["initContainers"][0]["resources"], pod["containers"][0]["resources"]) == (fetching, resources)
 
 
 def test_services() -> None:

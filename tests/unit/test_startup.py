@@ -74,6 +74,12 @@ CASES: dict[str, tuple[dict[str, Any], Reason, str]] = {
         Reason.CRASH_LOOP,
         "container server was killed: it used more memory than spec.serving.resources.limits.memory allows",
     ),
+    "out of memory while the model is prepared": (
+        pod(container(**WAITING), init=(container("fetch", **BACK_OFF, last=ended(137, reason="OOMKilled")),)),
+        Reason.CRASH_LOOP,
+        "container fetch was killed: it used more memory than spec.serving.fetchResources.limits.memory (or, where "
+        "that is not given, spec.serving.resources.limits.memory) allows",
+    ),
     "crash loop with a log": (
         pod(container(**BACK_OFF, last=ended(1, "Traceback …\nImportError: no module\n")), init=(FETCHED,)),
         Reason.CRASH_LOOP,

@@ -92,6 +92,38 @@ class LabelSource(StrEnum):
     PROMETHEUS = "Prometheus"
 
 
+_USERS_ENV: Final = {Env.DRAIN_SECONDS, Env.EXTRA_OPS, Env.MAX_BODY_BYTES}
+_USERS_NAMES: Final = sorted(name.value for name in _USERS_ENV)
+_PREFIX: Final = "MODEL_"
+_OTHERS: Final = sorted(name.value for name in Env if not name.startswith(_PREFIX))
+"""All names of the server's settings begin with the prefix, but for these."""
+
+
+class EnvVar(ApiModel):
+    """An environment variable of a container."""
+
+    name: str = Field(min_length=1, max_length=256, description="Name of the variable.")
+    value: str | None = Field(None, max_length=4096, description="Its value.")
+    value_from: Opaque | None = Field(None, description="Where its value comes from, as in a pod's env.")
+
+    rules = (
+        Rule(
+            cel="!(has(self.value) && has(self.valueFrom))",
+            holds=lambda self: self.value is None or self.value_from is None,
+            message="give value or valueFrom, not both",
+        ),
+        Rule(
+            cel=f"self.name in {_USERS_NAMES} || !(self.name.startsWith('{_PREFIX}') || self.name in {_OTHERS})",
+            holds=lambda self: self.name in _USERS_NAMES or not (self.name.startswith(_PREFIX) or self.name in _OTHERS),
+            message=f"the operator sets {', '.join(_OTHERS)} and all that begin with {_PREFIX}, "
+            f"but for {', '.join(_USERS_NAMES)}",
+        ),
+    )
+
+
+Environment = Annotated[list[EnvVar], Field(max_length=64), NoTwins("name")]
+
+
 class ModelSource(ApiModel):
     """The model to serve."""
 
@@ -114,29 +146,17 @@ class ModelSource(ApiModel):
         description="Names of the classes in the order of the model's outputs. Of two classes the second is the "
         "positive one. With them, labels can be sent by name.",
     )
-
-
-_USERS_ENV: Final = {Env.DRAIN_SECONDS, Env.EXTRA_OPS, Env.MAX_BODY_BYTES}
-_OPERATORS_OWN: Final = tuple(name.value for name in Env if name not in _USERS_ENV)
-
-
-class EnvVar(ApiModel):
-    """An environment variable of the serving container."""
-
-    name: str = Field(min_length=1, max_length=256, description="Name of the variable.")
-    value: str | None = Field(None, max_length=4096, description="Its value.")
-    value_from: Opaque | None = Field(None, description="Where its value comes from, as in a pod's env.")
+    env: Environment | None = Field(
+        None,
+        description="Environment of the container that fetches the model, and of no other: credentials of the store, "
+        "its region or endpoint, a proxy.",
+    )
 
     rules = (
         Rule(
-            cel="!(has(self.value) && has(self.valueFrom))",
-            holds=lambda self: self.value is None or self.value_from is None,
-            message="give value or valueFrom, not both",
-        ),
-        Rule(
-            cel=f"!(self.name in {list(_OPERATORS_OWN)})",
-            holds=lambda self: self.name not in _OPERATORS_OWN,
-            message=f"these are set by the operator: {', '.join(_OPERATORS_OWN)}",
+            cel=f"!has(self.env) || !self.env.exists(variable, variable.name in {_USERS_NAMES})",
+            holds=lambda self: not any(variable.name in _USERS_NAMES for variable in self.env or ()),
+            message=f"{', '.join(_USERS_NAMES)} belong into serving.env, and hold where a model is prepared, too",
         ),
     )
 
@@ -148,11 +168,11 @@ class LocalObjectReference(ApiModel):
 
 
 class ResourceRequirements(ApiModel):
-    """Compute resources of the serving container."""
+    """Compute resources of a container."""
 
-    requests: Quantities | None = Field(None, description="What is reserved for each pod.")
+    requests: Quantities | None = Field(None, description="What is reserved for it in each pod.")
     limits: Quantities | None = Field(
-        None, description="What a pod may use at most. The number of threads follows the CPU limit."
+        None, description="What it may use at most. The number of threads of the server follows its CPU limit."
     )
 
 
@@ -165,10 +185,17 @@ class Serving(ApiModel):
         max_length=512,
         description="Serving image; the one that the operator was installed with if absent.",
     )
-    env: Annotated[list[EnvVar], Field(max_length=64), NoTwins("name")] | None = Field(
-        None, description="Environment of both containers, as for the credentials of an s3:// URI."
+    env: Environment | None = Field(
+        None,
+        description="Environment of the container that serves. Credentials of the model's store belong into "
+        "model.env: a container that answers requests has no use for them.",
     )
-    resources: ResourceRequirements | None = Field(None, description="Compute resources of a pod.")
+    resources: ResourceRequirements | None = Field(None, description="Compute resources of the container that serves.")
+    fetch_resources: ResourceRequirements | None = Field(
+        None,
+        description="Compute resources of the container that fetches the model before the other starts; those of the "
+        "other if absent.",
+    )
     node_selector: LabelMap | None = Field(None, description="Labels that a node must have.")
     tolerations: Annotated[list[Opaque], Field(max_length=64)] | None = Field(
         None, description="Taints that the pods tolerate, as in a pod."

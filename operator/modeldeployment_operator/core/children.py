@@ -12,7 +12,7 @@ from modeldeployment_operator.api.status import Rejection
 from modeldeployment_operator.core import kinds, names
 from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.observation import Key, Pod, StoredRevision, Workload
-from modeldeployment_operator.core.resources.deployment import SERVER_CONTAINER
+from modeldeployment_operator.core.resources.containers import SERVER_CONTAINER
 from modeldeployment_operator.core.revisions import Template, digest_of
 from modeldeployment_operator.core.startup import pod_problem, workload_problem
 

@@ -14,10 +14,15 @@ from model_server.contract import StartFailure
 
 from modeldeployment_operator.api.conditions import Reason
 from modeldeployment_operator.core.observation import Problem
+from modeldeployment_operator.core.resources.containers import FETCH_CONTAINER
 
 _IMAGE_REASONS: Final = {"ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 _CONFIG_REASONS: Final = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _OUT_OF_MEMORY: Final = "OOMKilled"
+_SERVERS_LIMIT: Final = "spec.serving.resources.limits.memory"
+_MEMORY_LIMIT: Final = {
+    FETCH_CONTAINER: f"spec.serving.fetchResources.limits.memory (or, where that is not given, {_SERVERS_LIMIT})"
+}
 _MESSAGE_LENGTH: Final = 600
 
 
@@ -72,7 +77,7 @@ def _failure(container: str, ended: Mapping[str, Any]) -> Problem:
     except (ValueError, TypeError, KeyError):
         pass
     if ended.get("reason") == _OUT_OF_MEMORY:
-        advice = "it used more memory than spec.serving.resources.limits.memory allows"
+        advice = f"it used more memory than {_MEMORY_LIMIT.get(container, _SERVERS_LIMIT)} allows"
         return Problem(Reason.CRASH_LOOP, f"container {container} was killed: {advice}")
     how = f"signal {ended['signal']}" if ended.get("signal") else f"exit code {ended.get('exitCode')}"
     last = f": {_short(text.strip())}" if text.strip() else ""

@@ -19,7 +19,7 @@ from model_server.admin import admin_app
 from model_server.app import Parts, PredictionApp
 from model_server.book import Book
 from model_server.classes import class_count
-from model_server.contract import Env, StartFailure
+from model_server.contract import Env, ModelFormat, StartFailure
 from model_server.errors import StartError
 from model_server.forwarder import Forwarder
 from model_server.http_limits import LimitedProtocol
@@ -115,10 +115,17 @@ def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Pa
 def load_model(settings: ServeSettings) -> Model:
     """Find, check, load and warm up the model. Blocks for seconds. Raises `StartError`."""
     found = loading.find_model(settings.place.model_dir, settings.format)
-    from model_server import engine  # Here, because it takes seconds: what is no model is told at once.
+    model: Model
+    if found.format is ModelFormat.SAVED_MODEL:
+        from model_server import engine  # Here, because it takes a second: what is no model is told at once.
 
-    engine.use_threads(cpus.available())
-    model = engine.load(found, settings.extra_ops)
+        model = engine.load(found.path, settings.extra_ops, cpus.available())
+        engine.warm_up(model, (1,))
+    else:
+        from model_server import keras_engine
+
+        keras_engine.use_threads(cpus.available())
+        model = keras_engine.load(found, settings.extra_ops)
     classes = class_count(model.signatures[DEFAULT_SIGNATURE])
     if settings.labels is not None and classes is not None and len(settings.labels) != classes:
         raise StartError(

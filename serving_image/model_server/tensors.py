@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.generic]
 
 DEFAULT_SIGNATURE: Final = "serving_default"
+PREDICT_METHOD: Final = "tensorflow/serving/predict"
+"""TensorFlow's name for what a signature is for; the others end in classify and regress."""
 NUMPY_TYPES: Final = {
     "DT_FLOAT": np.float32,
     "DT_DOUBLE": np.float64,
@@ -43,6 +45,8 @@ class TensorSpec:
     dtype: str
     shape: tuple[int | None, ...] | None
     """None when not even the number of dimensions is known."""
+    tensor: str = ""
+    """Its name in the model's graph, which TensorFlow Serving's clients may ask for."""
 
     def shape_text(self) -> str:
         """Write the shape as users do: `(?, 28, 28)`."""
@@ -57,6 +61,7 @@ class Signature:
 
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
+    method: str = PREDICT_METHOD
 
 
 def check_fits(array: Array, spec: TensorSpec) -> None:

@@ -105,7 +105,7 @@ def load(found: Found, extra_ops: frozenset[str]) -> LoadedModel:
     """
     try:
         if found.format is ModelFormat.SAVED_MODEL:
-            check_operations(read_graph(found.path), extra_ops)
+            check_operations([read_graph(found.path)], extra_ops)
             model = _load_saved_model(found.path)
         else:
             model = _load_keras(found.path)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 ANY: Final = "*"
+MAX_NAMED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """What matters of a SavedModel."""
+    """What matters of one graph of a SavedModel."""
 
     nodes: Mapping[str, Node]
     """Of the main graph, by name."""
@@ -47,25 +48,30 @@ class Graph:
     """That loading a model of TensorFlow 1 runs to read its variables."""
 
 
-def check_operations(graph: Graph, extra: frozenset[str]) -> None:
+def check_operations(graphs: Iterable[Graph], extra: frozenset[str]) -> None:
     """Raise `StartError` if the model uses operations that are neither known to be harmless nor in `extra`.
 
     Every SavedModel also holds functions that read and write checkpoints. Serving never calls them, but for those that
-    read a model of TensorFlow 1; these operations are let pass where nothing that can be called leads to them.
+    read its variables; these operations are let pass where nothing that can be called leads to them.
     """
     if ANY in extra:
         return
+    refused = sorted({op for graph in graphs for op in _refused(graph)} - extra)
+    if refused:
+        raise StartError(
+            StartFailure.LOAD_FAILED,
+            f"the SavedModel uses {', '.join(refused[:MAX_NAMED])}{', …' if refused[MAX_NAMED:] else ''}: operations "
+            "that may reach files, the network or Python code, or that are unknown. If you trust the model, name them "
+            f"in {Env.EXTRA_OPS}",
+        )
+
+
+def _refused(graph: Graph) -> frozenset[str]:
     bodies = (node for body in graph.functions.values() for node in body)
     everywhere = _operations([*graph.nodes.values(), *bodies]) - graph.functions.keys()
     called = _reachable(graph, graph.root_nodes, graph.root_functions)
     restoring = _reachable(graph, graph.restoring_nodes, frozenset()) - {RESTORE}
-    refused = sorted(((everywhere - CHECKPOINTS) | called | restoring) - ALLOWED - extra)
-    if refused:
-        raise StartError(
-            StartFailure.LOAD_FAILED,
-            f"the SavedModel uses {', '.join(refused)}: operations that may reach files, the network or Python code, "
-            f"or that are unknown. If you trust the model, name them in {Env.EXTRA_OPS}",
-        )
+    return ((everywhere - CHECKPOINTS) | called | restoring) - ALLOWED
 
 
 def _reachable(graph: Graph, root_nodes: frozenset[str], root_functions: frozenset[str]) -> frozenset[str]:

@@ -8,26 +8,9 @@ is locked. A process that has imported the whole of TensorFlow already uses that
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from types import ModuleType
+from model_server import tensorflow_package
 
-_PACKAGE = "tensorflow"
-
-
-def _enter() -> None:
-    if _PACKAGE in sys.modules:
-        return
-    spec = importlib.util.find_spec(_PACKAGE)
-    if spec is None:
-        raise ImportError("the package tensorflow is not installed")
-    package = ModuleType(_PACKAGE)
-    package.__spec__, package.__file__ = spec, spec.origin
-    package.__path__ = list(spec.submodule_search_locations or ())
-    sys.modules[_PACKAGE] = package
-
-
-_enter()
+tensorflow_package.enter()
 
 from tensorflow.core.framework import types_pb2  # noqa: E402
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2  # noqa: E402

@@ -8,15 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from model_server import tensorflow_package
 from model_server.contract import StartFailure
 from model_server.errors import StartError
 from model_server.loading import SAVED_MODEL_FILE
 from model_server.operations import Graph, Node
-from model_server.runtime import meta_graph_pb2, saved_model_pb2, types_pb2
 from model_server.tensors import Signature, TensorSpec
 
+tensorflow_package.enter()
+
+from tensorflow.core.framework import types_pb2  # noqa: E402  # Messages alone: a model is checked before more is there.
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2  # noqa: E402
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 SERVE: Final = "serve"
@@ -26,6 +31,8 @@ _OWN: Final = "__"
 """What the names of signatures begin with that are TensorFlow's own."""
 _INIT_COLLECTIONS: Final = ("saved_model_main_op", "legacy_init_op")
 _ASSETS: Final = "saved_model_assets"
+_STANDS_IN: Final = "api_implements"
+"""An attribute of functions that TensorFlow may call in the place of another."""
 
 
 def read_document(folder: Path) -> Any:
@@ -117,35 +124,55 @@ def assets(meta_graph: Any, folder: Path) -> dict[str, str]:
     return {asset.tensor_info.name: str(place / asset.filename) for asset in listed}
 
 
-def operations(document: Any) -> Graph:
-    """List what the SavedModel would run, without running any of it."""
-    nodes: dict[str, Node] = {}
-    functions: dict[str, tuple[Node, ...]] = {}
-    root_nodes: set[str] = set()
-    root_functions: set[str] = set()
-    restoring_nodes: set[str] = set()
-    for meta_graph in document.meta_graphs:
-        library = meta_graph.graph_def.library.function
-        names = {function.signature.name for function in library}
-        nodes |= {node.name: _node(node, names) for node in meta_graph.graph_def.node}
-        functions |= {f.signature.name: tuple(_node(node, names) for node in f.node_def) for f in library}
-        for signature in meta_graph.signature_def.values():
-            ends = [*signature.inputs.values(), *signature.outputs.values()]
-            root_nodes |= {_operation(end.name) for end in ends}
-        for key in _INIT_COLLECTIONS:
-            root_nodes |= (
-                set(meta_graph.collection_def[key].node_list.value) if key in meta_graph.collection_def else set()
-            )
-        root_functions |= set(meta_graph.object_graph_def.concrete_functions)
-        restoring_nodes |= {_operation(meta_graph.saver_def.restore_op_name)} - {""}
-    return Graph(nodes, functions, frozenset(root_nodes), frozenset(root_functions), frozenset(restoring_nodes))
+def operations(document: Any) -> tuple[Graph, ...]:
+    """List what the SavedModel would run, without running any of it. Raises `StartError` if that is ambiguous."""
+    return tuple(_operations(meta_graph) for meta_graph in document.meta_graphs)
+
+
+def _operations(meta_graph: Any) -> Graph:
+    """Those of one graph. Each is looked at by itself: names of one may be names of others, too."""
+    library = meta_graph.graph_def.library
+    names = {function.signature.name for function in library.function}
+    nodes = {node.name: _node(node, names) for node in meta_graph.graph_def.node}
+    functions = {f.signature.name: tuple(_node(node, names) for node in f.node_def) for f in library.function}
+    if len(nodes) < len(meta_graph.graph_def.node) or len(functions) < len(library.function):
+        raise StartError(StartFailure.NOT_A_MODEL, "a graph of the SavedModel uses a name twice")
+    ends = [
+        end
+        for signature in meta_graph.signature_def.values()
+        for end in (*signature.inputs.values(), *signature.outputs.values())
+    ]
+    root_nodes = {_operation(tensor) for end in ends for tensor in _tensors(end)}
+    for key in _INIT_COLLECTIONS:
+        if key in meta_graph.collection_def:
+            root_nodes |= set(map(_operation, meta_graph.collection_def[key].node_list.value))
+    # TensorFlow may call the gradient of a function in its place, and one function for another that does the same.
+    root_functions = set(meta_graph.object_graph_def.concrete_functions)
+    root_functions |= {gradient.gradient_func for gradient in library.gradient}
+    root_functions |= {f.signature.name for f in library.function if _STANDS_IN in f.attr}
+    restoring = {_operation(meta_graph.saver_def.restore_op_name)} - {""}
+    return Graph(nodes, functions, frozenset(root_nodes), frozenset(root_functions), frozenset(restoring))
+
+
+def _tensors(end: Any) -> list[str]:
+    """Name all tensors of an input or output: it may be sparse or ragged."""
+    sparse = end.coo_sparse
+    parts = [end.name, sparse.values_tensor_name, sparse.indices_tensor_name, sparse.dense_shape_tensor_name]
+    return [*filter(None, parts), *(name for part in end.composite_tensor.components for name in _tensors(part))]
 
 
 def _node(node: Any, library: set[str]) -> Node:
-    called = {node.op} & library
-    for value in node.attr.values():
-        called |= {f.name for f in (value.func, *value.list.func) if f.name}
+    called = {node.op} & library | {name for value in node.attr.values() for name in _called(value)}
     return Node(node.op, tuple(map(_operation, node.input)), tuple(sorted(called)))
+
+
+def _called(value: Any) -> Iterator[str]:
+    """Name the functions in an attribute; functions have attributes of their own."""
+    for function in (value.func, *value.list.func):
+        if function.name:
+            yield function.name
+            for inner in function.attr.values():
+                yield from _called(inner)
 
 
 def _operation(tensor: str) -> str:

@@ -281,7 +281,7 @@ def graph(called: str, *, reachable: bool, restoring: str | None = None) -> Grap
 
 @pytest.mark.parametrize("reachable", [True, False])
 def test_harmful_operations_are_refused_wherever_they_are(reachable: bool) -> None:
-    why, message = reason(check_operations, graph("WriteFile", reachable=reachable), frozenset())
+    why, message = reason(check_operations, [graph("WriteFile", reachable=reachable)], frozenset())
     assert why is StartFailure.LOAD_FAILED
     assert "WriteFile" in message
     assert Env.EXTRA_OPS in message
@@ -291,14 +291,14 @@ def test_harmful_operations_are_refused_wherever_they_are(reachable: bool) -> No
     ("called", "extra"), [("MatMul", set()), ("WriteFile", {"WriteFile"}), ("Anything", {"*"}), ("SaveV2", {"SaveV2"})]
 )
 def test_harmless_and_allowed_operations_pass(called: str, extra: set[str]) -> None:
-    check_operations(graph(called, reachable=True), frozenset(extra))
+    check_operations([graph(called, reachable=True)], frozenset(extra))
 
 
 def test_checkpoints_are_written_only_by_what_is_never_called() -> None:
-    check_operations(graph("SaveV2", reachable=False), frozenset())
-    assert "SaveV2" in reason(check_operations, graph("SaveV2", reachable=True), frozenset())[1]
+    check_operations([graph("SaveV2", reachable=False)], frozenset())
+    assert "SaveV2" in reason(check_operations, [graph("SaveV2", reachable=True)], frozenset())[1]
 
 
 def test_restoring_a_model_only_reads() -> None:
-    check_operations(graph("NoOp", reachable=True, restoring="RestoreV2"), frozenset())
-    assert "SaveV2" in reason(check_operations, graph("NoOp", reachable=True, restoring="SaveV2"), frozenset())[1]
+    check_operations([graph("NoOp", reachable=True, restoring="RestoreV2")], frozenset())
+    assert "SaveV2" in reason(check_operations, [graph("NoOp", reachable=True, restoring="SaveV2")], frozenset())[1]

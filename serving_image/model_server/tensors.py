@@ -65,12 +65,28 @@ class Signature:
 
 
 def check_fits(array: Array, spec: TensorSpec) -> None:
-    """Hold an input to the shape that the signature gives it. Raises `InvalidArgument`."""
+    """Hold an input to the shape that the signature gives it. Raises `InvalidArgument`.
+
+    What should be (n, 1) may be (n,), and goes to the model as it is: TensorFlow Serving does so, and many models have
+    been asked in that way. Such a question is not `is_regular`.
+    """
     if spec.shape is None or _fits(array.shape, spec.shape):
+        return
+    if len(spec.shape) == 2 and spec.shape[1] == 1 and _fits(array.shape, spec.shape[:1]):
         return
     raise InvalidArgument(
         f"input {spec.name!r} has the shape {array.shape}, but the model takes {spec.shape_text()}, "
         "the first dimension being that of the instances"
+    )
+
+
+def is_regular(inputs: Mapping[str, Array], signature: Signature) -> bool:
+    """Tell whether all inputs have as many dimensions as the signature says, and it says so of all.
+
+    Only such inputs may be put behind those of another request: the rows of others may be no rows at all.
+    """
+    return all(
+        spec.shape is not None and inputs[name].ndim == len(spec.shape) for name, spec in signature.inputs.items()
     )
 
 
@@ -85,5 +101,12 @@ class Model(Protocol):
     def signatures(self) -> Mapping[str, Signature]:
         """The functions by name; `serving_default` is the one that is called when none is named."""
 
+    @property
+    def batchable(self) -> frozenset[str]:
+        """The signatures whose rows may be put together with those of other requests."""
+
     def predict(self, signature_name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Call one signature. Raises `RequestError` when the model refuses the inputs."""
+
+    def close(self) -> None:
+        """Give its memory back. No call may be under way."""

@@ -57,6 +57,13 @@ def dump(value: object) -> bytes:
         return dump_with_nan(value)
 
 
+def dump_arrays(value: object, arrays: Iterable[Array]) -> bytes:
+    """Write JSON that holds these arrays of numbers, with NaN and infinities if they hold any."""
+    text = dump(value)
+    # orjson writes null for what is no number: only then is it worth looking at them all.
+    return text if b"null" not in text or all_finite(arrays) else dump_with_nan(value)
+
+
 def dump_with_nan(value: object) -> bytes:
     """Write JSON in which NaN and infinities stand as NaN, Infinity and -Infinity, as TensorFlow Serving does."""
     return json.dumps(value, default=_plain, separators=(",", ":")).encode()
@@ -69,5 +76,8 @@ def all_finite(arrays: Iterable[Array]) -> bool:
 
 def _plain(value: object) -> object:
     if isinstance(value, np.ndarray | np.generic):
+        if value.dtype.kind == "f" and value.dtype.itemsize < 8:
+            # By way of its shortest decimals: a float32 of 0.2 is to be 0.2, and not 0.20000000298023224.
+            return np.asarray(value).astype(str).astype(np.float64).tolist()
         return value.tolist()
     raise TypeError(type(value).__name__)

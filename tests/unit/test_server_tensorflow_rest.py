@@ -120,7 +120,7 @@ def test_a_single_input_needs_no_name(document: Any) -> None:
         ({"instances": []}, "at least one"),
         ({"instances": [[1, 2], [1]]}, "ragged"),
         ({"instances": [["1", "2"]]}, r"holds other values \(text\)"),
-        ({"instances": [[None, 2]]}, "null, or mixed"),
+        ({"instances": [[None, 2]]}, r"other values \(null\)"),
         ({"instances": [[True, False]]}, "true or false"),
         ({"instances": [1, 2]}, r"the model takes \(\?, 2\)"),
         ({"instances": [[1, 2, 3]]}, r"has the shape \(1, 3\)"),

@@ -1,9 +1,16 @@
-"""JSON values to arrays and back, with messages that say what does not fit. Pure."""
+"""JSON values to arrays and back, with messages that say what does not fit. Pure.
+
+Numbers take one of two ways. What has the form that the model asks for, as nearly all requests do, is packed by
+`struct` in one step, which refuses what is no number or out of range, in half the time that NumPy takes. The other way
+finds out what is wrong, and takes what `struct` cannot: truth values, and inputs of any shape.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import struct
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,49 +19,134 @@ from model_server.errors import InvalidArgument
 from model_server.tensors import NUMPY_TYPES, STRING, check_fits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from model_server.tensors import Array, TensorSpec
 
 MAX_DIMENSIONS: Final = 64
 """NumPy's own limit."""
+_LETTERS: Final = {
+    "DT_FLOAT": "f",
+    "DT_DOUBLE": "d",
+    "DT_HALF": "e",
+    "DT_BFLOAT16": "f",
+    "DT_INT8": "b",
+    "DT_INT16": "h",
+    "DT_INT32": "i",
+    "DT_INT64": "q",
+    "DT_UINT8": "B",
+    "DT_UINT16": "H",
+    "DT_UINT32": "I",
+    "DT_UINT64": "Q",
+}
+"""How `struct` packs them."""
+_TRUTH: Final = ((b"r", b"true"), (b"f", b"false"))
+"""With the letter of each that the names in a usual request lack: one letter is found twenty times as fast as a word."""
+_KINDS: Final = {
+    str: "text",
+    type(None): "null",
+    bool: "true or false",
+    float: "numbers with a fraction",
+    dict: "objects",
+}
 
 
-def from_json(value: Any, spec: TensorSpec) -> Array:
-    """Make the array for one input. Raises `InvalidArgument`."""
-    array = _strings(value, spec) if spec.dtype == STRING else _numbers(value, spec)
+def has_truth_values(body: bytes) -> bool:
+    """Tell whether true or false may be among the values of a JSON text; Python takes these for numbers."""
+    return any(letter in body and word in body for letter, word in _TRUTH)
+
+
+def from_json(value: Any, spec: TensorSpec, *, truth: bool = True) -> Array:
+    """Make the array for one input. Raises `InvalidArgument`.
+
+    `truth` is what `has_truth_values` says of the text: without such values it is quicker.
+    """
+    if spec.dtype == STRING:
+        return _strings(value, spec)
+    if not truth:
+        packed = _packed(value, spec)
+        if packed is not None:
+            return packed
+    array = _numbers(value, spec)
     check_fits(array, spec)
     return array
+
+
+def _packed(value: Any, spec: TensorSpec) -> Array | None:
+    """Make the array if the value has just the form of the input; else None."""
+    letter = _LETTERS.get(spec.dtype)
+    if letter is None or not spec.shape or type(value) is not list:
+        return None
+    flat: Sequence[Any] | Iterable[Any] = value
+    shape = [len(value)]
+    try:
+        for _ in spec.shape[1:]:
+            size = _common_length(flat)
+            if size is None:
+                return None
+            flat = flat[0] if len(flat) == 1 else list(chain.from_iterable(flat))  # type: ignore[arg-type,index]
+            shape.append(size)
+        if any(want not in (None, size) for want, size in zip(spec.shape, shape, strict=True)):
+            return None
+        data = struct.pack(f"{len(flat)}{letter}", *flat)  # type: ignore[arg-type]
+    except (TypeError, KeyError, struct.error, OverflowError):
+        return None
+    return np.ndarray(tuple(shape), NUMPY_TYPES[spec.dtype], data)
+
+
+def _common_length(values: Any) -> int | None:
+    if len(values) == 1:
+        return len(values[0])
+    sizes = set(map(len, values))
+    return sizes.pop() if len(sizes) == 1 else None
 
 
 def _numbers(value: Any, spec: TensorSpec) -> Array:
     wanted = NUMPY_TYPES.get(spec.dtype)
     if wanted is None:
         raise InvalidArgument(f"input {spec.name!r} has the type {spec.dtype}, which JSON requests cannot carry")
+    # As objects: to find a common type, NumPy would make all texts as long as the longest, terabytes of them.
+    array = np.array(value, dtype=object)
+    kinds = set(map(type, array.reshape(-1).tolist()))
+    if list in kinds:
+        raise InvalidArgument(
+            f"input {spec.name!r} is ragged: lists at the same depth have equal lengths, and there are at most "
+            f"{MAX_DIMENSIONS} dimensions"
+        )
+    kind = np.dtype(wanted).kind
+    allowed: dict[str, set[type]] = {"f": {int, float}, "b": {bool}}
+    if not kinds <= allowed.get(kind, {int}):
+        raise InvalidArgument(f"input {spec.name!r} takes {spec.dtype}, but holds other values{_hint(kinds, kind)}")
     try:
-        array = np.asarray(value)
-    except (ValueError, OverflowError):
-        raise InvalidArgument(f"input {spec.name!r} is ragged: lists at the same depth have equal lengths") from None
-    kinds = {"f": "iuf", "b": "b"}.get(np.dtype(wanted).kind, "iu")
-    if array.dtype.kind not in kinds and array.size:
-        raise InvalidArgument(f"input {spec.name!r} takes {spec.dtype}, but holds other values{_hint(array)}")
-    with np.errstate(over="ignore"):
-        narrowed: Array = array.astype(wanted)
-    if np.dtype(wanted).kind in "iu" and not np.array_equal(narrowed, array):
-        raise InvalidArgument(f"input {spec.name!r} takes {spec.dtype}, but holds numbers beyond its range")
-    return narrowed
+        with np.errstate(over="raise"):
+            return array.astype(wanted)
+    except (OverflowError, FloatingPointError):
+        raise InvalidArgument(f"input {spec.name!r} takes {spec.dtype}, but holds numbers beyond its range") from None
 
 
-def _hint(array: Array) -> str:
-    names = {
-        "f": "numbers with a fraction",
-        "i": "whole numbers",
-        "b": "true or false",
-        "U": "text",
-        "O": "null, or mixed",
-    }
-    return f" ({names[array.dtype.kind]})" if array.dtype.kind in names else ""
+def _hint(kinds: set[type], kind: str) -> str:
+    names = {int: "whole numbers"} | _KINDS if kind == "b" else _KINDS
+    given = [name for type_, name in names.items() if type_ in kinds and not (kind == "f" and type_ is float)]
+    return f" ({', '.join(given)})" if given else ""
 
 
 def _strings(value: Any, spec: TensorSpec) -> Array:
+    if type(value) is list and spec.shape is not None and len(spec.shape) == 1:
+        try:
+            flat = [text.encode() for text in value]
+        except (AttributeError, UnicodeEncodeError):
+            pass  # Binary values, or something else: found out below.
+        else:
+            array = np.empty(len(flat), dtype=object)
+            array[:] = flat
+            check_fits(array, spec)
+            return array
+    array = _any_strings(value, spec)
+    check_fits(array, spec)
+    return array
+
+
+def _any_strings(value: Any, spec: TensorSpec) -> Array:
     sizes: list[int] = []
     level = value
     while isinstance(level, list):
@@ -82,12 +174,23 @@ def _flatten(value: Any, sizes: list[int], flat: list[bytes], spec: TensorSpec) 
 def _bytes(value: Any, spec: TensorSpec) -> bytes:
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass")
-    if isinstance(value, dict) and set(value) == {"b64"} and isinstance(value["b64"], str):
-        try:
-            return base64.b64decode(value["b64"], validate=True)
-        except (binascii.Error, ValueError):
-            raise InvalidArgument(f"input {spec.name!r} holds a b64 that is no base64") from None
+    if is_base64(value):
+        return from_base64(value, f"input {spec.name!r}")
     raise InvalidArgument(f'input {spec.name!r} takes DT_STRING: texts, or {{"b64": "..."}} for binary values')
+
+
+def is_base64(value: Any) -> bool:
+    """Tell whether this is `{"b64": "…"}`, which stands for binary values."""
+    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
+
+
+def from_base64(value: dict[str, str], where: str) -> bytes:
+    """Read `{"b64": "…"}`, with or without the padding. Raises `InvalidArgument`."""
+    text = value["b64"].rstrip("=")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidArgument(f"{where} holds a b64 that is no base64") from None
 
 
 def to_json(name: str, array: Array) -> Any:
@@ -96,7 +199,9 @@ def to_json(name: str, array: Array) -> Any:
         return _texts(array.tolist(), binary=name.endswith("_bytes"))
     if array.dtype.kind == "c":
         raise InvalidArgument(f"the output {name!r} is complex, which JSON cannot carry")
-    return np.ascontiguousarray(array) if array.ndim else array.item()
+    if array.ndim and array.flags.c_contiguous:
+        return array
+    return np.ascontiguousarray(array) if array.ndim else array[()]
 
 
 def _texts(value: Any, *, binary: bool) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ class Question:
     """Those that are wanted; empty: all."""
     deadline: float | None = None
     """`time.monotonic()` after which nobody waits for the answer any more."""
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    """What the request says besides its inputs. Labels may be told apart by it (`contract.Env.SLICE_FIELD`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +36,5 @@ class Answer:
     """Instances of the request: the first dimension of the outputs, or 1."""
     prediction_id: str | None
     """The token of this request, or None where labels could not be compared with the outputs."""
+    audited: bool = False
+    """Whether it was picked at random, so that its truth should be found out (`contract.AUDIT_HEADER`)."""

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Coroutine, Sequence
+
+    from model_server.errors import RequestError
 
 JSON: Final = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The two ends of a connection."""
+
+    client: str
+    """Address of the client's end."""
+    server: tuple[str, int] | None = None
+    """Address and port of this end."""
+    scheme: str = "http"
 
 
 @dataclass(slots=True)
@@ -22,8 +35,14 @@ class Head:
     """As it came, without the question mark."""
     headers: Sequence[tuple[bytes, bytes]]
     """Names in lower case, in the order they came."""
-    client: str
-    """Address of the client's end of the connection."""
+    peer: Peer
+    started: float
+    """`time.perf_counter()` when it was read."""
+    version: str = "1.1"
+    limit: int = 0
+    """Bytes that the body may have, as the handler has said."""
+    target: Any = None
+    """What the handler has found out about it when it was asked for the limit, so that it need not look again."""
 
     def header(self, name: bytes) -> str | None:
         """Return the first value of a header; `name` is in lower case."""
@@ -40,8 +59,6 @@ class Request:
     head: Head
     body: bytes
     """With its Content-Encoding undone."""
-    started: float
-    """`time.perf_counter()` when its head was read."""
 
 
 @dataclass(slots=True)
@@ -51,16 +68,24 @@ class Response:
     body: bytes = b""
     status: int = 200
     content_type: str = JSON
+    """Empty: none is told."""
     headers: list[tuple[str, str]] = field(default_factory=list)
+    """More of them. None of Content-Type, Content-Length, Connection, Date and Transfer-Encoding."""
     close: bool = False
     """Whether the client should make another connection next time."""
 
 
 class Handler(Protocol):
-    """What answers the requests of a port."""
+    """What answers the requests of a port. Nothing here raises but what is said to."""
 
     def limit(self, head: Head) -> int:
         """Tell how many bytes the body may have, packed and unpacked. Raises `RequestError` to refuse it unread."""
 
-    def answer(self, request: Request) -> Awaitable[Response]:
-        """Answer. Never raises but when it is cancelled, which is what happens when the client hangs up."""
+    def answer(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
+        """Answer: at once, or in a task of its own, which is cancelled when the client hangs up."""
+
+    def refuse(self, head: Head | None, error: RequestError) -> Response:
+        """Tell the client why its request is not answered. There is no head if it was no HTTP."""
+
+    def gone(self, head: Head) -> None:
+        """Note that the client hung up before its request was there as a whole."""

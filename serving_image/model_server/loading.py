@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SAVED_MODEL_FILE: Final = "saved_model.pb"
+ORIGIN_FILE: Final = "prepared_from"
+"""Beside it, in a SavedModel that was made of a .keras or .h5 file: the format of that."""
 _ZIP: Final = b"PK\x03\x04"
 _HDF5: Final = b"\x89HDF\r\n\x1a\n"
 _KERAS_FILES: Final = frozenset({"config.json", "metadata.json"})
@@ -30,9 +32,16 @@ class Found:
 def find_model(path: Path, wanted: ModelFormat | None) -> Found:
     """Find the one model at a path or below it. Raises `StartError`."""
     found = _find(path, _MAX_DEPTH)
-    if wanted not in (None, found.format):
+    if wanted not in (None, found.format, _origin(found)):
         raise _no_model(f"{path.name} is of the format {found.format}, but spec.model.format says {wanted}")
     return found
+
+
+def _origin(found: Found) -> str | None:
+    try:
+        return (found.path / ORIGIN_FILE).read_text()[:20]
+    except (OSError, ValueError):
+        return None
 
 
 def format_of_file(path: Path) -> ModelFormat | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAX_CHARS: Final = 500
 _GRAPH_ERROR: Final = "Graph execution error:"
@@ -33,3 +36,8 @@ def innermost_cause(text: str) -> str:
 def without_secrets(text: str) -> str:
     """Cut users, passwords and queries out of the URLs in a text: presigned ones are as good as a password."""
     return _QUERY.sub("?…", _USER.sub("", text))
+
+
+def without_paths(text: str, folder: Path) -> str:
+    """Cut a folder of this process's own out of the names of files in a text."""
+    return text.replace(f"{folder.resolve()}/", "").replace(f"{folder}/", "")

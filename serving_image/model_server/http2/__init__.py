@@ -1,0 +1,1 @@
+"""HTTP/2 for gRPC: connections and streams, with limits."""

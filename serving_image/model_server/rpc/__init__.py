@@ -1,0 +1,1 @@
+"""gRPC: calls, their messages and codes, on top of HTTP/2."""

@@ -1,0 +1,422 @@
+"""Calls: from the headers of a stream to the status that ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from model_server.errors import (
+    BodyTooLarge,
+    DeadlineExceeded,
+    InvalidArgument,
+    RequestError,
+    Unavailable,
+    Unimplemented,
+)
+from model_server.logs import logger
+from model_server.rpc import framing
+from model_server.rpc.codes import Code, code_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from model_server.http2.stream import Receiver, Stream
+
+    Handler = Callable[["Call"], Awaitable[bytes]]
+    Talker = Callable[["Call", "Conversation"], Awaitable[None]]
+
+GZIP_BYTES: Final = 256
+"""An answer of less is not compressed."""
+LARGE_BYTES: Final = 256 * 2**10
+"""Of more, (un)packing is left to a thread: it would keep all others waiting."""
+MAX_UNREAD: Final = 64
+"""Messages of a conversation that wait to be answered."""
+MAX_SECONDS: Final = 3600.0
+"""A longer deadline is none."""
+_INTERNAL: Final = "internal error; the log of the pod has the details"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """What can be called."""
+
+    kind: str
+    """In the metrics' label `method`."""
+    limit: int
+    """Bytes of a message, packed and unpacked."""
+    handler: Handler | None = None
+    """Answers a message with a message."""
+    talker: Talker | None = None
+    """Answers many with many instead."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A call of a method."""
+
+    path: str
+    metadata: Sequence[tuple[bytes, bytes]]
+    """As it came, with HTTP/2's own headers."""
+    client: str
+    started: float
+    """`time.perf_counter()` when its headers were read."""
+    deadline: float | None
+    """`time.monotonic()` after which the client waits no more."""
+    message: bytes = b""
+    trailing: list[tuple[str, str]] = field(default_factory=list)
+    """What goes with the status."""
+
+    def first(self, name: bytes) -> str | None:
+        """Return the first value of a name in lower case."""
+        for key, value in self.metadata:
+            if key == name:
+                return value.decode("latin-1")
+        return None
+
+
+class Refused(Exception):  # noqa: N818  # An answer.
+    """An answer without a message, as another pod has given it."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Rules:
+    """What holds for every call. Those that serve have their own."""
+
+    def authorize(self, call: Call) -> None:
+        """Let the client in or not. Raises `RequestError`."""
+
+    def trailing(self) -> Sequence[tuple[str, str]]:
+        """Return what goes with every status, unless the call has it already."""
+        return ()
+
+    def is_leaving(self) -> bool:
+        """Tell whether clients should connect elsewhere."""
+        return False
+
+    def observe(self, method: Method | None, code: Code, seconds: float) -> None:
+        """Note an answered call."""
+
+
+class Calls:
+    """Answers the streams of all connections."""
+
+    def __init__(self, methods: Mapping[str, Method], rules: Rules, in_flight_bytes: int) -> None:
+        self._methods = {path.encode(): method for path, method in methods.items()}
+        self.rules = rules
+        self._most = in_flight_bytes
+        self._held = 0
+
+    def begin(self, stream: Stream) -> Receiver:
+        """Take a call whose headers are there."""
+        headers = dict(stream.headers)
+        if not headers.get(b"content-type", b"").startswith(b"application/grpc") or headers[b":method"] != b"POST":
+            stream.connection.answer(stream, b"", b"", framing.other_media_type())
+            return IGNORED
+        path = headers.get(b":path", b"")
+        started, method = time.perf_counter(), self._methods.get(path)
+        call = Call(path.decode("latin-1"), stream.headers, stream.connection.client, started, None)
+        task = _Task(self, stream, call, method)
+        try:
+            if method is None:
+                raise Unimplemented(f"this server has no method {call.path[:200]}")
+            self.rules.authorize(call)
+            timeout = headers.get(b"grpc-timeout")
+            if timeout is not None:
+                task.expire_after(framing.read_timeout(timeout))
+        except RequestError as error:
+            task.refuse(error)
+            return IGNORED
+        encoding = headers.get(b"grpc-encoding", b"identity").decode("latin-1")
+        if method.talker is not None:
+            stream.is_patient = True
+            return _Talk(task, method.talker, method.limit, encoding)
+        gzip = encoding == "gzip" and b"gzip" in headers.get(b"grpc-accept-encoding", b"")
+        return _Unary(task, method.handler or _unimplemented, method.limit, encoding, gzip=gzip)
+
+    def hold(self, size: int) -> None:
+        """Give room to what has come. Raises `Unavailable`."""
+        if self._held + size > self._most:
+            raise Unavailable(f"calls of over {self._most // 2**20} MiB are in memory: try again")
+        self._held += size
+
+    def release(self, size: int) -> None:
+        """Take the room back."""
+        self._held -= size
+
+
+async def _unimplemented(call: Call) -> bytes:
+    raise Unimplemented(f"{call.path} is not done here")
+
+
+class _Ignored:
+    """Takes what is still on its way of a call that is answered."""
+
+    def data(self, chunk: bytes, *, last: bool) -> None:
+        """Do nothing."""
+
+    def cancelled(self) -> None:
+        """Do nothing."""
+
+    def leave(self) -> None:
+        """Do nothing."""
+
+
+IGNORED: Final = _Ignored()
+
+
+class _Task:
+    """What a call of any kind goes through: its deadline, its work, its status."""
+
+    __slots__ = ("_calls", "_expired", "_expiry", "_held", "_method", "_work", "call", "stream")
+
+    def __init__(self, calls: Calls, stream: Stream, call: Call, method: Method | None) -> None:
+        self._calls = calls
+        self.stream = stream
+        self.call = call
+        self._method = method
+        self._expiry: asyncio.TimerHandle | None = None
+        self._expired = False
+        self._work: asyncio.Task[None] | None = None
+        self._held = 0
+
+    def expire_after(self, seconds: float) -> None:
+        """Answer in time, whatever the state of the work is then."""
+        if seconds <= MAX_SECONDS:
+            self.call.deadline = time.monotonic() + seconds
+            self._expiry = asyncio.get_running_loop().call_later(seconds, self._expire)
+
+    def _expire(self) -> None:
+        self._expired = True
+        if self._work is None:
+            self.refuse(DeadlineExceeded("the call did not come as a whole within its deadline"))
+        else:
+            self._work.cancel()
+
+    def hold(self, size: int) -> None:
+        """Keep so many bytes more until the end. Raises `Unavailable`."""
+        self._calls.hold(size)
+        self._held += size
+
+    def start(self, work: Awaitable[None]) -> None:
+        """Work on the call."""
+        self._work = asyncio.get_running_loop().create_task(self._run(work))
+
+    async def _run(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except RequestError as error:
+            self.refuse(error)
+        except Refused as refusal:
+            self.end(refusal.code, refusal.message)
+        except asyncio.CancelledError:
+            if not self._expired:
+                self._finish()
+                raise
+            self.refuse(DeadlineExceeded("the answer was not there within the call's deadline"))
+        except Exception:
+            logger.exception("a call failed")
+            self.end(Code.INTERNAL, _INTERNAL)
+
+    def cancel(self) -> None:
+        """Stop: nobody waits."""
+        if self._work is None:
+            self._finish()
+        else:
+            self._work.cancel()
+
+    def _finish(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._calls.release(self._held)
+        self._held = 0
+
+    def refuse(self, error: RequestError) -> None:
+        """End with an error."""
+        self.end(code_of(error), str(error))
+
+    def answer(self, head: bytes, prefixed: bytes) -> None:
+        """Send the one message of an answer, and end."""
+        self._note(Code.OK)
+        self.stream.connection.answer(self.stream, head, prefixed, framing.status(Code.OK, "", self._trailing()))
+        self._leave()
+
+    def end(self, code: Code, message: str = "", *, begun: bool = False) -> None:
+        """End with a status; `begun`: the head of the answer is out."""
+        self._note(code)
+        trailing = self._trailing()
+        if begun:
+            self.stream.connection.send(self.stream, trailers=framing.status(code, message, trailing))
+        else:
+            self.stream.connection.answer(self.stream, b"", b"", framing.failure(code, message, trailing))
+        self._leave()
+
+    def _trailing(self) -> list[tuple[str, str]]:
+        given = self.call.trailing
+        names = [name for name, _ in given]
+        return [*given, *(pair for pair in self._calls.rules.trailing() if pair[0] not in names)]
+
+    def _note(self, code: Code) -> None:
+        self._finish()
+        self._calls.rules.observe(self._method, code, time.perf_counter() - self.call.started)
+
+    def _leave(self) -> None:
+        if self._calls.rules.is_leaving():
+            self.stream.connection.leave()
+
+
+class _Unary:
+    """Takes one message and answers with one."""
+
+    __slots__ = ("_chunks", "_encoding", "_gzip", "_handler", "_limit", "_size", "_task")
+
+    def __init__(self, task: _Task, handler: Handler, limit: int, encoding: str, *, gzip: bool) -> None:
+        self._task = task
+        self._handler = handler
+        self._limit = limit
+        self._encoding = encoding
+        self._gzip = gzip
+        self._chunks: list[bytes] = []
+        self._size = 0
+
+    def data(self, chunk: bytes, *, last: bool) -> None:
+        """Collect the message, and begin when it is whole."""
+        try:
+            self._size += len(chunk)
+            self._check(chunk)
+            self._task.hold(len(chunk))
+            if self._chunks or not last:
+                self._chunks.append(chunk)
+                if not last:
+                    return
+                chunk = b"".join(self._chunks)
+                self._chunks.clear()
+            if len(chunk) < framing.PREFIX_BYTES or framing.read_size(chunk) != len(chunk) - framing.PREFIX_BYTES:
+                raise InvalidArgument("the call is to have one message, and it as a whole")
+        except RequestError as error:
+            self._chunks.clear()
+            self._task.refuse(error)
+            return
+        self._task.start(self._work(chunk))
+
+    def _check(self, chunk: bytes) -> None:
+        announced = framing.read_size(chunk) if not self._chunks and len(chunk) >= framing.PREFIX_BYTES else 0
+        if max(announced, self._size - framing.PREFIX_BYTES) > self._limit:
+            raise BodyTooLarge(f"the message is over {self._limit} bytes: send less in one call")
+
+    async def _work(self, prefixed: bytes) -> None:
+        call = self._task.call
+        if prefixed[0] and len(prefixed) > LARGE_BYTES // 16:  # It may become much more.
+            call.message = await asyncio.to_thread(framing.unpack, prefixed, self._encoding, self._limit)
+        else:
+            call.message = framing.unpack(prefixed, self._encoding, self._limit)
+        del prefixed
+        answer = await self._handler(call)
+        if not self._gzip or len(answer) < GZIP_BYTES:
+            self._task.answer(framing.OK_HEAD, framing.pack(answer))
+        elif len(answer) < LARGE_BYTES:
+            self._task.answer(framing.GZIP_HEAD, framing.pack_gzip(answer))
+        else:
+            self._task.answer(framing.GZIP_HEAD, await asyncio.to_thread(framing.pack_gzip, answer))
+
+    def cancelled(self) -> None:
+        """Stop."""
+        self._chunks.clear()
+        self._task.cancel()
+
+    def leave(self) -> None:
+        """Come to the answer as ever."""
+
+
+class Conversation:
+    """What is said on both sides of a streaming call."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._heard: deque[bytes] = deque()
+        self._more = asyncio.Event()
+        self._over = False
+        self.is_begun = False
+        self.is_leaving = asyncio.Event()
+        """The connection ends: come to an end."""
+
+    def hear(self, message: bytes) -> None:
+        """Take a message. Raises `RequestError` if too many wait."""
+        if len(self._heard) >= MAX_UNREAD:
+            raise Unavailable(f"{MAX_UNREAD} messages wait already: wait for answers")
+        self._heard.append(message)
+        self._more.set()
+
+    def end(self) -> None:
+        """Note that the other side has said all."""
+        self._over = True
+        self._more.set()
+
+    async def next(self) -> bytes | None:
+        """Wait for a message; None: there are no more."""
+        while not self._heard:
+            if self._over:
+                return None
+            self._more.clear()
+            await self._more.wait()
+        return self._heard.popleft()
+
+    async def say(self, message: bytes) -> None:
+        """Send a message, and wait until it is out."""
+        head = b"" if self.is_begun else framing.OK_HEAD
+        self.is_begun = True
+        self._stream.connection.send(self._stream, head=head, data=framing.pack(message))
+        while self._stream.unsent:  # noqa: ASYNC110  # Seldom: conversations are short, and windows large.
+            await asyncio.sleep(0.01)
+
+
+class _Talk:
+    """Takes many messages and answers with many."""
+
+    def __init__(self, task: _Task, talker: Talker, limit: int, encoding: str) -> None:
+        self._task = task
+        self._limit = limit
+        self._encoding = encoding
+        self._rest = b""
+        self._conversation = Conversation(task.stream)
+        task.start(self._work(talker))
+
+    def data(self, chunk: bytes, *, last: bool) -> None:
+        """Cut what comes into messages."""
+        self._rest += chunk
+        try:
+            while len(self._rest) >= framing.PREFIX_BYTES:
+                end = framing.PREFIX_BYTES + framing.read_size(self._rest)
+                if end > self._limit:
+                    raise BodyTooLarge(f"the message is over {self._limit} bytes")
+                if len(self._rest) < end:
+                    break
+                self._conversation.hear(framing.unpack(self._rest[:end], self._encoding, self._limit))
+                self._rest = self._rest[end:]
+        except RequestError as error:
+            self._task.cancel()
+            code, message = code_of(error), str(error)
+            self._task.end(code, message, begun=self._conversation.is_begun)
+            return
+        if last:
+            self._conversation.end()
+
+    async def _work(self, talker: Talker) -> None:
+        await talker(self._task.call, self._conversation)
+        self._task.end(Code.OK, begun=self._conversation.is_begun)
+
+    def cancelled(self) -> None:
+        """Stop."""
+        self._task.cancel()
+
+    def leave(self) -> None:
+        """Let the talker come to an end; the client asks again elsewhere."""
+        self._task.cancel()
+        message = "this pod is leaving: ask again"
+        self._task.end(Code.UNAVAILABLE, message, begun=self._conversation.is_begun)

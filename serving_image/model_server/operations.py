@@ -56,14 +56,19 @@ def check_operations(graphs: Iterable[Graph], extra: frozenset[str]) -> None:
     """
     if ANY in extra:
         return
-    refused = sorted({op for graph in graphs for op in _refused(graph)} - extra)
-    if refused:
+    names = sorted(refused(graphs) - extra)
+    if names:
         raise StartError(
             StartFailure.LOAD_FAILED,
-            f"the SavedModel uses {', '.join(refused[:MAX_NAMED])}{', …' if refused[MAX_NAMED:] else ''}: operations "
+            f"the SavedModel uses {', '.join(names[:MAX_NAMED])}{', …' if names[MAX_NAMED:] else ''}: operations "
             "that may reach files, the network or Python code, or that are unknown. If you trust the model, name them "
             f"in {Env.EXTRA_OPS}",
         )
+
+
+def refused(graphs: Iterable[Graph]) -> frozenset[str]:
+    """Name the operations that are not known to be harmless."""
+    return frozenset(op for graph in graphs for op in _refused(graph))
 
 
 def _refused(graph: Graph) -> frozenset[str]:
@@ -72,6 +77,11 @@ def _refused(graph: Graph) -> frozenset[str]:
     called = _reachable(graph, graph.root_nodes, graph.root_functions)
     restoring = _reachable(graph, graph.restoring_nodes, frozenset()) - {RESTORE}
     return ((everywhere - CHECKPOINTS) | called | restoring) - ALLOWED
+
+
+def operations_from(graph: Graph, tensors: Iterable[str]) -> frozenset[str]:
+    """Name the operations that are run for these tensors."""
+    return _reachable(graph, frozenset(tensor.partition(":")[0] for tensor in tensors), frozenset())
 
 
 def _reachable(graph: Graph, root_nodes: frozenset[str], root_functions: frozenset[str]) -> frozenset[str]:

@@ -87,13 +87,17 @@ def _export() -> Callable[[Found, Path], None]:
 
 
 def _try(folder: Path, extra_ops: frozenset[str]) -> None:
-    """Have a SavedModel answer once, as the server will."""
+    """Have a SavedModel answer once, as the server will.
+
+    Not one with operations that somebody has allowed by name: they may need what this process does not have.
+    """
     from model_server import operations, saved_model
 
     # What is refused is told before TensorFlow is there.
-    document = saved_model.read_document(folder)
-    operations.check_operations(saved_model.operations(document), extra_ops)
-    del document
+    graphs = saved_model.operations(saved_model.read_document(folder))
+    operations.check_operations(graphs, extra_ops)
+    if operations.refused(graphs):
+        return
     from model_server import engine
 
     engine.warm_up(engine.load(folder, extra_ops, _THREADS), (1,))

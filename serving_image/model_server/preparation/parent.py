@@ -72,7 +72,7 @@ def prepare(found: Found, folder: Path, extra_ops: frozenset[str] = frozenset(),
 def as_saved_model(found: Found, extra_ops: frozenset[str]) -> Path:
     """Return the folder of a SavedModel to load; for a server that has what no init container has prepared.
 
-    A SavedModel is not tried first, which takes a second: nobody is served yet. Blocks for seconds. Raises `StartError`.
+    A SavedModel is not tried first, which takes a second: nobody is served yet. Blocks. Raises `StartError`.
     """
     if found.format is ModelFormat.SAVED_MODEL:
         return found.path

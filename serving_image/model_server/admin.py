@@ -18,7 +18,7 @@ from model_server.state import Phase, read_rotation
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from model_server.app import Parts
+    from model_server.parts import Parts
 
 
 def admin_app(parts: Parts, token: bytes) -> Starlette:

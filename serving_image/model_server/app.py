@@ -2,67 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from model_server import contract, wire
-from model_server.bodies import FEEDBACK_BYTES, SMALL_BYTES, Bodies
-from model_server.classes import class_count
-from model_server.errors import RequestError, Unavailable
-from model_server.logs import event, logger
+from model_server.bodies import FEEDBACK_BYTES, SMALL_BYTES
+from model_server.dataplane.question import Question
+from model_server.errors import RequestError
+from model_server.logs import logger
 from model_server.passing import Passed
 from model_server.pods import end_to_end
-from model_server.predictor import ClientGone, Predictor
 from model_server.protocols import feedback_rest, tensorflow_rest
 from model_server.protocols.tensorflow_rest import Method, Target
-from model_server.state import Phase
-from model_server.tensors import DEFAULT_SIGNATURE
-from model_server.traces import Tracing
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from starlette.types import Receive, Scope, Send
 
-    from model_server.book import Book
-    from model_server.forwarder import Forwarder
-    from model_server.intake import Intake
-    from model_server.metrics import Metrics
-    from model_server.passing import Seal
-    from model_server.prediction_id import Issuer
-    from model_server.settings import ServeSettings
-    from model_server.state import State
-    from model_server.tensors import Model
+    from model_server.dataplane.question import Answer
+    from model_server.parts import Parts
     from model_server.traces import Trace
 
 _JSON: Final = "application/json"
 
 
-@dataclass(slots=True)
-class Parts:
-    """What answers requests. `predictor` is None until the model is loaded."""
-
-    settings: ServeSettings
-    state: State
-    book: Book
-    metrics: Metrics
-    issuer: Issuer
-    intake: Intake
-    forwarder: Forwarder
-    seal: Seal
-    bodies: Bodies = field(default_factory=Bodies)
-    tracing: Tracing = field(default_factory=Tracing)
-    predictor: Predictor | None = None
-
-    def begin(self, model: Model, threads: int, *, load_seconds: float) -> None:
-        """Answer predictions with this model from now on."""
-        self.predictor = Predictor(model, threads, named=self.settings.labels is not None)
-        self.metrics.watch(self.predictor, load_seconds, class_count(model.signatures[DEFAULT_SIGNATURE]))
-        self.state.phase = Phase.SERVING
-        event("serving", model=self.settings.model, revision=self.settings.revision, seconds=round(load_seconds, 2))
+class ClientGone(Exception):  # noqa: N818  # A fact about the client.
+    """Nobody waits for the answer any more."""
 
 
 class PredictionApp:
@@ -132,49 +102,51 @@ class PredictionApp:
         return response
 
     async def _dispatch(self, request: Request, target: Target, body: bytes, trace: Trace) -> Response:
-        settings, predictor = self._parts.settings, self._parts.predictor
-        tensorflow_rest.check_target(target, model=settings.model, version=settings.version, revision=settings.revision)
+        catalog = self._parts.catalog
+        version = None if target.version is None else int(target.version)
         if target.method is Method.FEEDBACK:
-            return await self._feedback(request, body)
+            return await self._feedback(request, target, body)
         if target.method is Method.STATUS:
-            available = self._parts.state.phase is not Phase.LOADING
-            remark = predictor.no_ids if predictor is not None and predictor.no_ids is not None else ""
-            return json_response(
-                tensorflow_rest.write_status(
-                    settings.version, available=available, remark=remark and f"no Prediction-Id: {remark}"
-                )
-            )
-        if predictor is None:
-            raise Unavailable("the model is still loading: try again")
+            return json_response(tensorflow_rest.write_status(catalog.states(target.model, version, target.label)))
+        servable = catalog.find(target.model, version, target.label)
         if target.method is Method.METADATA:
             return json_response(
-                tensorflow_rest.write_metadata(settings.model, settings.version, predictor.model.signatures)
+                tensorflow_rest.write_metadata(servable.model, str(servable.version), servable.signatures)
             )
-        return await self._predict(request, predictor, body, trace)
+        plain = self._plain(request, body, Method.PREDICT)
+        asked = tensorflow_rest.read_predict(plain, servable.signatures)
+        answer = await self._unless_gone(request, servable.ask(Question(asked.signature, asked.inputs)))
+        response = json_response(tensorflow_rest.write_predict(asked, answer.outputs))
+        if answer.prediction_id is not None:
+            response.headers[contract.PREDICTION_ID_HEADER] = answer.prediction_id
+        return response
 
-    async def _predict(self, request: Request, predictor: Predictor, body: bytes, trace: Trace) -> Response:
+    async def _unless_gone(self, request: Request, asking: Coroutine[Any, Any, Answer]) -> Answer:
+        """Wait for an answer as long as the client does."""
+
         async def until_gone() -> None:
             while (await request.receive())["type"] != "http.disconnect":
                 pass
 
-        predicted = await predictor.predict(partial(self._plain, request, body, Method.PREDICT), until_gone, trace)
-        response = json_response(predicted.body)
-        token = self._parts.issuer.issue(predicted.classes) if predicted.classes is not None else None
-        if token is not None:
-            response.headers[contract.PREDICTION_ID_HEADER] = token
-        self._parts.book.count_predictions(predicted.instances)
-        self._parts.metrics.observe_batch(predicted.instances)
-        trace.note_instances(predicted.instances)
-        return response
+        work, gone = asyncio.ensure_future(asking), asyncio.ensure_future(until_gone())
+        waiting: set[asyncio.Future[Any]] = {work, gone}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+        if not work.done():
+            work.cancel()
+            raise ClientGone
+        return await work
 
     def _plain(self, request: Request, body: bytes, method: Method) -> bytes:
         return wire.plain(body, request.headers.get("content-encoding", "").strip().lower(), self._limit(method))
 
-    async def _feedback(self, request: Request, body: bytes) -> Response:
+    async def _feedback(self, request: Request, target: Target, body: bytes) -> Response:
         header = request.headers.get(contract.FORWARDED_HEADER)
         passed = self._parts.seal.read(header, (Passed.LABELS, Passed.INHERITED), body)
         feedback = feedback_rest.read_feedback(self._plain(request, body, Method.FEEDBACK))
-        results = await self._parts.intake.take(feedback.labels, passed)
+        results = await self._parts.catalog.intake(target.model).take(feedback.labels, passed)
         code, answer = feedback_rest.write_results(feedback, results)
         return json_response(answer, code)
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric as Family
 
     from model_server.book import Book
+    from model_server.dataplane.batcher import Batcher
     from model_server.feedback import Tally
-    from model_server.predictor import Predictor
 
 _FOUR_CELLS: Final = {Cell(actual, predicted): 0 for actual in (0, 1) for predicted in (0, 1)}
 
@@ -88,29 +88,29 @@ class BookCollector(Collector):
         return self._names[number] if number < len(self._names) else str(number)
 
 
-class PredictorCollector(Collector):
+class BatcherCollector(Collector):
     """The threads that answer. Nothing until there is a model."""
 
     def __init__(self) -> None:
-        self._watched: tuple[Predictor, float] | None = None
+        self._watched: tuple[Batcher, float] | None = None
 
-    def watch(self, predictor: Predictor, load_seconds: float) -> None:
+    def watch(self, batcher: Batcher, load_seconds: float) -> None:
         """Tell of these threads from now on."""
-        self._watched = predictor, load_seconds
+        self._watched = batcher, load_seconds
 
     def collect(self) -> Iterator[Family]:
         """Look at the threads."""
         if self._watched is None:
             return
-        predictor, load_seconds = self._watched
+        batcher, load_seconds = self._watched
         yield CounterMetricFamily(
             Metric.BUSY_SECONDS,
-            "Seconds that threads spent in the model, decoding and encoding.",
-            predictor.busy.seconds,
+            "Seconds that threads spent in the model, putting requests together and taking them apart.",
+            batcher.busy.seconds,
             unit="seconds",
         )
-        yield GaugeMetricFamily(Metric.THREADS, "Threads that answer predictions.", predictor.threads)
-        yield GaugeMetricFamily(Metric.WAITING, "Requests that wait for a thread.", predictor.waiting)
+        yield GaugeMetricFamily(Metric.THREADS, "Threads that answer predictions.", batcher.threads)
+        yield GaugeMetricFamily(Metric.WAITING, "Requests that wait for a thread.", batcher.waiting)
         yield GaugeMetricFamily(
             Metric.LOAD_SECONDS,
             "What loading and warming up the model took.",

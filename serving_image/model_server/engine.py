@@ -13,6 +13,7 @@ import ml_dtypes
 import numpy as np
 
 from model_server import errors, saved_model
+from model_server.batchable import batchable_signatures
 from model_server.contract import StartFailure
 from model_server.errors import RequestError, StartError
 from model_server.logs import warning
@@ -49,8 +50,9 @@ _ANSWERS: Final = (
 class LoadedModel:
     """A model in memory; a `tensors.Model`."""
 
-    def __init__(self, session: Any, endpoints: Mapping[str, Endpoint]) -> None:
+    def __init__(self, session: Any, endpoints: Mapping[str, Endpoint], batchable: frozenset[str]) -> None:
         self._session = session
+        self.batchable = batchable
         self._functions = {name: _Function(session, endpoint) for name, endpoint in endpoints.items()}
         self.signatures: Mapping[str, Signature] = {name: end.signature for name, end in endpoints.items()}
 
@@ -92,8 +94,10 @@ class _Function:
 def load(folder: Path, extra_ops: frozenset[str], threads: int) -> LoadedModel:
     """Load a SavedModel. Raises `StartError`."""
     document = saved_model.read_document(folder)
-    check_operations(saved_model.operations(document), extra_ops)
-    meta_graph = saved_model.serving_graph(document)
+    operations = saved_model.operations(document)
+    check_operations(operations, extra_ops)
+    number = saved_model.serving_graph(document)
+    meta_graph = document.meta_graphs[number]
     endpoints = saved_model.endpoints(meta_graph)
     if DEFAULT_SIGNATURE not in endpoints:
         have = ", ".join(endpoints) or "none"
@@ -101,7 +105,8 @@ def load(folder: Path, extra_ops: frozenset[str], threads: int) -> LoadedModel:
             StartFailure.LOAD_FAILED, f"the SavedModel has no signature {DEFAULT_SIGNATURE}; it has {have}"
         )
     try:
-        return LoadedModel(_open(meta_graph, folder, threads), endpoints)
+        batchable = batchable_signatures(meta_graph, operations[number], endpoints)
+        return LoadedModel(_open(meta_graph, folder, threads), endpoints, batchable)
     except Exception as error:
         message = f"the SavedModel could not be loaded: {innermost_cause(str(error))}"
         raise StartError(StartFailure.LOAD_FAILED, message) from error

@@ -69,6 +69,11 @@ class LoadedModel:
         self._owner = owner  # TensorFlow's functions hold their variables by weak references only.
         self.signatures: Mapping[str, Signature] = {name: f.signature for name, f in functions.items()}
 
+    batchable = frozenset({DEFAULT_SIGNATURE})
+
+    def close(self) -> None:
+        """Nothing."""
+
     def predict(self, signature_name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Call one signature. Raises `RequestError` when the model refuses the inputs."""
         function = self._functions[signature_name]

@@ -11,14 +11,14 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from model_server.collectors import BookCollector, PredictorCollector
+from model_server.collectors import BatcherCollector, BookCollector
 from model_server.contract import FeedbackRejection, Metric
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from model_server.book import Book
-    from model_server.predictor import Predictor
+    from model_server.dataplane.batcher import Batcher
     from model_server.traces import Trace
 
 REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -41,9 +41,9 @@ class Metrics:
         self.rejected: Counter[FeedbackRejection] = Counter()
         self._registry = CollectorRegistry(auto_describe=False)
         self._book = BookCollector(book, self.rejected, pod_uid, names)
-        self._predictor = PredictorCollector()
+        self._batcher = BatcherCollector()
         self._registry.register(self._book)
-        self._registry.register(self._predictor)
+        self._registry.register(self._batcher)
         self._seconds = Histogram(
             Metric.REQUEST_SECONDS,
             "Time from the request line to the answer.",
@@ -70,9 +70,9 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 
-    def watch(self, predictor: Predictor, load_seconds: float, classes: int | None) -> None:
+    def watch(self, batcher: Batcher, load_seconds: float, classes: int | None) -> None:
         """Tell of a model that is loaded now. `classes`: how many it tells apart, if that is known."""
-        self._predictor.watch(predictor, load_seconds)
+        self._batcher.watch(batcher, load_seconds)
         self._book.classes = classes or self._book.classes
 
     def observe_request(self, method: str, code: int, seconds: float, trace: Trace) -> None:

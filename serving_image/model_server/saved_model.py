@@ -47,13 +47,16 @@ def read_document(folder: Path) -> Any:
     return document
 
 
-def serving_graph(document: Any) -> Any:
-    """Choose the graph that is tagged for serving and nothing else, or the only one there is. Raises `StartError`."""
+def serving_graph(document: Any) -> int:
+    """Choose the graph that is tagged for serving and nothing else, or the only one there is; gives its number.
+
+    Raises `StartError`.
+    """
     tags = [set(graph.meta_info_def.tags) for graph in document.meta_graphs]
     if {SERVE} in tags:
-        return document.meta_graphs[tags.index({SERVE})]
+        return tags.index({SERVE})
     if len(tags) == 1:
-        return document.meta_graphs[0]
+        return 0
     have = "; ".join(", ".join(sorted(each)) or "none" for each in tags)
     raise StartError(
         StartFailure.LOAD_FAILED, f"no graph of the SavedModel has just the tag {SERVE}; the tags are: {have}"

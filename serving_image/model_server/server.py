@@ -16,16 +16,18 @@ import uvicorn
 
 from model_server import contract, cpus, loading
 from model_server.admin import admin_app
-from model_server.app import Parts, PredictionApp
+from model_server.app import PredictionApp
 from model_server.book import Book
 from model_server.classes import class_count
 from model_server.contract import Env, ModelFormat, StartFailure
+from model_server.dataplane.one_model import OneModel
 from model_server.errors import StartError
 from model_server.forwarder import Forwarder
 from model_server.http_limits import LimitedProtocol
 from model_server.intake import Intake, Others
 from model_server.logs import event
 from model_server.metrics import Metrics
+from model_server.parts import Parts
 from model_server.passing import Seal
 from model_server.pods import PodClient, addresses_of
 from model_server.prediction_id import Issuer, fingerprint, pod_mark
@@ -100,13 +102,14 @@ def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Pa
 
     path = contract.MODEL_PATH_TEMPLATE.format(model=settings.model) + contract.FEEDBACK_SUFFIX
     others = Others(client, path, place.http_port, seal, siblings)
+    intake = Intake(this, {key.id: key}, settings.labels, book, metrics, others)
     return Parts(
         settings=settings,
         state=State(place.state_dir),
+        catalog=OneModel(settings.model, int(settings.version), settings.revision, intake),
         book=book,
         metrics=metrics,
         issuer=Issuer(key, this.fingerprint, this.pod, this.address, time.time, randomness.token_bytes),
-        intake=Intake(this, {key.id: key}, settings.labels, book, metrics, others),
         forwarder=Forwarder(client, seal),
         seal=seal,
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from model_server import contract, traces
 from model_server.bodies import IN_FLIGHT_BYTES
 from model_server.contract import Env, ModelFormat, StartFailure
+from model_server.dataplane.batch_settings import BatchSettings, read_batch_settings
 from model_server.errors import StartError
 from model_server.prediction_id import Key
 
@@ -71,6 +72,7 @@ class ServeSettings:
     peers_host: str | None
     drain_seconds: float
     max_body_bytes: int
+    batching: BatchSettings
     traces: bool
     """Whether requests are traced. The SDK that does so reads the rest of its settings itself."""
     place: Place
@@ -116,6 +118,7 @@ def serve_settings(environment: Mapping[str, str], place: Place) -> ServeSetting
         peers_host=environment.get(Env.PEERS_HOST) or None,
         drain_seconds=_seconds(environment.get(Env.DRAIN_SECONDS, "")),
         max_body_bytes=_body_bytes(environment.get(Env.MAX_BODY_BYTES, "")),
+        batching=read_batch_settings(environment.get(Env.BATCHING, "")),
         traces=traces.wanted(environment),
         place=place,
     )

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from model_server.dataplane.question import Answer, Question
-    from model_server.intake import Intake
+    from model_server.passing import Passed
+    from model_server.protocols.feedback_rest import Label, Result
     from model_server.tensors import Signature
 
 
@@ -53,12 +54,15 @@ class Servable(Protocol):
     def signatures(self) -> Mapping[str, Signature]:
         """What can be called, by name."""
 
-    @property
-    def intake(self) -> Intake:
-        """Where labels of its predictions go."""
-
     async def ask(self, question: Question) -> Answer:
         """Answer. Raises `RequestError`; a cancelled call leaves the queue."""
+
+
+class Labels(Protocol):
+    """Where the labels of a model go."""
+
+    async def take(self, labels: Sequence[Label], passed: Passed | None) -> list[Result]:
+        """Count labels; each gets its own result, in order. `passed`: what they are if another pod has sent them."""
 
 
 class Catalog(Protocol):
@@ -75,3 +79,6 @@ class Catalog(Protocol):
 
     def states(self, model: str, version: int | None = None, label: str | None = None) -> Sequence[VersionStatus]:
         """Tell of a model's versions, the newest first. Raises `NotFound` or `InvalidArgument`."""
+
+    def intake(self, model: str) -> Labels:
+        """Find where labels of a model's predictions go, also while it loads. Raises `NotFound`."""

@@ -12,22 +12,23 @@ Texts are JSON strings, binary values `{"b64": "…"}`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from model_server import wire
+from model_server.dataplane.question import Question
 from model_server.errors import BodyTooLarge, InvalidArgument, NotFound, Unimplemented
-from model_server.protocols.json_tensors import from_json, to_json
-from model_server.tensors import DEFAULT_SIGNATURE, STRING
+from model_server.protocols.json_tensors import from_json, has_truth_values, is_base64, to_json
+from model_server.protocols.limits import MAX_INSTANCES, check_instances
+from model_server.protocols.signatures import find_signature, request_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from model_server.dataplane.servable import VersionStatus
     from model_server.tensors import Array, Signature, TensorSpec
 
-MAX_INSTANCES: Final = 16_384
-"""In one request: a model may take 30 KB of memory for each. They are not split, as a model may look at all at once."""
 _PATH = re.compile(
     r"/v1/models/(?P<model>[^/:]+)(?:/versions/(?P<version>[0-9]{1,19})|/labels/(?P<label>[^/:]+))?"
     r"(?P<rest>|/metadata|/feedback|:[a-z]+)",
@@ -86,21 +87,6 @@ def read_path(verb: str, path: str) -> Target:
     return Target(method, match["model"], match["version"], match["label"])
 
 
-def check_target(target: Target, *, model: str, version: str, revision: str) -> None:
-    """Refuse requests for what this server does not have. Raises `RequestError`.
-
-    The one label of a version is the name of its revision.
-    """
-    if target.model != model:
-        raise NotFound(f"Servable not found for request: Latest({target.model}); this server has {model}")
-    if target.version is not None and int(target.version) != int(version):
-        raise NotFound(
-            f"Servable not found for request: Specific({model}, {target.version}); this server has {version}"
-        )
-    if target.label is not None and target.label != revision:
-        raise InvalidArgument(f"Unrecognized servable version label: {target.label}; this server has {revision}")
-
-
 @dataclass(frozen=True, slots=True)
 class PredictRequest:
     """A request, ready for the model."""
@@ -108,6 +94,11 @@ class PredictRequest:
     signature: str
     inputs: dict[str, Array]
     by_rows: bool
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def question(self) -> Question:
+        """Put it as every protocol does."""
+        return Question(self.signature, self.inputs, parameters=self.parameters)
 
 
 def read_predict(body: bytes, signatures: Mapping[str, Signature]) -> PredictRequest:
@@ -115,100 +106,107 @@ def read_predict(body: bytes, signatures: Mapping[str, Signature]) -> PredictReq
     request = wire.load(body)
     if not isinstance(request, dict):
         raise InvalidArgument('the body is a JSON object, as {"instances": [...]}')
-    name = request.get("signature_name") or DEFAULT_SIGNATURE
-    signature = signatures.get(name) if isinstance(name, str) else None
-    if signature is None:
-        raise InvalidArgument(f"Serving signature name: {name!r} not found; there are: {', '.join(signatures)}")
-    if ("instances" in request) == ("inputs" in request):
+    name, signature = find_signature(request, signatures)
+    by_rows = "instances" in request
+    if by_rows == ("inputs" in request):
         raise InvalidArgument("a request has either 'instances' (by rows) or 'inputs' (by columns)")
-    if "inputs" in request:
-        columns = _columns(request["inputs"], signature.inputs)
-        for key, spec in signature.inputs.items():
-            if not _is_signal(spec):
-                _check_number(columns[key])
-        return PredictRequest(name, _arrays(columns, signature.inputs), by_rows=False)
-    _check_number(request["instances"])
-    inputs = _arrays(_rows_to_columns(request["instances"], signature.inputs), signature.inputs)
-    return PredictRequest(name, inputs, by_rows=True)
+    columns = _rows(request["instances"], signature) if by_rows else _columns(request["inputs"], signature.inputs)
+    truth = has_truth_values(body)
+    inputs = {name: from_json(columns[name], spec, truth=truth) for name, spec in signature.inputs.items()}
+    _check_regular(inputs, signature)
+    check_instances(inputs, signature)
+    return PredictRequest(name, inputs, by_rows, request_parameters(request))
 
 
-def _check_number(rows: Any) -> None:
-    if isinstance(rows, list) and len(rows) > MAX_INSTANCES:
-        raise BodyTooLarge(f"{len(rows)} instances are too many for one request: send at most {MAX_INSTANCES}")
+def _check_regular(inputs: Mapping[str, Array], signature: Signature) -> None:
+    """Refuse inputs of (n,) in place of (n, 1) where there are others: rows of one would meet all rows of another."""
+    if len(inputs) > 1 and not all(spec.shape is None for spec in signature.inputs.values()):
+        for name, spec in signature.inputs.items():
+            if spec.shape is not None and inputs[name].ndim != len(spec.shape):
+                raise InvalidArgument(
+                    f"input {name!r} has the shape {inputs[name].shape}, but the model takes {spec.shape_text()}"
+                )
 
 
-def _is_signal(spec: TensorSpec) -> bool:
-    """Tell whether an input may be one sound or the like: a single row of numbers, or a shape that is fixed."""
-    return spec.shape is not None and (spec.shape[:1] != (None,) or (len(spec.shape) == 1 and spec.dtype != STRING))
+def _columns(value: Any, specs: Mapping[str, TensorSpec]) -> Mapping[str, Any]:
+    if not isinstance(value, dict) or is_base64(value):
+        if len(specs) != 1:
+            raise InvalidArgument(f"'inputs' is an object with the model's inputs: {', '.join(specs)}")
+        return dict.fromkeys(specs, value)
+    for name in specs:
+        if name not in value:
+            raise InvalidArgument(f"Missing named input: {name} in 'inputs' object; the inputs are {', '.join(specs)}")
+    return value
 
 
-def _columns(value: Any, specs: Mapping[str, TensorSpec]) -> dict[str, Any]:
-    if isinstance(value, dict) and set(value) != {"b64"}:
-        _check_names(value, specs, "'inputs'")
-        return value
-    if len(specs) != 1:
-        raise InvalidArgument(f"'inputs' is an object with the model's inputs: {', '.join(specs)}")
-    return dict.fromkeys(specs, value)
-
-
-def _rows_to_columns(rows: Any, specs: Mapping[str, TensorSpec]) -> dict[str, Any]:
+def _rows(rows: Any, signature: Signature) -> Mapping[str, Any]:
+    specs = signature.inputs
     if not isinstance(rows, list) or not rows:
         raise InvalidArgument("'instances' is a list with at least one element")
-    if not (isinstance(rows[0], dict) and set(rows[0]) != {"b64"}):
+    if len(rows) > MAX_INSTANCES:
+        raise BodyTooLarge(f"{len(rows)} instances are too many for one request: send at most {MAX_INSTANCES}")
+    if not isinstance(rows[0], dict) or is_base64(rows[0]):
         if len(specs) != 1:
             raise InvalidArgument(f"each element of 'instances' is an object with the inputs: {', '.join(specs)}")
         return dict.fromkeys(specs, rows)
+    names = specs.keys()
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
             raise InvalidArgument(f"the elements of 'instances' differ in form: number {number} is no object")
-        _check_names(row, specs, f"element {number} of 'instances'")
+        if row.keys() != names:
+            raise _wrong_names(row, specs, f"element {number} of 'instances'")
     return {name: [row[name] for row in rows] for name in specs}
 
 
-def _check_names(given: Mapping[str, Any], specs: Mapping[str, TensorSpec], where: str) -> None:
+def _wrong_names(given: Mapping[str, Any], specs: Mapping[str, TensorSpec], where: str) -> InvalidArgument:
     missing, unknown = [name for name in specs if name not in given], [name for name in given if name not in specs]
-    if missing or unknown:
-        wrong = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has unknown {', '.join(unknown)}"] * bool(unknown)
-        raise InvalidArgument(f"{where} {' and '.join(wrong)}; the model's inputs are {', '.join(specs)}")
-
-
-def _arrays(columns: Mapping[str, Any], specs: Mapping[str, TensorSpec]) -> dict[str, Array]:
-    return {name: from_json(columns[name], spec) for name, spec in specs.items()}
+    wrong = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has unknown {', '.join(unknown)}"] * bool(unknown)
+    return InvalidArgument(f"{where} {' and '.join(wrong)}; the model's inputs are {', '.join(specs)}")
 
 
 def write_predict(request: PredictRequest, outputs: Mapping[str, Array]) -> bytes:
     """Write the answer to a prediction. Raises `InvalidArgument` if rows were asked for and there are none."""
-    dump = wire.dump if wire.all_finite(outputs.values()) else wire.dump_with_nan
     columns = {name: to_json(name, array) for name, array in outputs.items()}
-    single = next(iter(columns.values())) if len(columns) == 1 else None
     if not request.by_rows:
-        return dump({"outputs": columns if single is None else single})
+        document = {"outputs": next(iter(columns.values())) if len(columns) == 1 else columns}
+        return wire.dump_arrays(document, outputs.values())
     sizes = {array.shape[:1] for array in outputs.values()}
     if len(sizes) != 1 or () in sizes:
         raise InvalidArgument("the model's outputs are not rows: ask by columns, with 'inputs' instead of 'instances'")
-    if single is not None:
-        return dump({"predictions": single})
-    (rows,) = sizes.pop()
-    return dump({"predictions": [{name: column[row] for name, column in columns.items()} for row in range(rows)]})
+    if len(columns) == 1:
+        return wire.dump_arrays({"predictions": next(iter(columns.values()))}, outputs.values())
+    (count,) = sizes.pop()
+    rows = [{name: column[row] for name, column in columns.items()} for row in range(count)]
+    return wire.dump_arrays({"predictions": rows}, outputs.values())
 
 
-def write_status(version: str, *, available: bool, remark: str = "") -> bytes:
-    """Write the status of the model."""
-    status = {
-        "version": version,
-        "state": "AVAILABLE" if available else "LOADING",
-        "status": {"error_code": "OK", "error_message": remark},
-    }
-    return wire.dump({"model_version_status": [status]})
+def write_status(statuses: Iterable[VersionStatus]) -> bytes:
+    """Write the states of a model's versions. A remark on a healthy one stands where an error would."""
+    return wire.dump(
+        {
+            "model_version_status": [
+                {
+                    "version": str(status.version),
+                    "state": status.state,
+                    "status": {
+                        "error_code": "UNKNOWN" if status.error else "OK",
+                        "error_message": status.error or status.remark,
+                    },
+                }
+                for status in statuses
+            ]
+        }
+    )
 
 
 def write_metadata(model: str, version: str, signatures: Mapping[str, Signature]) -> bytes:
-    """Write the signatures of the model."""
+    """Write the signatures of a model, as protobuf writes TensorFlow's `SignatureDef`."""
     definitions = {
         name: {
             "inputs": {key: _tensor_info(spec) for key, spec in signature.inputs.items()},
             "outputs": {key: _tensor_info(spec) for key, spec in signature.outputs.items()},
-            "method_name": "tensorflow/serving/predict",
+            "method_name": signature.method,
+            "defaults": {},
         }
         for name, signature in signatures.items()
     }
@@ -221,7 +219,7 @@ def _tensor_info(spec: TensorSpec) -> dict[str, Any]:
     return {
         "dtype": spec.dtype,
         "tensor_shape": {"dim": sizes, "unknown_rank": spec.shape is None},
-        "name": spec.name,
+        "name": spec.tensor,
     }
 
 

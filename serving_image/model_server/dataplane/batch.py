@@ -1,0 +1,70 @@
+"""Puts the rows of several requests together, and takes the answers apart. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from model_server.tensors import Array, Signature
+
+
+def can_batch(signature: Signature) -> bool:
+    """Tell whether any number of rows can go in, and as many come out."""
+    ends = [*signature.inputs.values(), *signature.outputs.values()]
+    return bool(signature.inputs) and all(end.shape is not None and end.shape[:1] == (None,) for end in ends)
+
+
+def rows_of(inputs: Mapping[str, Array]) -> int | None:
+    """Count the rows; None where the inputs do not agree on it."""
+    counts = {len(array) if array.ndim else None for array in inputs.values()}
+    return counts.pop() if len(counts) == 1 else None
+
+
+def form(inputs: Mapping[str, Array]) -> tuple[tuple[int, ...], ...]:
+    """Tell what has to be equal for rows to go together: the shapes of one row."""
+    return tuple(array.shape[1:] for array in inputs.values())
+
+
+def join(requests: Sequence[Mapping[str, Array]], size: int) -> dict[str, Array]:
+    """Put rows together and fill up to `size` of them with copies of the first; shorter rows with zeros."""
+    first = requests[0]
+    if len(requests) == 1 and size == len(next(iter(first.values()))):
+        return dict(first)
+    return {name: _join([request[name] for request in requests], size) for name in first}
+
+
+def _join(arrays: list[Array], size: int) -> Array:
+    shapes = {array.shape[1:] for array in arrays}
+    if len(shapes) > 1:
+        longest = tuple(map(max, zip(*shapes, strict=True)))
+        arrays = [_lengthened(array, longest) for array in arrays]
+    missing = size - sum(map(len, arrays))
+    if missing:
+        arrays = [*arrays, np.repeat(arrays[0][:1], missing, axis=0)]
+    return np.concatenate(arrays)
+
+
+def _lengthened(array: Array, shape: tuple[int, ...]) -> Array:
+    filler: object = b"" if array.dtype == object else 0
+    longer = np.full((len(array), *shape), filler, array.dtype)
+    longer[tuple(map(slice, array.shape))] = array
+    return longer
+
+
+def are_rows(outputs: Mapping[str, Array], size: int) -> bool:
+    """Tell whether there is an answer for each row."""
+    return all(array.ndim and len(array) == size for array in outputs.values())
+
+
+def split(outputs: Mapping[str, Array], counts: Sequence[int]) -> list[dict[str, Array]]:
+    """Take the answers apart again: so many rows for each request."""
+    parts = []
+    start = 0
+    for count in counts:
+        parts.append({name: array[start : start + count] for name, array in outputs.items()})
+        start += count
+    return parts

@@ -1,0 +1,284 @@
+"""Runs a model in a few threads, many requests at a time.
+
+What waits is known to the event loop alone, so that a request can leave as easily as it came. A thread gets its next
+call when it is done with the last one: requests that come meanwhile go together, and a lone one never waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from dataclasses import replace
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from model_server.busy import Busy
+from model_server.dataplane import batch
+from model_server.errors import DeadlineExceeded, RequestError, Unavailable
+from model_server.logs import logger, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from model_server.dataplane.batch_settings import BatchSettings
+    from model_server.dataplane.question import Question
+    from model_server.prediction_id import Classes
+    from model_server.tensors import Array
+
+    Group = tuple[str, tuple[tuple[int, ...], ...]]
+    """The signature, and the form of its inputs: what can go together."""
+
+MAX_WAIT_SECONDS: Final = 30.0
+"""What waited longer is not computed: its client has given up, or will before the queue is short again."""
+
+
+class Called(NamedTuple):
+    """What a call of the model gave."""
+
+    outputs: Mapping[str, Array]
+    classes: Classes | None
+    """Of all rows, where they tell of classes."""
+
+
+class Share(NamedTuple):
+    """One request's part of it."""
+
+    outputs: Mapping[str, Array]
+    rows: int
+    classes: Classes | None
+
+
+class _Waiting:
+    """A request that waits for a thread."""
+
+    __slots__ = ("alone", "came", "deadline", "future", "group", "inputs", "rows")
+
+    def __init__(self, question: Question, came: float, future: asyncio.Future[Share], *, can_batch: bool) -> None:
+        rows = batch.rows_of(question.inputs) if can_batch else None
+        self.inputs = question.inputs
+        self.rows = rows or 1
+        self.alone = not rows
+        """Whether it is a call of its own, as its inputs are no rows."""
+        self.came = came
+        self.deadline = question.deadline
+        self.future = future
+        self.group: Group = (question.signature, ())
+
+
+class _Job(NamedTuple):
+    """One call for a thread."""
+
+    signature: str
+    requests: Sequence[_Waiting]
+
+
+class Batcher:
+    """Calls a model. All methods are for the event loop's thread.
+
+    `call` takes a signature and inputs, in any thread; it raises `RequestError`. `batchable`: the signatures whose rows
+    may be put together.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[str, Mapping[str, Array]], Called],
+        batchable: frozenset[str],
+        settings: BatchSettings,
+        threads: int,
+        note_batch: Callable[[int], None],
+    ) -> None:
+        self._call = call
+        self._batchable = set(batchable) if settings.max_batch_size > 1 else set()
+        self._settings = settings
+        self._timeout = settings.batch_timeout_micros / 1e6
+        self._note_batch = note_batch
+        self._loop = asyncio.get_running_loop()
+        self._groups: dict[Group, deque[_Waiting]] = {}
+        """Those that were served last come last."""
+        self._rows_waiting = 0
+        self._asked = 0
+        self._scheduled: asyncio.Handle | None = None
+        self.threads = threads
+        self._free = threads
+        self.busy = Busy(time.monotonic)
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        for number in range(threads):
+            threading.Thread(target=self._work, name=f"call-{number}", daemon=True).start()
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a thread."""
+        return sum(map(len, self._groups.values()))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits or is worked on."""
+        return not self._asked
+
+    def close(self) -> None:
+        """End the threads, each after what it is working on."""
+        for _ in range(self.threads):
+            self._jobs.put(None)
+
+    async def ask(self, question: Question) -> Share:
+        """Have a request answered. Raises `RequestError`. If it is cancelled, it leaves the queue."""
+        waiting = _Waiting(
+            question, time.monotonic(), self._loop.create_future(), can_batch=question.signature in self._batchable
+        )
+        most = self._settings.most_rows_waiting
+        if self._rows_waiting and self._rows_waiting + waiting.rows > most:
+            raise Unavailable(f"{self._rows_waiting} instances are waiting already, and {most} may: try again")
+        self._put(waiting)
+        self._asked += 1
+        try:
+            return await waiting.future
+        except asyncio.CancelledError:
+            self._withdraw(waiting)
+            raise
+        finally:
+            self._asked -= 1
+
+    def _put(self, waiting: _Waiting) -> None:
+        pads = self._settings.pad_variable_length_inputs and not waiting.alone
+        shapes = tuple((array.ndim,) for array in waiting.inputs.values()) if pads else batch.form(waiting.inputs)
+        waiting.group = (waiting.group[0], shapes)
+        self._groups.setdefault(waiting.group, deque()).append(waiting)
+        self._rows_waiting += waiting.rows
+        if self._free and self._scheduled is None:
+            # Not at once: what else has come in this turn of the loop goes along.
+            self._scheduled = self._loop.call_soon(self._dispatch)
+
+    def _withdraw(self, waiting: _Waiting) -> None:
+        group = self._groups.get(waiting.group)
+        if group is not None and waiting in group:
+            group.remove(waiting)
+            self._rows_waiting -= waiting.rows
+            if not group:
+                del self._groups[waiting.group]
+
+    def _dispatch(self) -> None:
+        """Give calls to threads that are free."""
+        self._scheduled = None
+        while self._free and self._groups:
+            key = next(iter(self._groups))
+            wait = self._wait_for_more(self._groups[key])
+            if wait > 0:
+                self._scheduled = self._loop.call_later(wait, self._dispatch)
+                return
+            requests = self._take(key)
+            if requests:
+                self._free -= 1
+                self._jobs.put(_Job(key[0], requests))
+
+    def _wait_for_more(self, group: deque[_Waiting]) -> float:
+        if not self._timeout or group[0].alone:
+            return 0.0
+        if sum(waiting.rows for waiting in group) >= self._settings.max_batch_size:
+            return 0.0
+        return group[0].came + self._timeout - time.monotonic()
+
+    def _take(self, key: Group) -> list[_Waiting]:
+        """Take from a group what goes into one call. What waited for too long is answered."""
+        group, now = self._groups.pop(key), time.monotonic()
+        taken: list[_Waiting] = []
+        rows = 0
+        while group:
+            waiting = group[0]
+            alone = waiting.alone or waiting.rows >= self._settings.max_batch_size
+            if taken and (alone or rows + waiting.rows > self._settings.max_batch_size):
+                break
+            group.popleft()
+            self._rows_waiting -= waiting.rows
+            if _is_late(waiting, now):
+                continue
+            taken.append(waiting)
+            rows += waiting.rows
+            if alone:
+                break
+        if group:
+            self._groups[key] = group
+        return taken
+
+    def _work(self) -> None:
+        """Be one of the threads."""
+        while (job := self._jobs.get()) is not None:
+            with self.busy:
+                results = self._run(job.signature, job.requests)
+            self._loop.call_soon_threadsafe(self._finish, job, results)
+
+    def _run(self, signature: str, requests: Sequence[_Waiting]) -> list[Share | RequestError]:
+        counts = [waiting.rows for waiting in requests]
+        try:
+            if requests[0].alone:
+                return [_whole(self._call(signature, requests[0].inputs))]
+            rows = sum(counts)
+            size = self._settings.filled(rows)
+            called = self._call(signature, batch.join([waiting.inputs for waiting in requests], size))
+            if batch.are_rows(called.outputs, size):
+                return _shares(called, counts)
+        except RequestError as error:
+            if len(requests) == 1:
+                return [error]
+        except Exception:
+            logger.exception("the model could not be called")
+            return [RequestError("internal error; the log of the pod has the details") for _ in requests]
+        else:
+            self._batchable.discard(signature)
+            warning(
+                "the outputs are not one row for each row: requests are no longer put together", signature=signature
+            )
+        if len(requests) == 1:
+            requests[0].alone = True
+            return self._run(signature, requests)
+        # One request may spoil the call for all: those that are alone then are answered each for itself.
+        half = len(requests) // 2
+        return [*self._run(signature, requests[:half]), *self._run(signature, requests[half:])]
+
+    def _finish(self, job: _Job, results: Sequence[Share | RequestError]) -> None:
+        self._free += 1
+        if self._groups and self._scheduled is None:
+            self._dispatch()
+        self._note_batch(sum(waiting.rows for waiting in job.requests))
+        for waiting, result in zip(job.requests, results, strict=True):
+            if waiting.future.done():
+                continue
+            if isinstance(result, RequestError):
+                waiting.future.set_exception(result)
+            else:
+                waiting.future.set_result(result)
+
+
+def _is_late(waiting: _Waiting, now: float) -> bool:
+    """Tell whether nobody waits for it any more; if so, it is answered."""
+    if waiting.future.done():
+        return True
+    if waiting.deadline is not None and now > waiting.deadline:
+        waiting.future.set_exception(DeadlineExceeded("the deadline passed while the request waited for a processor"))
+    elif now - waiting.came > MAX_WAIT_SECONDS:
+        waiting.future.set_exception(
+            Unavailable(f"the request waited for over {MAX_WAIT_SECONDS:g} s for a processor: try again")
+        )
+    return waiting.future.done()
+
+
+def _whole(called: Called) -> Share:
+    """Give all of a call to one request."""
+    rows = next((len(array) for array in called.outputs.values() if array.ndim), 1)
+    return Share(called.outputs, rows, called.classes)
+
+
+def _shares(called: Called, counts: Sequence[int]) -> list[Share | RequestError]:
+    if len(counts) == 1 and called.outputs and len(next(iter(called.outputs.values()))) == counts[0]:
+        return [Share(called.outputs, counts[0], called.classes)]
+    shares: list[Share | RequestError] = []
+    start = 0
+    for count, outputs in zip(counts, batch.split(called.outputs, counts), strict=True):
+        shares.append(Share(outputs, count, _part(called.classes, start, start + count)))
+        start += count
+    return shares
+
+
+def _part(classes: Classes | None, start: int, stop: int) -> Classes | None:
+    return None if classes is None else replace(classes, predicted=classes.predicted[start:stop])

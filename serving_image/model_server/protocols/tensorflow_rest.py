@@ -20,7 +20,7 @@ from model_server import wire
 from model_server.dataplane.question import Question
 from model_server.errors import BodyTooLarge, InvalidArgument, NotFound, Unimplemented
 from model_server.protocols.json_tensors import from_json, has_truth_values, is_base64, to_json
-from model_server.protocols.limits import MAX_INSTANCES, check_instances
+from model_server.protocols.limits import MAX_INSTANCES, check_inputs
 from model_server.protocols.signatures import find_signature, request_parameters
 
 if TYPE_CHECKING:
@@ -113,19 +113,8 @@ def read_predict(body: bytes, signatures: Mapping[str, Signature]) -> PredictReq
     columns = _rows(request["instances"], signature) if by_rows else _columns(request["inputs"], signature.inputs)
     truth = has_truth_values(body)
     inputs = {name: from_json(columns[name], spec, truth=truth) for name, spec in signature.inputs.items()}
-    _check_regular(inputs, signature)
-    check_instances(inputs, signature)
+    check_inputs(inputs, signature)
     return PredictRequest(name, inputs, by_rows, request_parameters(request))
-
-
-def _check_regular(inputs: Mapping[str, Array], signature: Signature) -> None:
-    """Refuse inputs of (n,) in place of (n, 1) where there are others: rows of one would meet all rows of another."""
-    if len(inputs) > 1 and not all(spec.shape is None for spec in signature.inputs.values()):
-        for name, spec in signature.inputs.items():
-            if spec.shape is not None and inputs[name].ndim != len(spec.shape):
-                raise InvalidArgument(
-                    f"input {name!r} has the shape {inputs[name].shape}, but the model takes {spec.shape_text()}"
-                )
 
 
 def _columns(value: Any, specs: Mapping[str, TensorSpec]) -> Mapping[str, Any]:

@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+import uvloop
 
 from tests.serving.model_servers import ModelServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import asyncio
+    from collections.abc import Callable, Iterator, Mapping
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that the server runs on."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 class StartServer(Protocol):

@@ -1,7 +1,7 @@
 """One connection: requests are answered in the order they came, one at a time.
 
-What takes memory is bounded: while a request is answered, at most a few that were read with it wait, as text if they
-are many, and the socket is not read until they are answered. A client that takes no answers is not asked for more.
+What takes memory is bounded: of requests that a client sends before it has its answer a few wait parsed and a few as
+text, and then the socket is not read. Nothing more is computed for a client that takes no answers.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 _JOIN_BYTES: Final = 64 * 2**10
 """Up to so many bytes the head and the body of an answer are copied together, which is cheaper than two buffers."""
+
+_STASH_BYTES: Final = 16 * 2**10
+"""From so many bytes on that wait unparsed the socket is not read. Until then it is, so that a client is missed that
+hangs up."""
 
 
 class Awaited(Enum):
@@ -57,7 +61,19 @@ class Connection(asyncio.BufferedProtocol):
     """A protocol of asyncio. All connections of a port read into one buffer, as each is done with it at once."""
 
     __slots__ = (
-        *("_answering", "_awaited", "_closing", "_loop", "_paused", "_queue", "_reader", "_shared", "_stash", "_task"),
+        *(
+            "_answering",
+            "_awaited",
+            "_closing",
+            "_has_more",
+            "_loop",
+            "_paused",
+            "_queue",
+            "_reader",
+            "_shared",
+            "_stash",
+            "_task",
+        ),
         *("_transport", "_write_paused", "deadline"),
     )
 
@@ -73,6 +89,8 @@ class Connection(asyncio.BufferedProtocol):
         """Whether the socket is not read."""
         self._write_paused = False
         """Whether the client takes nothing just now."""
+        self._has_more = False
+        """Whether more was read than is parsed just now."""
         self._closing = False
         """Whether what comes is thrown away."""
         self._awaited = Awaited.REQUEST
@@ -113,10 +131,13 @@ class Connection(asyncio.BufferedProtocol):
         """Read what has come."""
         if self._closing or self._reader.over:
             return
-        if self._stash:  # TLS may bring more although reading is paused.
-            self._stash += self._shared.buffer[:nbytes]
+        if not self._queue:
+            self._feed(self._shared.buffer[:nbytes])
             return
-        self._feed(self._shared.buffer[:nbytes])
+        self._stash += self._shared.buffer[:nbytes]
+        if len(self._stash) >= _STASH_BYTES and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         """Take the end of what the client sends as its end: it is all that is seen of a client that hangs up."""
@@ -139,25 +160,21 @@ class Connection(asyncio.BufferedProtocol):
         reader = self._reader
         while data and not reader.over:
             data = data[reader.feed(data) :]
+            self._has_more = bool(data)
+            self._answer_queue()
             if data and self._queue:
                 self._stash = bytes(data)
                 break
-        if self._queue:
-            self._pause_reading()
-        elif reader.awaits_continue:
+        self._has_more = False
+        if reader.awaits_continue:
             self._invite()
         self._wait()
 
     def _invite(self) -> None:
         """Tell the client to send the body, when all before it is answered."""
-        if self._answering is None:
+        if self._answering is None and not self._queue:
             self._reader.awaits_continue = False
             self._transport.write(CONTINUE)
-
-    def _pause_reading(self) -> None:
-        if not self._paused and not self._closing:
-            self._paused = True
-            self._transport.pause_reading()
 
     def limit(self, head: Head) -> int:
         """Ask the handler. Raises `RequestError`."""
@@ -165,30 +182,26 @@ class Connection(asyncio.BufferedProtocol):
 
     def whole(self, head: Head, body: bytes, held: int, *, keep_alive: bool) -> None:
         """Take a request from the reader."""
-        waiting = _Waiting(head, body, held, keep_alive, None)
-        if self._answering is not None or self._queue or self._write_paused:
-            self._queue.append(waiting)
-        else:
-            self._answer(waiting)
+        self._queue.append(_Waiting(head, body, held, keep_alive, None))
 
     def refused(self, head: Head | None, error: RequestError) -> None:
         """Take an error from the reader: it is told in its turn."""
         self._queue.append(_Waiting(head, b"", 0, keep_alive=False, error=error))
-        self._go_on()
 
     # Answering.
 
+    def _answer_queue(self) -> None:
+        """Answer what waits, as far as that goes at once."""
+        while self._queue and self._answering is None and not self._write_paused and not self._closing:
+            self._answer(self._queue.pop(0))
+
     def _go_on(self) -> None:
-        """Answer what waits, as far as that goes at once; then read on."""
-        while self._answering is None and not self._write_paused and not self._closing:
-            if self._queue:
-                self._answer(self._queue.pop(0))
-            elif self._stash:
-                stash, self._stash = self._stash, b""
-                self._feed(memoryview(stash))
-            else:
-                break
-        if not self._queue and not self._stash and not self._closing:
+        """Answer what waits, and what was kept unread; then read on."""
+        self._answer_queue()
+        while self._stash and not self._queue and not self._closing:
+            stash, self._stash = self._stash, b""
+            self._feed(memoryview(stash))
+        if not self._stash and not self._closing:
             self._resume_reading()
             if self._reader.awaits_continue:
                 self._invite()
@@ -284,7 +297,7 @@ class Connection(asyncio.BufferedProtocol):
         waiting = self._answering
         assert waiting is not None  # noqa: S101  # It is what is answered.
         head, shared = waiting.head, self._shared
-        last = not self._queue and not self._stash
+        last = not (self._queue or self._stash or self._has_more)
         close = not waiting.keep_alive or ((response.close or shared.is_ending) and last)
         keep = head is not None and head.version == "1.0"
         body = response.body
@@ -297,7 +310,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.writelines((text, body))
         self._release()
         if close:
-            self._end(linger=waiting.error is not None)
+            self._end(linger=True)
 
     def _release(self) -> None:
         """Make room: the request is answered."""
@@ -343,6 +356,7 @@ class Connection(asyncio.BufferedProtocol):
         elif self._awaited is Awaited.REQUEST:
             seconds = self._shared.patience[Awaited.REQUEST]
             self._reader.refuse(RequestTimeout(f"the request did not end within {seconds:g} s"))
+            self._answer_queue()
         else:
             self._end(linger=False)
 

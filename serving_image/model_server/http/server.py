@@ -30,7 +30,7 @@ PATIENCE: Final = {
 }
 _BACKLOG: Final = 2048
 _TICK_SECONDS: Final = 1.0
-_BUFFER_BYTES: Final = 128 * 2**10
+_BUFFER_BYTES: Final = 64 * 2**10
 _HANDSHAKE_SECONDS: Final = 10.0
 
 

@@ -16,10 +16,11 @@ from model_server import errors, saved_model
 from model_server.batchable import batchable_signatures
 from model_server.contract import StartFailure
 from model_server.errors import RequestError, StartError
+from model_server.independence import made_up, rows_are_independent
 from model_server.logs import warning
 from model_server.operations import check_operations
 from model_server.runtime import Graph, Session, config_pb2, import_graph_def, tf_errors
-from model_server.tensors import DEFAULT_SIGNATURE, NUMPY_TYPES, STRING
+from model_server.tensors import DEFAULT_SIGNATURE
 from model_server.wording import innermost_cause, telling_line
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from model_server.saved_model import Endpoint
-    from model_server.tensors import Array, Signature, TensorSpec
+    from model_server.tensors import Array, Signature
 
 WARM_UP_SIZES: Final = (1, 8, 32, 224)
 """Tried in this order for dimensions of unknown size: a convolution may need more than one pixel."""
@@ -133,11 +134,17 @@ def _open(meta_graph: Any, folder: Path, threads: int) -> Any:
 def warm_up(model: LoadedModel, sizes: Sequence[int]) -> None:
     """Answer made-up requests of so many rows each. Raises `StartError` if the model cannot answer.
 
-    Only for the default signature: others may be there to change the model, as one that trains it is. A model may
-    rightly refuse what is made up: zeros are no picture in JPEG.
+    The signatures whose rows may be put together are held to it. Others may be there to change the model, as one that
+    trains it is. A model may rightly refuse what is made up: zeros are no picture in JPEG.
     """
     try:
         size = _size_that_fits(model)
+        for name in sorted(model.batchable):
+            if not rows_are_independent(model, name, size):
+                model.batchable -= {name}
+                warning(
+                    "the answer to a row depends on the rows beside it: requests are not put together", signature=name
+                )
         for rows in sizes:
             model.predict(DEFAULT_SIGNATURE, made_up(model.signatures[DEFAULT_SIGNATURE], rows, size))
     except RequestError as error:
@@ -160,17 +167,6 @@ def _size_that_fits(model: LoadedModel) -> int:
         return size
     model.predict(DEFAULT_SIGNATURE, made_up(model.signatures[DEFAULT_SIGNATURE], 1, WARM_UP_SIZES[-1]))
     return WARM_UP_SIZES[-1]
-
-
-def made_up(signature: Signature, rows: int, size: int) -> dict[str, Array]:
-    """Make inputs of zeros and empty texts, of so many rows and with this size where any is allowed."""
-    return {name: _made_up(spec, rows, size) for name, spec in signature.inputs.items()}
-
-
-def _made_up(spec: TensorSpec, rows: int, size: int) -> Array:
-    wanted = (None,) if spec.shape is None else spec.shape
-    shape = [(size if place else rows) if dimension is None else dimension for place, dimension in enumerate(wanted)]
-    return np.full(shape, b"", dtype=object) if spec.dtype == STRING else np.zeros(shape, NUMPY_TYPES[spec.dtype])
 
 
 def _array(value: Any) -> Array:

@@ -91,13 +91,19 @@ test-e2e: deps tools  ## Everything on a real Kubernetes with real pods (needs r
 	$(PYTEST) tests/e2e
 
 ##@ Benchmarks
-.PHONY: bench-judgement bench-metrics
+.PHONY: bench-judgement bench-metrics bench-serving bench-soak
 bench-judgement: deps  ## False alarms and labels to detection: a gauge with a threshold against the sequential test
 	$(PYTHON) -m tests.benchmarks.judgement
 
 bench-metrics: deps  ## What a scrape costs, what metrics and traces cost a prediction, what judging from Prometheus costs
 	$(PYTHON) -m tests.benchmarks.metrics
 	$(PYTHON) -m tests.benchmarks.prometheus_source
+
+bench-serving: deps  ## Requests a second in every protocol, beside the function itself, the bare servers and peers (15 min)
+	$(PYTHON) -m tests.benchmarks.serving
+
+bench-soak: deps  ## Memory over 200,000 requests, and with the queue held full for a minute
+	$(PYTHON) -m tests.benchmarks.serving --soak
 
 ##@ Code
 .PHONY: lint format generate verify lock
@@ -121,9 +127,13 @@ verify: deps  ## Fail if a generated file is not what `make generate` makes
 	$(PYTHON) -m modeldeployment_operator.api.crd | diff -u $(CRD) - || { echo "run: make generate"; exit 1; }
 	$(PYTHON) -m manifests.dashboards --check
 
-LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header \
-	--python-version 3.11 --python-platform x86_64-unknown-linux-gnu
+COMPILE := $(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11
+LOCK := $(COMPILE) --python-platform x86_64-unknown-linux-gnu pyproject.toml
 lock: deps  ## Renew the lock files: the tests' first, then the images' with the same versions
 	$(LOCK) --upgrade --all-extras -o tests/requirements.txt
 	$(LOCK) --extra operator -c tests/requirements.txt -o operator/requirements.txt
 	$(LOCK) --extra server -c tests/requirements.txt -o serving_image/requirements.txt
+	$(subst x86_64,aarch64,$(LOCK)) --extra server -c tests/requirements.txt -o serving_image/requirements.arm64.txt
+	$(LOCK) --extra server -c tests/requirements.txt --no-config --override serving_image/gpu.overrides \
+		serving_image/gpu.in -o serving_image/requirements.gpu.txt
+	$(COMPILE) --universal --upgrade image/tools.in -o image/tools.txt

@@ -26,7 +26,6 @@ type options struct {
 	headers     []string
 	body        []byte
 	expected    []byte
-	other       []byte
 	clients     int
 	warmUp      time.Duration
 	duration    time.Duration
@@ -70,14 +69,13 @@ func main() {
 
 func read() options {
 	var o options
-	var bodyFile, expectedFile, otherFile string
+	var bodyFile, expectedFile string
 	flag.BoolVar(&o.grpc, "grpc", false, "gRPC instead of HTTP/1.1")
 	flag.StringVar(&o.address, "address", "", "host:port; on the loopback network only")
 	flag.StringVar(&o.path, "path", "", "path of the URL, or full name of the method")
 	flag.StringVar(&o.contentType, "content-type", "application/json", "of the body")
 	flag.StringVar(&bodyFile, "body", "", "file with what is asked")
 	flag.StringVar(&expectedFile, "expect", "", "file with bytes that each answer that is looked at has to hold")
-	flag.StringVar(&otherFile, "or-expect", "", "file with bytes that may be there instead")
 	flag.IntVar(&o.clients, "clients", 1, "")
 	flag.DurationVar(&o.warmUp, "warm-up", 500*time.Millisecond, "not measured")
 	flag.DurationVar(&o.duration, "duration", 3*time.Second, "measured")
@@ -103,9 +101,6 @@ func read() options {
 	o.body = content(bodyFile)
 	if expectedFile != "" {
 		o.expected = content(expectedFile)
-	}
-	if otherFile != "" {
-		o.other = content(otherFile)
 	}
 	return o
 }
@@ -225,7 +220,7 @@ func (o *options) check(t *tally, number, status int, answer []byte, err error) 
 	if len(answer) == 0 {
 		return errors.New("an empty answer")
 	}
-	if !bytes.Contains(answer, o.expected) && (o.other == nil || !bytes.Contains(answer, o.other)) {
+	if !bytes.Contains(answer, o.expected) {
 		return fmt.Errorf("the answer is not what was expected: %.300q", answer)
 	}
 	return nil

@@ -39,7 +39,7 @@ _LETTERS: Final = {
     "DT_UINT32": "I",
     "DT_UINT64": "Q",
 }
-"""How `struct` packs them."""
+"""How `struct` packs them, with `<` before: its native way lets numbers that are too large become infinite."""
 _TRUTH: Final = ((b"r", b"true"), (b"f", b"false"))
 """With the letter of each that usual requests lack: one letter is found twenty times as fast as a word."""
 _KINDS: Final = {
@@ -101,7 +101,7 @@ def pack_numbers(flat: Sequence[Any], dtype: str, shape: tuple[int, ...]) -> Arr
     if letter is None:
         return None
     try:
-        return np.ndarray(shape, NUMPY_TYPES[dtype], struct.pack(f"{len(flat)}{letter}", *flat))
+        return np.ndarray(shape, NUMPY_TYPES[dtype], struct.pack(f"<{len(flat)}{letter}", *flat))
     except (TypeError, struct.error, OverflowError):
         return None
 

@@ -224,6 +224,12 @@ class Metric(StrEnum):
     """Gauge."""
     LOAD_SECONDS = "model_load_duration_seconds"
     """Gauge; absent until the model is loaded, as are the three before it."""
+    FETCH_BYTES = "model_fetch_bytes"
+    """Gauge, of the init container while it fetches, and then of the server, as are the next three."""
+    FETCH_CACHED_BYTES = "model_fetch_cached_bytes"
+    FETCH_EXPECTED_BYTES = "model_fetch_expected_bytes"
+    """Absent if the source does not say it."""
+    FETCH_SECONDS = "model_fetch_duration_seconds"
     COUNTING_INFO = "model_counting_info"
     """1, by `pod_uid` and `started`, which are those of `Counts`."""
 

@@ -12,7 +12,10 @@ from __future__ import annotations
 import hashlib
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ALGORITHM: Final = "sha256"
 
@@ -27,10 +30,19 @@ def _of_file(path: Path) -> str:
         return hashlib.file_digest(file, ALGORITHM).hexdigest()
 
 
+def digest_of_files(files: Mapping[str, str]) -> str:
+    """Return the digest of a folder from the SHA-256 of its files, by their names."""
+    return f"{ALGORITHM}:{hashlib.sha256(list_of(files)).hexdigest()}"
+
+
+def list_of(files: Mapping[str, str]) -> bytes:
+    """Write what a folder's digest is the SHA-256 of."""
+    return b"".join(sorted(f"{digest}  {name}\n".encode() for name, digest in files.items()))
+
+
 def _of_folder(folder: Path) -> str:
     files = (path for path in folder.rglob("*") if path.is_file())
-    lines = sorted(f"{_of_file(path)}  {path.relative_to(folder).as_posix()}\n".encode() for path in files)
-    return hashlib.sha256(b"".join(lines)).hexdigest()
+    return hashlib.sha256(list_of({path.relative_to(folder).as_posix(): _of_file(path) for path in files})).hexdigest()
 
 
 def main(arguments: list[str]) -> int:

@@ -13,12 +13,14 @@ from prometheus_client.process_collector import ProcessCollector
 
 from model_server.collectors import BatcherCollector, BookCollector
 from model_server.contract import FeedbackRejection, Metric
+from model_server.fetch_metrics import FetchCollector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from model_server.book import Book
     from model_server.dataplane.batcher import Batcher
+    from model_server.fetch_metrics import FetchReport
     from model_server.traces import Trace
 
 REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -69,6 +71,10 @@ class Metrics:
         )
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)
+
+    def tell_of_fetching(self, report: FetchReport | None) -> None:
+        """Tell what the init container has left, if it has."""
+        self._registry.register(FetchCollector(report))
 
     def watch(self, batcher: Batcher, load_seconds: float, classes: int | None) -> None:
         """Tell of a model that is loaded now. `classes`: how many it tells apart, if that is known."""

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 DEFAULT_DRAIN_SECONDS: Final = 5.0
 DEFAULT_BODY_BYTES: Final = 16 * 2**20
 """Reading one keeps all else from being answered for half a second or so."""
+MAX_MODEL_BYTES: Final = 32 * 2**30
+FETCH_SECONDS: Final = 3600
+CACHE_BYTES: Final = 20 * 2**30
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -52,6 +55,11 @@ class FetchSettings:
     digest: str | None
     """`sha256:…`; None: nothing is verified."""
     format: ModelFormat | None
+    extra_ops: frozenset[str]
+    max_model_bytes: int
+    seconds: float
+    cache_dir: Path | None
+    cache_max_bytes: int
     place: Place
 
 
@@ -100,7 +108,18 @@ def fetch_settings(environment: Mapping[str, str], place: Place) -> FetchSetting
     digest = environment.get(Env.MODEL_DIGEST) or None
     if digest is not None and not _DIGEST.fullmatch(digest):
         raise _bad(f"{Env.MODEL_DIGEST} is {digest!r}: a digest is sha256: and 64 hexadecimal digits in lower case")
-    return FetchSettings(_required(environment, Env.MODEL_URI), digest, _format(environment), place)
+    cache_dir = environment.get(Env.CACHE_DIR)
+    return FetchSettings(
+        uri=_required(environment, Env.MODEL_URI),
+        digest=digest,
+        format=_format(environment),
+        extra_ops=_extra_ops(environment),
+        max_model_bytes=_count(environment, Env.MAX_MODEL_BYTES, MAX_MODEL_BYTES),
+        seconds=_count(environment, Env.FETCH_SECONDS, FETCH_SECONDS),
+        cache_dir=Path(cache_dir) if cache_dir else None,
+        cache_max_bytes=_count(environment, Env.CACHE_MAX_BYTES, CACHE_BYTES),
+        place=place,
+    )
 
 
 def serve_settings(environment: Mapping[str, str], place: Place) -> ServeSettings:
@@ -111,7 +130,7 @@ def serve_settings(environment: Mapping[str, str], place: Place) -> ServeSetting
         version=_version(environment.get(Env.MODEL_URI, "")),
         format=_format(environment),
         labels=_labels(environment.get(Env.MODEL_LABELS, "")),
-        extra_ops=frozenset(filter(None, map(str.strip, environment.get(Env.EXTRA_OPS, "").split(",")))),
+        extra_ops=_extra_ops(environment),
         pod_name=environment.get(Env.POD_NAME, ""),
         pod_uid=environment.get(Env.POD_UID, ""),
         pod_ip=_address(environment.get(Env.POD_IP, "")),
@@ -194,6 +213,17 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds < math.inf:
         raise _bad(f"{Env.DRAIN_SECONDS} is {text!r}, no number of seconds")
     return seconds
+
+
+def _count(environment: Mapping[str, str], name: Env, default: int) -> int:
+    text = environment.get(name, "")
+    if text and not re.fullmatch(r"[1-9][0-9]{0,17}", text, re.ASCII):
+        raise _bad(f"{name} is {text!r}, no whole number above 0")
+    return int(text) if text else default
+
+
+def _extra_ops(environment: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(filter(None, map(str.strip, environment.get(Env.EXTRA_OPS, "").split(","))))
 
 
 def _body_bytes(text: str) -> int:

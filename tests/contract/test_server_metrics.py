@@ -10,6 +10,7 @@ from model_server import contract
 from model_server.admin import admin_app
 from model_server.app import PredictionApp
 from model_server.contract import FeedbackRejection, Metric
+from model_server.fetch_metrics import FetchReport
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
@@ -34,6 +35,7 @@ FORMATS: dict[str, Callable[[str], Iterable[Family]]] = {
 async def parts(tmp_path: Path) -> Parts:
     """Of a server that has answered, and has its labels."""
     parts = serving_parts(tmp_path)
+    parts.metrics.tell_of_fetching(FetchReport(done=1, cached=2, expected=3, seconds=0.5))
     app = PredictionApp(parts)
     _, headers, _ = await call(app, "POST", MODEL + contract.PREDICT_SUFFIX, {"instances": [1] * 3})
     token = headers[contract.PREDICTION_ID_HEADER.lower()]

@@ -1,0 +1,187 @@
+"""s3://BUCKET/KEY, gs://BUCKET/KEY and az://CONTAINER/PATH: an object, or all objects below a prefix.
+
+obstore (Apache's object_store) finds region, endpoint and credentials where the clouds' own tools do: the
+environment, files it names, and the identity of the pod. It does not hand on the hashes that stores keep beside an
+object; what came is compared with the size that was listed, and each part is asked for by the ETag of the listing.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionError, UnauthenticatedError
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from model_server.sources.finding import Found, ask
+from model_server.sources.limits import CHUNK_BYTES, MAX_FILES
+from model_server.sources.parts import Interrupted, Part, bad_uri, changed, failed, last_name
+from model_server.unpack import safe_relative
+from model_server.wording import without_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from obstore import GetOptions, ObjectMeta
+
+_RETRIES: Final = 2
+"""Of one request, at once; more come from `patience`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One cloud."""
+
+    store: Any
+    endpoints: tuple[str, ...]
+    """Variables that name another server."""
+    credentials: str
+    """What to set in spec.model.env."""
+    metadata: tuple[str, ...]
+    """What an error names when credentials were looked for in vain."""
+
+
+_KINDS: Final = {
+    "s3": _Kind(
+        S3Store,
+        ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a public bucket",
+        ("169.254.169.254", "169.254.170"),
+    ),
+    "gs": _Kind(
+        GCSStore,
+        ("GOOGLE_BASE_URL",),
+        "GOOGLE_SERVICE_ACCOUNT_KEY, or GOOGLE_SKIP_SIGNATURE=true for a public bucket",
+        ("metadata.google.internal", "169.254.169.254"),
+    ),
+    "az": _Kind(
+        AzureStore,
+        ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+        "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY (or a SAS token in AZURE_STORAGE_SAS_KEY), "
+        "or AZURE_SKIP_SIGNATURE=true for a public container",
+        ("169.254.169.254",),
+    ),
+}
+
+
+async def find(uri: str) -> Found:
+    """Find the object, or those below a prefix. Raises `StartError`."""
+    parts = urlsplit(uri)
+    kind = _KINDS[parts.scheme]
+    bucket, key = parts.netloc, unquote(parts.path).strip("/")
+    if not bucket:
+        raise bad_uri(f"{uri} names no bucket")
+    source = _Bucket(kind, _open(kind, bucket), uri)
+    return await ask(uri, lambda: source.find(key, may_be_object=bool(key) and not parts.path.endswith("/")))
+
+
+def _open(kind: _Kind, bucket: str) -> Any:
+    endpoint = next(filter(None, map(os.environ.get, kind.endpoints)), "")
+    emulator = os.environ.get("AZURE_STORAGE_USE_EMULATOR", "").lower() in {"1", "true"}
+    try:
+        return kind.store(
+            bucket,
+            client_options={
+                "allow_http": endpoint.startswith("http://") or emulator,
+                "connect_timeout": timedelta(seconds=10),
+                "read_timeout": timedelta(seconds=60),
+                "timeout": timedelta(minutes=10),
+            },
+            retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=60)},
+        )
+    except (BaseError, ValueError) as error:
+        raise bad_uri(f"the settings of the store are wrong: {_brief(error)}. Set {kind.credentials}") from error
+
+
+class _Bucket:
+    """One bucket."""
+
+    def __init__(self, kind: _Kind, store: Any, uri: str) -> None:
+        self._kind = kind
+        self._store = store
+        self._uri = uri
+
+    async def find(self, key: str, *, may_be_object: bool) -> Found:
+        """Look for an object of that name, and for such below it. Raises `Interrupted`, `StartError`."""
+        try:
+            if may_be_object:
+                try:
+                    meta = await obstore.head_async(self._store, key)
+                    return Found.one_file(self._part(last_name(key), meta))
+                except FileNotFoundError:
+                    pass
+            prefix = f"{key}/" if key else ""
+            parts = [
+                self._part(safe_relative(meta["path"].removeprefix(prefix)), meta)
+                async for meta in self._listed(prefix)
+            ]
+        except (BaseError, FileNotFoundError) as error:
+            raise self._problem(error) from error
+        if not parts:
+            raise failed(f"{self._uri}: there is no such object, and none whose key begins with {prefix!r}")
+        return Found(parts, is_file=False)
+
+    async def _listed(self, prefix: str) -> AsyncIterator[ObjectMeta]:
+        """List what is below a prefix, but for what stands for a folder. Raises `StartError` if it is too much."""
+        number = 0
+        async for batch in obstore.list(self._store, prefix or None):
+            for meta in batch:
+                number += 1
+                if number > MAX_FILES:
+                    raise failed(f"{self._uri} has over {MAX_FILES} objects: does it name the model's own folder?")
+                if not meta["path"].endswith("/"):
+                    yield meta
+
+    def _part(self, name: PurePosixPath, meta: Any) -> Part:
+        return Part(
+            name, meta["size"], partial(self._read, meta["path"], meta.get("e_tag")), seekable=bool(meta.get("e_tag"))
+        )
+
+    async def _read(self, key: str, tag: str | None, start: int, end: int | None) -> AsyncIterator[bytes]:
+        options: GetOptions = {} if end is None else {"range": (start, end)}
+        if tag is not None:
+            options["if_match"] = tag
+        try:
+            answer = await obstore.get_async(self._store, key, options=options)
+            async for chunk in answer.stream(min_chunk_size=CHUNK_BYTES):
+                yield bytes(chunk)
+        except PreconditionError as error:
+            raise changed(self._uri) from error
+        except (BaseError, FileNotFoundError) as error:
+            raise self._problem(error) from error
+
+    def _problem(self, error: Exception) -> Exception:
+        """Tell what helps: `Interrupted` for what passes by itself."""
+        text = str(error)
+        advice = f"set {self._kind.credentials} in spec.model.env"
+        if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+            return failed(f"{self._uri}: access denied. Are the credentials right? If there are none, {advice}")
+        if any(one in text for one in ("NoSuchBucket", "ContainerNotFound")) or "bucket does not exist" in text:
+            return failed(f"{self._uri}: there is no such bucket")
+        if isinstance(error, FileNotFoundError):
+            return failed(f"{self._uri}: the bucket or the object does not exist")
+        if any(one in text for one in self._kind.metadata):
+            return failed(f"{self._uri}: there are no credentials; {advice}")
+        if "redirect without LOCATION" in text:
+            return failed(f"{self._uri}: the bucket is in another region: set AWS_REGION in spec.model.env")
+        said = f"{self._uri}: {_brief(error)}"
+        return failed(said) if _is_final(text) else Interrupted(said)
+
+
+def _is_final(text: str) -> bool:
+    """Tell whether trying again is in vain: the request is wrong, or the host is."""
+    lower = text.lower()
+    if "name or service not known" in lower or "no address associated" in lower or "certificate" in lower:
+        return True
+    code = text.partition("status code: ")[2][:3]
+    return code.startswith("4") and code not in {"408", "429"}
+
+
+def _brief(error: Exception) -> str:
+    return without_secrets(" ".join(str(error).split("Debug source:")[0].split()))[:500]

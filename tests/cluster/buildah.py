@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,9 @@ def build(name: str, dockerfile: Path, context: Path) -> None:
     with step(f"build {name} (log: {log})"):
         done = _run(*arguments, "--file", str(dockerfile), "--tag", name, str(context))
         log.write_text(done.stdout + done.stderr)
+        # Stages that have no name are forgotten by `prune`, and with them what the next build could begin with.
+        for stage in re.findall(r"^FROM .* AS (\S+)$", dockerfile.read_text(), re.MULTILINE):
+            _run(*arguments, "--file", str(dockerfile), "--target", stage, "--tag", f"{name}-{stage}", str(context))
     if done.returncode != 0:
         raise ClusterError(f"{dockerfile} could not be built:\n{log.read_text()[-3000:]}")
 

@@ -24,6 +24,7 @@ POD = "traffic"
 TEXTS = 800
 """As many as fit into a ConfigMap with room to spare."""
 END_SECONDS = 30
+_END = ("python3", "-c", "import os, signal; os.kill(1, signal.SIGTERM)")  # There is no shell in the image.
 
 
 def manifests(image: str, holdout: Path) -> list[dict[str, Any]]:
@@ -85,7 +86,7 @@ class TrafficPod:
 
     def end(self) -> list[Record]:
         """Have the pod end, after the labels that are due; return all records."""
-        self._kubectl.run("exec", POD, "--namespace", NAMESPACE, "--", "sh", "-c", "kill -TERM 1")
+        self._kubectl.run("exec", POD, "--namespace", NAMESPACE, "--", *_END)
         if not self._ended.wait(END_SECONDS):
             raise DemoError(
                 f"The traffic did not end within {END_SECONDS} s. "

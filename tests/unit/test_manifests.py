@@ -128,16 +128,19 @@ def dockerfile(component: str) -> str:
     return (REPOSITORY / component / "Dockerfile").read_text(encoding="utf-8")
 
 
-def system_layers(component: str) -> str:
-    """Everything up to the end of the first RUN, without comments: the layers that both images can share."""
+def stages(component: str) -> list[str]:
+    """The stages of a Dockerfile, without comments."""
     lines = [line for line in dockerfile(component).splitlines() if line and not line.startswith("#")]
-    first_run = next(number for number, line in enumerate(lines) if line.startswith("RUN"))
-    end = next(number for number in range(first_run, len(lines)) if not lines[number].endswith("\\"))
-    return "\n".join(lines[: end + 1])
+    return re.split(r"^FROM ", "\n".join(lines), flags=re.MULTILINE)
 
 
-def test_both_images_begin_with_the_same_layers() -> None:
-    assert system_layers("operator") == system_layers("serving_image")
+def test_both_images_begin_with_the_same_layer() -> None:
+    for_operator, for_server = stages("operator"), stages("serving_image")
+
+    assert for_operator[:2] == for_server[:2]
+    assert for_operator[1].startswith("--platform=$BUILDPLATFORM ${BASE} AS system")
+    for last in (for_operator[-1], for_server[-1]):
+        assert last.splitlines()[:2] == ["scratch", "COPY --from=system /root-fs /"]
 
 
 def test_user_of_the_image_is_the_user_of_the_pod() -> None:
@@ -149,7 +152,7 @@ def test_user_of_the_image_is_the_user_of_the_pod() -> None:
 def test_everything_copied_into_the_image_reaches_the_builder() -> None:
     copied = {
         source
-        for line in re.findall(r"^COPY (.+)$", dockerfile("operator"), re.MULTILINE)
+        for line in re.findall(r"^COPY (?!--from)(.+)$", dockerfile("operator"), re.MULTILINE)
         for source in line.split()[:-1]
     }
     ignored = (REPOSITORY / "operator/Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()

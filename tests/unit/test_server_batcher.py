@@ -61,7 +61,7 @@ async def running(
     try:
         yield batcher
     finally:
-        batcher.close()
+        await batcher.close()
 
 
 def question(*numbers: float, signature: str = "f", deadline: float | None = None) -> Question:
@@ -137,7 +137,7 @@ async def test_a_request_that_leaves_is_never_computed() -> None:
         assert batcher.waiting == 1
         model.may_go.set()
         await asyncio.gather(first, stays)
-        assert batcher.is_idle
+    assert batcher.is_idle
     assert model.calls == [[7], [2]]
 
 
@@ -260,7 +260,7 @@ def test_everyone_gets_the_own_answer(requests: list[tuple[int, bool]], most: in
                 else:
                     assert leaves
                     assert isinstance(answer, asyncio.CancelledError)
-            assert batcher.is_idle
-            assert batcher.waiting == 0
+        assert batcher.is_idle
+        assert batcher.waiting == 0
 
     asyncio.run(story())

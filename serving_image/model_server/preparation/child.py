@@ -52,10 +52,10 @@ def main() -> int:
         answer = {"confined": confined}
     except StartError as error:
         answer = {"reason": error.reason, "message": error.message}
-    except MemoryError:
-        answer = {"reason": StartFailure.LOAD_FAILED, "message": _memory(bounds)}
     except Exception as error:
         answer = {"reason": StartFailure.LOAD_FAILED, "message": f"{type(error).__name__}: {error}"}
+    if limits.ran_out_of_memory(answer.get("message", "")):
+        answer["message"] = f"the model needs more memory to be opened than there is ({bounds.memory_bytes >> 20} MiB)"
     os.write(answers, json.dumps(answer).encode())
     sys.stderr.flush()
     # TensorFlow's threads may still run, and its destructors take long.
@@ -64,10 +64,20 @@ def main() -> int:
 
 def _open(found: Found, target: Path, bounds: Limits, extra_ops: frozenset[str]) -> None:
     if found.format is ModelFormat.SAVED_MODEL:
+        _check_links(found.path)
         _try(found.path, extra_ops)
     else:
         _convert(found, target, bounds)
         _try(target, extra_ops)
+
+
+def _check_links(folder: Path) -> None:
+    """Raise `StartError` if a file of a SavedModel lies elsewhere; volumes of Kubernetes have links within them."""
+    for place in folder.rglob("*"):
+        if place.is_symlink() and not place.resolve().is_relative_to(folder.resolve()):
+            raise StartError(
+                StartFailure.NOT_A_MODEL, f"{place.relative_to(folder)} is a link out of the model's folder"
+            )
 
 
 def _convert(found: Found, target: Path, bounds: Limits) -> None:
@@ -101,10 +111,6 @@ def _try(folder: Path, extra_ops: frozenset[str]) -> None:
     from model_server import engine
 
     engine.warm_up(engine.load(folder, extra_ops, _THREADS), (1,))
-
-
-def _memory(bounds: Limits) -> str:
-    return f"the model needs more memory to be opened than there is ({bounds.memory_bytes >> 20} MiB)"
 
 
 if __name__ == "__main__":

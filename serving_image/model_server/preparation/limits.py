@@ -12,6 +12,10 @@ DEFAULT_SECONDS: Final = 600.0
 _ADDRESS_SPACE_BYTES: Final = 8 * 2**30
 """Beyond what may be used: TensorFlow maps its 1 GB of code, and allocators reserve what they never touch."""
 _OPEN_FILES: Final = 256
+_MEMORY_SIGNS: Final = (
+    "bad_alloc", "cannot allocate memory", "failed to map segment", "memoryerror", "out of memory",
+    "unable to allocate",
+)  # fmt: skip
 _V2: Final = Path("/sys/fs/cgroup/memory.max")
 _V1: Final = Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _MEMINFO: Final = Path("/proc/meminfo")
@@ -64,15 +68,23 @@ def apply(limits: Limits) -> None:
     There is none on the number of processes: the kernel counts those of a user on the whole node, and the pods of all
     models have the same user. `confinement` forbids new ones instead.
     """
-    data, cpu = limits.memory_bytes, limits.cpu_seconds
-    for kind, soft in (
+    data = limits.memory_bytes
+    for kind, limit in (
         (resource.RLIMIT_DATA, data),
         (resource.RLIMIT_AS, data + _ADDRESS_SPACE_BYTES),
         (resource.RLIMIT_FSIZE, data),
-        (resource.RLIMIT_CPU, cpu),
+        (resource.RLIMIT_CPU, limits.cpu_seconds + 1),
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
         (resource.RLIMIT_CORE, 0),
     ):
         hard = resource.getrlimit(kind)[1]
-        value = soft if hard == resource.RLIM_INFINITY else min(soft, hard)
-        resource.setrlimit(kind, (value, value))
+        value = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        # The signal of the first limit of time says what it was; that of the second just ends the process.
+        soft = min(limits.cpu_seconds, value) if kind == resource.RLIMIT_CPU else value
+        resource.setrlimit(kind, (soft, value))
+
+
+def ran_out_of_memory(words: str) -> bool:
+    """Tell whether an error of Python's, the C++ library's, the dynamic linker's or TensorFlow's is about memory."""
+    lower = words.lower()
+    return any(sign in lower for sign in _MEMORY_SIGNS)

@@ -24,7 +24,7 @@ from model_server import logs
 from model_server.contract import ModelFormat, StartFailure
 from model_server.errors import StartError
 from model_server.loading import ORIGIN_FILE
-from model_server.preparation.limits import Limits, limits_here
+from model_server.preparation.limits import Limits, limits_here, ran_out_of_memory
 from model_server.wording import telling_line, without_paths
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _why_it_ended(found: Found, code: int, said: _Said, limits: Limits) -> str:
         return f"{found.path.name} was not opened within {limits.cpu_seconds} seconds of computing"
     if code == -signal.SIGXFSZ:
         return f"{found.path.name} becomes a model of more than {size}"
-    if any(word in words for word in ("bad_alloc", "MemoryError", "Out of memory", "out of memory")):
+    if ran_out_of_memory(words):
         return f"{found.path.name} needs more memory to be opened than there is ({size})"
     if code == -signal.SIGKILL:
         return f"{found.path.name} was ended by the system while it was opened, most likely for want of memory ({size})"

@@ -36,6 +36,12 @@ class InvalidArgument(RequestError):  # noqa: N818  # Named after the code of Te
     status = 400
 
 
+class FailedPrecondition(RequestError):  # noqa: N818
+    """The model has no such signature: gRPC has a code of its own for it."""
+
+    status = 400
+
+
 class NotFound(RequestError):  # noqa: N818
     """No such model, version or path."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Final
 
 from model_server.http2.connection import Connection
@@ -11,40 +10,54 @@ from model_server.http2.connection import Connection
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import AsyncIterator
 
     from model_server.http2.connection import Application
 
 CHECK_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.02
+_BACKLOG: Final = 2048
+_HANDSHAKE_SECONDS: Final = 10.0
 
 
-@contextlib.asynccontextmanager
-async def serve(
-    application: Application, listener: socket.socket, *, finish_seconds: float, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[None]:
-    """Answer on a socket. At the end take no more connections, and finish the calls that run for so many seconds."""
-    loop = asyncio.get_running_loop()
-    connections: set[Connection] = set()
-    server = await loop.create_server(lambda: Connection(application, connections), sock=listener, ssl=tls)
-    looking_after = asyncio.create_task(_look_after(connections))
-    try:
-        yield
-    finally:
-        looking_after.cancel()
-        server.close()
-        for connection in list(connections):
+class Listening:
+    """Answers on one port."""
+
+    def __init__(self, application: Application, listener: socket.socket) -> None:
+        self._application = application
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self.connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._timer = self._loop.call_later(CHECK_SECONDS, self._check)
+
+    async def listen(self, tls: ssl.SSLContext | None = None) -> None:
+        """Take connections from now on; called again, take them with other certificates. Those that are there stay."""
+        before = self._server
+        self._server = await self._loop.create_server(
+            lambda: Connection(self._application, self.connections),
+            sock=self._listener.dup(),
+            ssl=tls,
+            backlog=_BACKLOG,
+            ssl_handshake_timeout=None if tls is None else _HANDSHAKE_SECONDS,
+        )
+        if before is not None:
+            before.close()
+
+    async def close(self, seconds: float) -> None:
+        """Take no more connections, finish the calls that run, at most for so long, and end."""
+        self._timer.cancel()
+        if self._server is not None:
+            self._server.close()
+        self._listener.close()
+        for connection in list(self.connections):
             connection.leave()
-        until = loop.time() + finish_seconds
-        while connections and loop.time() < until:  # noqa: ASYNC110  # A few times in the life of a process.
+        until = self._loop.time() + seconds
+        while self.connections and self._loop.time() < until:  # noqa: ASYNC110  # Once in the life of a process.
             await asyncio.sleep(_POLL_SECONDS)
-        for connection in list(connections):
+        for connection in list(self.connections):
             connection.abort()
 
-
-async def _look_after(connections: set[Connection]) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        await asyncio.sleep(CHECK_SECONDS)
-        for connection in list(connections):
-            connection.check(loop.time())
+    def _check(self) -> None:
+        for connection in list(self.connections):
+            connection.check(self._loop.time())
+        self._timer = self._loop.call_later(CHECK_SECONDS, self._check)

@@ -68,6 +68,8 @@ class Call:
     message: bytes = b""
     trailing: list[tuple[str, str]] = field(default_factory=list)
     """What goes with the status."""
+    is_forwarded: bool = False
+    """Whether another pod has answered."""
 
     def first(self, name: bytes) -> str | None:
         """Return the first value of a name in lower case."""
@@ -100,8 +102,8 @@ class Rules:
         """Tell whether clients should connect elsewhere."""
         return False
 
-    def observe(self, method: Method | None, code: Code, seconds: float) -> None:
-        """Note an answered call."""
+    def observe(self, method: Method | None, code: Code, seconds: float, *, forwarded: bool) -> None:
+        """Note an answered call; `forwarded`: by another pod."""
 
 
 class Calls:
@@ -264,7 +266,9 @@ class _Task:
 
     def _note(self, code: Code) -> None:
         self._finish()
-        self._calls.rules.observe(self._method, code, time.perf_counter() - self.call.started)
+        call = self.call
+        seconds = time.perf_counter() - call.started
+        self._calls.rules.observe(self._method, code, seconds, forwarded=call.is_forwarded)
 
     def _leave(self) -> None:
         if self._calls.rules.is_leaving():

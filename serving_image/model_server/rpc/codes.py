@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
+from model_server.errors import FailedPrecondition
+
 if TYPE_CHECKING:
     from model_server.errors import RequestError
 
@@ -65,4 +67,6 @@ HTTP_CODES: Final = {
 
 def code_of(error: RequestError) -> Code:
     """Find the code of an error that a client is told."""
+    if isinstance(error, FailedPrecondition):
+        return Code.FAILED_PRECONDITION
     return _OF_HTTP.get(error.status, Code.INTERNAL)

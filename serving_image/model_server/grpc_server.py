@@ -1,0 +1,193 @@
+"""The gRPC port: TensorFlow Serving's services, the Open Inference Protocol, feedback, health and reflection.
+
+The table says what there is; what stands behind a method is imported when it is first called, so that the port answers
+at once, while the model (and with it TensorFlow) is still loading. `prepare` does that in the thread that loads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from model_server.http.limits import FEEDBACK_BYTES, IN_FLIGHT_BYTES, SMALL_BYTES
+from model_server.http.server import bind
+from model_server.http.tls import read_identity
+from model_server.http2 import server
+from model_server.rpc.answers import REVISION
+from model_server.rpc.calls import Calls, Method, Rules
+from model_server.rpc.codes import HTTP_CODES, Code
+from model_server.rpc.forwarding import CallForwarder
+from model_server.state import Phase
+from model_server.traces import NO_TRACE
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from model_server.parts import Parts
+    from model_server.rpc.calls import Call, Conversation
+
+FINISH_SECONDS: Final = 20.0
+"""For running calls, after draining."""
+PREDICTION: Final = "tensorflow.serving.PredictionService"
+MODEL: Final = "tensorflow.serving.ModelService"
+INFERENCE: Final = "inference.GRPCInferenceService"
+FEEDBACK: Final = "modelops.v1.FeedbackService"
+HEALTH: Final = "grpc.health.v1.Health"
+REFLECTION: Final = ("grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection")
+SERVICES: Final = (PREDICTION, MODEL, INFERENCE, FEEDBACK, HEALTH, REFLECTION[0])
+"""What reflection tells of. Of its own second name there is no description, as the messages are the same."""
+_SERVING_MODULE: Final = "model_server.rpc.tensorflow_serving"
+_INFERENCE_MODULE: Final = "model_server.rpc.open_inference"
+_INTERNAL: Final = 500
+
+
+def prepare() -> None:
+    """Import what answers predictions. Takes a tenth of a second; needs TensorFlow, which is there by then."""
+    for name in (_SERVING_MODULE, _INFERENCE_MODULE):
+        import_module(name)
+    # What reflection tells of: only files that are loaded are known.
+    import_module("tensorflow_serving.apis.prediction_service_pb2")
+    import_module("tensorflow_serving.apis.model_service_pb2")
+
+
+class _Late:
+    """Methods of a class that is imported with the first call of one of them."""
+
+    def __init__(self, module: str, make: Callable[[Any], Any]) -> None:
+        self._module = module
+        self._make = make
+        self._service: Any = None
+
+    async def get(self) -> Any:
+        """Return the one object of the class."""
+        if self._service is None:
+            module = await asyncio.to_thread(import_module, self._module)
+            self._service = self._service or self._make(module)
+        return self._service
+
+
+class _Table:
+    """What can be called."""
+
+    def __init__(self, parts: Parts, forwarder: CallForwarder) -> None:
+        self._parts = parts
+        self._forwarder = forwarder
+
+    def methods(self) -> dict[str, Method]:
+        """List the methods by their paths."""
+        parts, most = self._parts, self._parts.settings.max_body_bytes
+        serving = _Late(_SERVING_MODULE, lambda module: module.TensorFlowServing(parts.catalog))
+        inference = _Late(_INFERENCE_MODULE, lambda module: module.OpenInference(parts.catalog, self._is_serving))
+        feedback = _Late("model_server.rpc.feedback", lambda module: module.Feedback(parts.catalog))
+        health = _Late("model_server.rpc.health", lambda module: module.Health(SERVICES, self._is_serving))
+        reflection = _Late("model_server.rpc.reflection", lambda module: module.Reflection(SERVICES))
+        table = {
+            f"/{PREDICTION}/Predict": self._asked(serving, "predict", most),
+            f"/{PREDICTION}/Classify": self._asked(serving, "classify", most),
+            f"/{PREDICTION}/Regress": self._asked(serving, "regress", most),
+            f"/{PREDICTION}/MultiInference": self._asked(serving, "multi_inference", most, kind="predict"),
+            f"/{PREDICTION}/GetModelMetadata": self._asked(serving, "metadata"),
+            f"/{MODEL}/GetModelStatus": self._asked(serving, "status"),
+            f"/{MODEL}/HandleReloadConfigRequest": self._asked(serving, "reload", kind="other"),
+            f"/{INFERENCE}/ServerLive": self._here(inference, "live", kind="status"),
+            f"/{INFERENCE}/ServerReady": self._here(inference, "ready", kind="status"),
+            f"/{INFERENCE}/ModelReady": self._asked(inference, "model_ready", kind="status"),
+            f"/{INFERENCE}/ServerMetadata": self._here(inference, "server_metadata", kind="metadata"),
+            f"/{INFERENCE}/ModelMetadata": self._asked(inference, "metadata"),
+            f"/{INFERENCE}/ModelInfer": self._asked(inference, "infer", most, kind="predict"),
+            f"/{FEEDBACK}/Send": self._here(feedback, "send", FEEDBACK_BYTES, kind="feedback"),
+            f"/{HEALTH}/Check": self._here(health, "check", kind="other"),
+            f"/{HEALTH}/Watch": self._talks(health, "watch"),
+        }
+        return table | {f"/{name}/ServerReflectionInfo": self._talks(reflection, "info") for name in REFLECTION}
+
+    def _is_serving(self) -> bool:
+        return self._parts.state.phase is Phase.SERVING
+
+    def _here(self, late: _Late, name: str, limit: int = SMALL_BYTES, kind: str = "") -> Method:
+        """Answer on this pod, wherever the traffic is."""
+
+        async def handle(call: Call) -> bytes:
+            answer: bytes = await getattr(await late.get(), name)(call)
+            return answer
+
+        return Method(kind or name, limit, handle)
+
+    def _asked(self, late: _Late, name: str, limit: int = SMALL_BYTES, kind: str = "") -> Method:
+        """Answer, or let the revision answer that serves, if this pod has left the rotation."""
+        parts, forwarder = self._parts, self._forwarder
+
+        async def handle(call: Call) -> bytes:
+            address = parts.state.forward_to
+            if address is not None and not forwarder.is_passed(call):
+                forwarded = await forwarder.forward(address, call)
+                if forwarded is not None:
+                    parts.metrics.count_forwarded()
+                    call.is_forwarded = True
+                    return forwarded
+            answer: bytes = await getattr(await late.get(), name)(call)
+            return answer
+
+        return Method(kind or name, limit, handle)
+
+    @staticmethod
+    def _talks(late: _Late, name: str) -> Method:
+        async def talk(call: Call, conversation: Conversation) -> None:
+            await getattr(await late.get(), name)(call, conversation)
+
+        return Method("other", SMALL_BYTES, talker=talk)
+
+
+class _PodRules(Rules):
+    """What holds for every call of this pod."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._trailing = ((REVISION, parts.settings.revision),)
+
+    def authorize(self, call: Call) -> None:
+        """Ask for a bearer token, if this server wants one; not those who only ask whether it is well."""
+        if not call.path.startswith(f"/{HEALTH}/"):
+            self._parts.access.check(call.first(b"authorization"))
+
+    def trailing(self) -> Sequence[tuple[str, str]]:
+        """Name the revision."""
+        return self._trailing
+
+    def is_leaving(self) -> bool:
+        """Tell whether clients should connect elsewhere."""
+        return self._parts.state.is_leaving
+
+    def observe(self, method: Method | None, code: Code, seconds: float, *, forwarded: bool) -> None:
+        """Note an answered call, unless another pod has answered it: that measures it."""
+        if not forwarded:
+            kind = "other" if method is None else method.kind
+            self._parts.metrics.observe_request(kind, HTTP_CODES.get(code, _INTERNAL), seconds, NO_TRACE)
+
+
+@contextlib.asynccontextmanager
+async def listen(parts: Parts) -> AsyncIterator[None]:
+    """Answer on the gRPC port; at the end finish what is running. Raises `StartError` if it is taken."""
+    place, access = parts.settings.place, parts.access
+    forwarder = CallForwarder(place.grpc_port, parts.seal, lambda: access.identity)
+    calls = Calls(_Table(parts, forwarder).methods(), _PodRules(parts), IN_FLIGHT_BYTES)
+
+    def tls() -> ssl.SSLContext | None:
+        return None if access.identity is None else read_identity(access.identity.folder, ("h2",)).server
+
+    listening = server.Listening(calls, bind(place.host, place.grpc_port))
+
+    async def renew() -> None:
+        await listening.listen(tls())
+
+    await renew()
+    access.changed.append(renew)
+    try:
+        yield
+    finally:
+        access.changed.remove(renew)
+        await listening.close(FINISH_SECONDS)
+        await forwarder.aclose()

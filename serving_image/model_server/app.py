@@ -119,6 +119,8 @@ class PredictionApp:
         response = json_response(tensorflow_rest.write_predict(asked, answer.outputs))
         if answer.prediction_id is not None:
             response.headers[contract.PREDICTION_ID_HEADER] = answer.prediction_id
+        if answer.audited:
+            response.headers[contract.AUDIT_HEADER] = "true"
         return response
 
     async def _unless_gone(self, request: Request, asking: Coroutine[Any, Any, Answer]) -> Answer:

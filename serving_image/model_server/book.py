@@ -1,18 +1,21 @@
-"""What one pod has counted: predictions, labels by outcome, and which predictions have their label."""
+"""What one pod has counted of one revision: predictions, labels, and which predictions have their label."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from model_server import journal
 from model_server.contract import Counts, StartFailure
 from model_server.errors import StartError
 from model_server.feedback import Outcome, Tally
-from model_server.journal import Head, Journal, JournalError, Record
+from model_server.journal import Head, Journal, JournalError, Predictions
+from model_server.label_options import MAX_SLICES, Counted, LabelOptions
 from model_server.ledger import Ledger
 from model_server.logs import warning
+from model_server.prediction_id import OTHER_SLICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,16 +24,40 @@ if TYPE_CHECKING:
     from model_server.feedback import Score
     from model_server.prediction_id import Prediction
 
+_STEPS: Final = 1000
+"""Into which the time for which labels wait is divided: so many tallies there are at most, and a few more."""
+_NO_OPTIONS: Final = LabelOptions()
+
 
 class Book:
-    """Counts that survive the container but not the pod. Used from one thread only."""
+    """Counts that survive the container but not the pod. Used from one thread only.
 
-    def __init__(self, folder: Path, *, revision: str, pod_uid: str, clock: Callable[[], float]) -> None:
+    A label is remembered as soon as it comes, so that no second one counts. Where labels have to mature, it waits with
+    those of other predictions of about that time until all of these predictions are old enough.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        revision: str,
+        pod_uid: str,
+        clock: Callable[[], float],
+        options: LabelOptions = _NO_OPTIONS,
+    ) -> None:
         self._revision = revision
         self._pod_uid = pod_uid
         self._clock = clock
+        self._options = options
         self._owner = f"{pod_uid} {revision}"
-        self.tally = Tally()
+        self._tally = Tally()
+        self._waiting: dict[int, Tally] = {}
+        """By when the predictions were made, in steps."""
+        self._step = max(1, math.ceil(options.maturity / _STEPS))
+        """Seconds."""
+        self._next_ripe = math.inf
+        self._slices: dict[str, None] = {}
+        """The names of slices, in the order in which they came."""
         self.started = datetime.fromtimestamp(clock(), UTC).isoformat()
         self._ledger = Ledger()
         try:
@@ -44,9 +71,20 @@ class Book:
                 f"{folder} cannot be written ({error.strerror}): is the volume mounted there?",
             ) from error
 
-    def count_predictions(self, count: int) -> None:
+    def count_predictions(self, count: int, *, with_id: bool = False, audited: bool = False) -> None:
         """Count answers to instances."""
-        self._journal.predictions += count
+        made, identified, picked = self._journal.predictions
+        self._journal.predictions = Predictions(
+            made + count, identified + count * with_id, picked + count * (with_id and audited)
+        )
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._clock()
+
+    def check(self, prediction: Prediction) -> None:
+        """Raise `LabelRejected` as expired or duplicate if no label of this prediction can be counted here."""
+        self._ledger.check(prediction.digest, prediction.issued, self._clock())
 
     def count_label(self, prediction: Prediction, score: Score) -> float:
         """Count a label, once it is on the volume; returns how many seconds after its prediction it came.
@@ -56,9 +94,10 @@ class Book:
         """
         now = self._clock()
         self._ledger.check(prediction.digest, prediction.issued, now)
-        self._journal.append(Record(prediction.issued, prediction.digest, score))
+        score = self._with_known_slice(score)
+        self._journal.append(prediction.issued, prediction.digest, score)
         self._ledger.add(prediction.digest, prediction.issued, now)
-        self.tally = self.tally.add(score)
+        self._put(prediction.issued, score, 1, now)
         if self._journal.is_long:
             try:
                 self._rewrite()
@@ -67,51 +106,102 @@ class Book:
         return max(0.0, now - prediction.issued)
 
     @property
-    def predictions(self) -> int:
+    def tally(self) -> Tally:
+        """All labels that count by now."""
+        now = self._clock()
+        if now >= self._next_ripe:
+            for begin in [begin for begin in self._waiting if self._ripe_at(begin) <= now]:
+                self._tally.merge(self._waiting.pop(begin))
+            self._next_ripe = min(map(self._ripe_at, self._waiting), default=math.inf)
+        return self._tally
+
+    @property
+    def waiting(self) -> int:
+        """How many labels do not count yet, because their predictions are too young."""
+        self.tally  # noqa: B018  # What is ripe by now waits no more.
+        return sum(tally.size for tally in self._waiting.values())
+
+    @property
+    def predictions(self) -> Predictions:
         """How many instances were answered."""
         return self._journal.predictions
 
     def counts(self, forward_to: str | None) -> Counts:
         """Everything, for the operator."""
+        tally = self.tally
         return Counts(
             revision=self._revision,
             pod_uid=self._pod_uid,
             started=self.started,
-            correct=self.tally.correct,
-            wrong=self.tally.wrong,
-            true_positive=self.tally.of(Outcome.TRUE_POSITIVE),
-            false_positive=self.tally.of(Outcome.FALSE_POSITIVE),
-            true_negative=self.tally.of(Outcome.TRUE_NEGATIVE),
-            false_negative=self.tally.of(Outcome.FALSE_NEGATIVE),
-            predictions=self._journal.predictions,
+            correct=tally.correct,
+            wrong=tally.wrong,
+            true_positive=tally.of(Outcome.TRUE_POSITIVE),
+            false_positive=tally.of(Outcome.FALSE_POSITIVE),
+            true_negative=tally.of(Outcome.TRUE_NEGATIVE),
+            false_negative=tally.of(Outcome.FALSE_NEGATIVE),
+            predictions=self._journal.predictions.made,
             forward_to=forward_to,
         )
+
+    def _begin(self, issued: int) -> int:
+        """When the step began in which a prediction was made."""
+        return issued // self._step * self._step
+
+    def _ripe_at(self, begin: int) -> float:
+        return begin + self._step + self._options.maturity
+
+    def _put(self, issued: int, score: Score, count: int, now: float) -> None:
+        """Add to what counts, or to what waits."""
+        tally, begin = self._tally, self._begin(issued)
+        if self._options.maturity and self._ripe_at(begin) > now:
+            tally = self._waiting.setdefault(begin, Tally())
+            self._next_ripe = min(self._next_ripe, self._ripe_at(begin))
+        if self._options.counted is Counted.AUDITED and not score.audited:
+            tally.unjudged += count
+        else:
+            tally.add(score, count)
+
+    def _with_known_slice(self, score: Score) -> Score:
+        """Put what is one slice too many with the others."""
+        name = score.slice
+        if name is None or name == OTHER_SLICE or name in self._slices:
+            return score
+        if len(self._slices) == MAX_SLICES:
+            return score._replace(slice=OTHER_SLICE)
+        self._slices[name] = None
+        return score
 
     def _replay(self, folder: Path) -> None:
         try:
             self._take_over(folder)
         except JournalError as error:
             warning("counting begins again", reason=str(error))
-            self._journal.predictions = 0
+            self._journal.predictions = Predictions()
+            self._tally, self._waiting, self._slices = Tally(), {}, {}
             # What was counted is unknown, so that older predictions could count twice: none of them counts again.
             self._ledger = Ledger(floor=int(self._clock()) + 1)
 
     def _take_over(self, folder: Path) -> None:
         found = journal.read(folder)
         if found is None or found[0].owner != self._owner:
-            self._journal.predictions = 0
+            self._journal.predictions = Predictions()
             return
         head, records = found
-        ledger, tally, now = Ledger(floor=head.floor), Tally.from_json(head.tally), self._clock()
-        scores: Counter[Score] = Counter()
+        ledger, now = Ledger(floor=head.floor), self._clock()
+        scores: Counter[tuple[int, Score]] = Counter()
         for issued, digest, score in records:
             ledger.add(digest, issued, now)
             if score is not None:
-                scores[score] += 1
-        for score, count in scores.items():
-            tally = tally.add(score, count)
-        self.started, self._ledger, self.tally = head.started, ledger, tally
+                scores[self._begin(issued) if self._options.maturity else 0, score] += 1
+        self._tally = Tally.from_json(head.tally)
+        self._waiting = {int(begin): Tally.from_json(tally) for begin, tally in head.waiting.items()}
+        self._next_ripe = min(map(self._ripe_at, self._waiting), default=math.inf)
+        self._slices = dict.fromkeys(head.slices)
+        for (begin, score), count in scores.items():
+            self._put(begin, self._with_known_slice(score), count, now)
+        self.started, self._ledger = head.started, ledger
 
     def _rewrite(self) -> None:
-        head = Head(self._owner, self.started, self._ledger.floor, self.tally.to_json())
+        waiting = {str(begin): tally.to_json() for begin, tally in self._waiting.items()}
+        head = Head(self._owner, self.started, self._ledger.floor, self._tally.to_json(), waiting, list(self._slices))
         self._journal.rewrite(head, self._ledger.entries())

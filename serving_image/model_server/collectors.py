@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    SummaryMetricFamily,
+)
 from prometheus_client.registry import Collector
 
 from model_server.contract import FeedbackRejection, Metric
-from model_server.feedback import Cell, quality
+from model_server.feedback import UNITS, Cell, quality
+from model_server.label_options import Counted, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from prometheus_client.metrics_core import Metric as Family
 
     from model_server.book import Book
-    from model_server.dataplane.batcher import Batcher
+    from model_server.busy import Busy
     from model_server.feedback import Tally
+    from model_server.label_options import LabelOptions
 
+_OUTCOMES: Final[Mapping[str, bool]] = {"correct": True, "wrong": False}
 _FOUR_CELLS: Final = {Cell(actual, predicted): 0 for actual in (0, 1) for predicted in (0, 1)}
 
 
@@ -48,7 +56,9 @@ class BookCollector(Collector):
         labels.add_metric(("wrong",), tally.wrong)
         yield labels
         yield self._confusion(tally)
-        yield CounterMetricFamily(Metric.PREDICTIONS, "Instances that were answered.", self._book.predictions)
+        made, with_id, _ = self._book.predictions
+        yield CounterMetricFamily(Metric.PREDICTIONS, "Instances that were answered.", made)
+        yield CounterMetricFamily(Metric.IDS, "Instances whose answer had an id.", with_id)
         rejected = CounterMetricFamily(Metric.FEEDBACK_REJECTED, "Labels that were not counted.", labels=("reason",))
         for reason in FeedbackRejection:
             rejected.add_metric((reason,), self._rejected[reason])
@@ -88,13 +98,78 @@ class BookCollector(Collector):
         return self._names[number] if number < len(self._names) else str(number)
 
 
+class OptionsCollector(Collector):
+    """What labels tell besides, where it was asked for."""
+
+    def __init__(self, book: Book, options: LabelOptions) -> None:
+        self._book = book
+        self._options = options
+
+    def collect(self) -> Iterator[Family]:
+        """Read the book."""
+        tally, options = self._book.tally, self._options
+        if options.maturity:
+            yield GaugeMetricFamily(
+                Metric.LABELS_WAITING, "Labels whose predictions are too young for them to count.", self._book.waiting
+            )
+        if options.audit_fraction:
+            yield from self._audits(tally)
+        if options.top:
+            best = CounterMetricFamily(
+                Metric.TOP_K_LABELS, "Labels by whether they are one of the best classes.", labels=("k", "outcome")
+            )
+            for outcome, is_right in _OUTCOMES.items():
+                best.add_metric((str(options.top), outcome), tally.among_best[is_right])
+            yield best
+        if options.slice_field is not None:
+            slices = CounterMetricFamily(
+                Metric.SLICE_LABELS, "Labels by a field of the request.", labels=("slice", "outcome")
+            )
+            for name in sorted({name for name, _ in tally.by_slice}):
+                for outcome, is_right in _OUTCOMES.items():
+                    slices.add_metric((name, outcome), tally.by_slice[name, is_right])
+            yield slices
+        if options.task is Task.REGRESSION:
+            yield from self._errors(tally)
+
+    def _audits(self, tally: Tally) -> Iterator[Family]:
+        audited = self._book.predictions.audited
+        yield CounterMetricFamily(Metric.AUDITED_PREDICTIONS, "Instances that were picked at random.", audited)
+        labels = CounterMetricFamily(Metric.AUDITED_LABELS, "Labels of these.", labels=("outcome",))
+        for outcome, is_right in _OUTCOMES.items():
+            labels.add_metric((outcome,), tally.audited[is_right])
+        yield labels
+        if self._options.counted is Counted.AUDITED:
+            yield CounterMetricFamily(Metric.UNJUDGED_LABELS, "Labels that count for nothing.", tally.unjudged)
+
+    def _errors(self, tally: Tally) -> Iterator[Family]:
+        errors, unit = tally.errors, self._options.tolerance / UNITS
+        for name, text, total in (
+            (Metric.ABSOLUTE_ERROR, "Difference of label and prediction.", errors.absolute * unit),
+            (Metric.SQUARED_ERROR, "Square of the difference of label and prediction.", errors.squared * unit**2),
+            (Metric.SCORE, "1 less the absolute error in tolerances, at least 0.", errors.scores / UNITS),
+        ):
+            yield SummaryMetricFamily(name, text, count_value=errors.count, sum_value=total)
+
+
+class Threads(Protocol):
+    """What calls the model."""
+
+    busy: Busy
+    threads: int
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a thread."""
+
+
 class BatcherCollector(Collector):
     """The threads that answer. Nothing until there is a model."""
 
     def __init__(self) -> None:
-        self._watched: tuple[Batcher, float] | None = None
+        self._watched: tuple[Threads, float] | None = None
 
-    def watch(self, batcher: Batcher, load_seconds: float) -> None:
+    def watch(self, batcher: Threads, load_seconds: float) -> None:
         """Tell of these threads from now on."""
         self._watched = batcher, load_seconds
 

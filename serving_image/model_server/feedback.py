@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -12,9 +14,15 @@ from model_server.errors import LabelRejected
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from model_server.prediction_id import Prediction
+
 
 MAX_CLASSES: Final = 20
 """Of a model of more classes the cells of its confusion matrix are not counted: there would be too many of them."""
+UNITS: Final = 2**16
+"""Errors are counted in parts of the tolerance: whole numbers, so that their sums are the same in whatever order."""
+MAX_ERROR: Final = 2**46
+"""Larger errors, and those of predictions that are no numbers, are taken for 2^30 tolerances."""
 
 
 class Outcome(StrEnum):
@@ -26,6 +34,21 @@ class Outcome(StrEnum):
     FALSE_POSITIVE = "p"
     TRUE_NEGATIVE = "N"
     FALSE_NEGATIVE = "n"
+
+
+_RIGHT: Final = frozenset({Outcome.CORRECT, Outcome.TRUE_POSITIVE, Outcome.TRUE_NEGATIVE})
+
+
+class Label(NamedTuple):
+    """One label as it came: nothing in it is checked."""
+
+    id: object
+    label: object
+    """The number or the name of a class, true or false where there are two; or the value that was to be predicted."""
+
+
+Result = LabelRejected | None
+"""Why a label was not counted, or None if it was."""
 
 
 class Cell(NamedTuple):
@@ -40,12 +63,49 @@ class Score(NamedTuple):
 
     outcome: Outcome
     cell: Cell | None
-    """None where there are more than `MAX_CLASSES`."""
+    """None where there are more than `MAX_CLASSES`, or none."""
+    among_best: bool | None = None
+    """Whether the label is one of the best classes; None where these are not known."""
+    error: int | None = None
+    """How far a value was off, in `UNITS` of the tolerance; None where classes are predicted."""
+    slice: str | None = None
+    """The part of the requests that it belongs to, if they are told apart."""
+    audited: bool = False
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the label agrees with the prediction."""
+        return self.outcome in _RIGHT
 
 
-def score(predicted: int | None, label: int, classes: int) -> Score:
-    """Compare a prediction with the truth. A prediction of no class is wrong."""
-    return Score(_outcome(predicted, label, classes), Cell(label, predicted) if classes <= MAX_CLASSES else None)
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """Compares predictions with labels."""
+
+    names: Sequence[str] | None = None
+    """Of the classes."""
+    tolerance: float = 1.0
+    """By how much a value may be off and is still right."""
+
+    def score(self, prediction: Prediction, label: object) -> Score:
+        """Compare. Raises `LabelRejected` as malformed or unknown_class."""
+        if prediction.value is not None:
+            error = self._error(prediction.value, read_value(label))
+            outcome, cell, among_best = Outcome.CORRECT if error <= UNITS else Outcome.WRONG, None, None
+        else:
+            truth = read_label(label, prediction.classes, self.names)
+            error, among_best = None, None if prediction.best is None else truth in prediction.best
+            outcome, cell = score(prediction.predicted, truth, prediction.classes)
+        return Score(outcome, cell, among_best, error, prediction.slice, prediction.audited)
+
+    def _error(self, predicted: float, truth: float) -> int:
+        error = abs(predicted - truth) / self.tolerance * UNITS
+        return round(error) if error < MAX_ERROR else MAX_ERROR  # NaN is not less either.
+
+
+def score(predicted: int | None, label: int, classes: int) -> tuple[Outcome, Cell | None]:
+    """Compare a predicted class with the truth. A prediction of no class is wrong."""
+    return _outcome(predicted, label, classes), Cell(label, predicted) if classes <= MAX_CLASSES else None
 
 
 def _outcome(predicted: int | None, label: int, classes: int) -> Outcome:
@@ -55,6 +115,18 @@ def _outcome(predicted: int | None, label: int, classes: int) -> Outcome:
     if label == 1:
         return Outcome.TRUE_POSITIVE if right else Outcome.FALSE_NEGATIVE
     return Outcome.TRUE_NEGATIVE if right else Outcome.FALSE_POSITIVE
+
+
+def read_value(label: object) -> float:
+    """Read the label of a predicted value: a finite number. Raises `LabelRejected` as malformed."""
+    if isinstance(label, int | float) and not isinstance(label, bool):
+        try:
+            value = float(label)
+        except OverflowError:
+            value = math.inf
+        if math.isfinite(value):
+            return value
+    raise LabelRejected(FeedbackRejection.MALFORMED, "this model predicts values: a label is a finite number")
 
 
 def read_label(label: object, classes: int, names: Sequence[str] | None) -> int:
@@ -90,50 +162,123 @@ def _unknown(message: str) -> LabelRejected:
     return LabelRejected(FeedbackRejection.UNKNOWN_CLASS, message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class Errors:
+    """Sums over the labels of predicted values, in `UNITS` of the tolerance and whole, so that they are exact."""
+
+    count: int = 0
+    absolute: int = 0
+    squared: int = 0
+    scores: int = 0
+    """Of max(0, 1 − error ÷ tolerance)."""
+
+    def add(self, error: int, count: int = 1) -> None:
+        """Add so many equal errors."""
+        self.count += count
+        self.absolute += count * error
+        self.squared += count * error * error
+        self.scores += count * max(0, UNITS - error)
+
+
+@dataclass(slots=True)
 class Tally:
-    """How many labels had which outcome, and by which classes."""
+    """How many labels had which outcome, and what else they said. It is added to in place."""
 
-    by_outcome: Mapping[Outcome, int] = field(default_factory=dict)
-    by_cell: Mapping[Cell, int] = field(default_factory=dict)
+    by_outcome: Counter[Outcome] = field(default_factory=Counter)
+    by_cell: Counter[Cell] = field(default_factory=Counter)
+    by_slice: Counter[tuple[str, bool]] = field(default_factory=Counter)
+    """By the slice, and whether the prediction was right."""
+    audited: Counter[bool] = field(default_factory=Counter)
+    """Of audited predictions: by whether the prediction was right."""
+    among_best: Counter[bool] = field(default_factory=Counter)
+    errors: Errors = field(default_factory=Errors)
+    unjudged: int = 0
+    """Labels that count for nothing else, because only those of audited predictions do."""
 
-    def add(self, score: Score, count: int = 1) -> Tally:
-        """Return the tally with so many more."""
-        outcome, cell = score
-        by_cell = self.by_cell if cell is None else {**self.by_cell, cell: self.by_cell.get(cell, 0) + count}
-        return Tally({**self.by_outcome, outcome: self.of(outcome) + count}, by_cell)
+    def add(self, score: Score, count: int = 1) -> None:
+        """Add so many equal labels."""
+        self.by_outcome[score.outcome] += count
+        if score.cell is not None:
+            self.by_cell[score.cell] += count
+        if score.slice is not None:
+            self.by_slice[score.slice, score.is_right] += count
+        if score.audited:
+            self.audited[score.is_right] += count
+        if score.among_best is not None:
+            self.among_best[score.among_best] += count
+        if score.error is not None:
+            self.errors.add(score.error, count)
+
+    def merge(self, other: Tally) -> None:
+        """Add all of another tally."""
+        self.by_outcome.update(other.by_outcome)
+        self.by_cell.update(other.by_cell)
+        self.by_slice.update(other.by_slice)
+        self.audited.update(other.audited)
+        self.among_best.update(other.among_best)
+        mine, theirs = self.errors, other.errors
+        self.errors = Errors(
+            mine.count + theirs.count,
+            mine.absolute + theirs.absolute,
+            mine.squared + theirs.squared,
+            mine.scores + theirs.scores,
+        )
+        self.unjudged += other.unjudged
 
     def of(self, *outcomes: Outcome) -> int:
         """Sum over some outcomes."""
-        return sum(self.by_outcome.get(outcome, 0) for outcome in outcomes)
+        return sum(self.by_outcome[outcome] for outcome in outcomes)
 
     @property
     def correct(self) -> int:
         """Labels that agree with the prediction."""
-        return self.of(Outcome.CORRECT, Outcome.TRUE_POSITIVE, Outcome.TRUE_NEGATIVE)
+        return self.of(*_RIGHT)
 
     @property
     def wrong(self) -> int:
         """Labels that disagree."""
         return self.of(Outcome.WRONG, Outcome.FALSE_POSITIVE, Outcome.FALSE_NEGATIVE)
 
+    @property
+    def size(self) -> int:
+        """All labels in it."""
+        return self.by_outcome.total() + self.unjudged
+
     def to_json(self) -> dict[str, Any]:
-        """By the outcomes' letters; by the cells as a list of actual, predicted, count."""
+        """By the outcomes' letters; all else as lists of what it is counted by, and the count."""
         return {
             "outcomes": {str(outcome): count for outcome, count in self.by_outcome.items()},
             "cells": [[*cell, count] for cell, count in self.by_cell.items()],
+            "slices": [[*kind, count] for kind, count in self.by_slice.items()],
+            "audited": [self.audited[False], self.audited[True]],
+            "among_best": [self.among_best[False], self.among_best[True]],
+            "errors": [self.errors.count, self.errors.absolute, self.errors.squared, self.errors.scores],
+            "unjudged": self.unjudged,
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Tally:
         """Invert `to_json`. Raises ValueError, KeyError or TypeError."""
+        count, absolute, squared, scores = map(int, data["errors"])
         return cls(
-            {Outcome(letter): int(count) for letter, count in data["outcomes"].items()},
-            {
-                Cell(int(actual), None if predicted is None else int(predicted)): int(count)
-                for actual, predicted, count in data["cells"]
-            },
+            Counter({Outcome(letter): int(count) for letter, count in data["outcomes"].items()}),
+            Counter(
+                {
+                    Cell(int(actual), None if predicted is None else int(predicted)): int(count)
+                    for actual, predicted, count in data["cells"]
+                }
+            ),
+            Counter({(str(name), bool(right)): int(count) for name, right, count in data["slices"]}),
+            _by_truth(*data["audited"]),
+            _by_truth(*data["among_best"]),
+            Errors(count, absolute, squared, scores),
+            int(data["unjudged"]),
         )
+
+
+def _by_truth(wrong: object, right: object) -> Counter[bool]:
+    counted = Counter({False: int(str(wrong)), True: int(str(right))})
+    return +counted
 
 
 def ratio(part: int, *others: int) -> float | None:

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from model_server import contract
 from model_server.contract import FeedbackRejection
 from model_server.errors import LabelRejected
-from model_server.feedback import read_label, score
+from model_server.feedback import Label, Result
+from model_server.label_store import Claim, StoreUnavailable
+from model_server.ledger import HORIZON_SECONDS
 from model_server.logs import warning
 from model_server.passing import Passed
 from model_server.pods import Lost, Unreachable, host_port
 from model_server.prediction_id import read
-from model_server.protocols.feedback_rest import Label, Result, read_results, write_request
+from model_server.protocols.feedback_rest import read_results, write_request
 from model_server.routing import Place, Self, heir, route
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from model_server.book import Book
+    from model_server.feedback import Score, Scorer
+    from model_server.label_store import LabelStore
     from model_server.metrics import Metrics
     from model_server.passing import Seal
     from model_server.pods import Answer, PodClient
-    from model_server.prediction_id import Address, Key, Prediction
+    from model_server.prediction_id import Address, KeyRing, Prediction
 
 PASS_ON_SECONDS: Final = 5.0
 """How long another pod may take to count labels."""
+CLAIM_SLACK_SECONDS: Final = 3600
+"""For which a claim outlives the time in which its label could count: clocks differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,59 +61,143 @@ class _Orphan:
     """Whether that pod is gone, and does not only fail to answer."""
 
 
+class _Scored(NamedTuple):
+    """A label that is to be counted here."""
+
+    number: int
+    prediction: Prediction
+    score: Score
+
+
+@dataclass(slots=True)
+class _Todo:
+    """The labels of a request by who counts them."""
+
+    mine: list[_Scored] = field(default_factory=list)
+    next_door: dict[bytes, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """By the fingerprints of other revisions in this process."""
+    elsewhere: dict[Address, list[tuple[int, Prediction]]] = field(default_factory=lambda: defaultdict(list))
+    orphans: list[_Orphan] = field(default_factory=list)
+
+
 class Intake:
-    """Counts labels. Each label of a request gets its own result, in order."""
+    """Counts the labels of one revision. Each label of a request gets its own result, in order.
+
+    `here` are the intakes of all revisions that this process serves, by their fingerprints: a label that came to one of
+    them and belongs to another is counted there.
+    """
 
     def __init__(  # Wired in one place.
         self,
         this: Self,
-        keys: Mapping[int, Key],
-        names: Sequence[str] | None,
+        keys: KeyRing,
+        scorer: Scorer,
         book: Book,
         metrics: Metrics,
         others: Others,
+        store: LabelStore | None = None,
+        here: Mapping[bytes, Intake] | None = None,
     ) -> None:
         self._this = this
         self._keys = keys
-        self._names = names
+        self._scorer = scorer
         self._book = book
         self._metrics = metrics
         self._others = others
+        self._store = store
+        self._here = here if here is not None else {}
+        self._claiming: set[bytes] = set()
+        """Digests for which the store is being asked."""
 
     async def take(self, labels: Sequence[Label], passed: Passed | None) -> list[Result]:
         """Count labels, here or where they belong. `passed`: what they are if another pod has sent them."""
         results: list[Result] = [None] * len(labels)
-        elsewhere: dict[Address, list[tuple[int, Prediction]]] = defaultdict(list)
-        orphans: list[_Orphan] = []
+        todo = _Todo()
         for number, label in enumerate(labels):
             try:
-                prediction = self._read(label)
-                place = route(prediction, self._this, passed)
-                if place is Place.HERE:
-                    self._count(prediction, label)
-                elif place is Place.NOWHERE:
-                    raise _foreign()
-                elif place is Place.LOST:
-                    orphans.append(_Orphan(number, prediction, surely=True))
-                else:
-                    elsewhere[place].append((number, prediction))
+                self._sort(number, label, passed, todo)
             except LabelRejected as rejection:
                 results[number] = self._note(rejection)
-        if elsewhere:
-            orphans += await self._pass_on(labels, elsewhere, results)
+        await self._count_all(todo.mine, results)
+        for fingerprint, numbers in todo.next_door.items():
+            answers = await self._here[fingerprint].take([labels[number] for number in numbers], passed)
+            for number, answer in zip(numbers, answers, strict=True):
+                results[number] = answer
+        orphans = todo.orphans
+        if todo.elsewhere:
+            orphans += await self._pass_on(labels, todo.elsewhere, results)
         if orphans:
             await self._inherit(labels, orphans, results)
         return results
+
+    def _sort(self, number: int, label: Label, passed: Passed | None, todo: _Todo) -> None:
+        """Find out who counts a label. Raises `LabelRejected` if nobody does."""
+        prediction = self._read(label)
+        if prediction.fingerprint != self._this.fingerprint and prediction.fingerprint in self._here:
+            todo.next_door[prediction.fingerprint].append(number)
+            return
+        place = route(prediction, self._this, passed)
+        if place is Place.HERE:
+            todo.mine.append(_Scored(number, prediction, self._scorer.score(prediction, label.label)))
+        elif place is Place.NOWHERE:
+            raise _foreign()
+        elif place is Place.LOST:
+            todo.orphans.append(_Orphan(number, prediction, surely=True))
+        else:
+            todo.elsewhere[place].append((number, prediction))
 
     def _read(self, label: Label) -> Prediction:
         if not isinstance(label.id, str):
             raise LabelRejected(FeedbackRejection.MALFORMED, "an id is a text")
         return read(label.id, self._keys)
 
-    def _count(self, prediction: Prediction, label: Label) -> None:
-        truth = read_label(label.label, prediction.classes, self._names)
+    async def _count_all(self, scored: Sequence[_Scored], results: list[Result]) -> None:
+        """Count labels here, those alone that the store leaves to this pod if there is one."""
+        if self._store is not None:
+            scored = await self._claim(self._store, scored, results)
+        for one in scored:
+            try:
+                self._count(one.prediction, one.score)
+            except LabelRejected as rejection:
+                results[one.number] = self._note(rejection)
+
+    async def _claim(self, store: LabelStore, scored: Sequence[_Scored], results: list[Result]) -> list[_Scored]:
+        """Ask the store; returns what this pod is to count. What is known without asking is not asked for."""
+        asked: list[_Scored] = []
+        claims: dict[bytes, Claim] = {}
+        now = self._book.now()
+        for one in scored:
+            digest = one.prediction.digest
+            try:
+                self._book.check(one.prediction)
+                if digest in self._claiming:
+                    raise _unavailable("another label of this prediction is being counted")
+            except LabelRejected as rejection:
+                results[one.number] = self._note(rejection)
+                continue
+            left = one.prediction.issued + HORIZON_SECONDS + CLAIM_SLACK_SECONDS - now
+            claims[digest] = Claim(digest, int(left))
+            asked.append(one)
+        if not asked:
+            return []
+        self._claiming |= claims.keys()
         try:
-            delay = self._book.count_label(prediction, score(prediction.predicted, truth, prediction.classes))
+            answers = dict(zip(claims, await store.claim(list(claims.values())), strict=True))
+        except StoreUnavailable as error:
+            warning("the store of labels does not answer", reason=str(error))
+            for one in asked:
+                results[one.number] = self._note(_unavailable("the store that all replicas ask does not answer"))
+            return []
+        finally:
+            self._claiming -= claims.keys()
+        for one in asked:
+            if not answers[one.prediction.digest]:
+                results[one.number] = self._note(_duplicate())
+        return [one for one in asked if answers[one.prediction.digest]]
+
+    def _count(self, prediction: Prediction, score: Score) -> None:
+        try:
+            delay = self._book.count_label(prediction, score)
         except OSError as error:
             warning("a label could not be written", reason=str(error))
             raise _unavailable("this pod cannot write the label to its volume") from error
@@ -136,7 +226,10 @@ class Intake:
         return orphans
 
     async def _inherit(self, labels: Sequence[Label], orphans: Sequence[_Orphan], results: list[Result]) -> None:
-        """Give labels of pods that are gone to their heirs."""
+        """Give labels of pods that are gone to their heirs; with a store, whoever has them may count them."""
+        if self._store is not None:
+            await self._adopt(labels, orphans, results)
+            return
         try:
             siblings = await self._others.siblings()
         except OSError as error:
@@ -145,6 +238,7 @@ class Intake:
                 results[orphan.number] = self._note(_unavailable("the pods that may count it cannot be looked up"))
             return
         candidates = siblings | ({self._this.address} if self._this.address else set())
+        own: list[_Orphan] = []
         by_heir: dict[Address, list[int]] = defaultdict(list)
         for orphan in orphans:
             prediction, number = orphan.prediction, orphan.number
@@ -154,11 +248,9 @@ class Intake:
             chosen = heir(prediction.digest, candidates) if candidates else None
             if chosen is not None and chosen != self._this.address:
                 by_heir[chosen].append(number)
-                continue
-            try:
-                self._count(prediction, labels[number])
-            except LabelRejected as rejection:
-                results[number] = self._note(rejection)
+            else:
+                own.append(orphan)
+        await self._adopt(labels, own, results)
         for address, numbers in by_heir.items():
             answers = await self._ask(address, [labels[number] for number in numbers], Passed.INHERITED)
             for index, number in enumerate(numbers):
@@ -167,6 +259,18 @@ class Intake:
                     results[number] = self._note(gone)
                 else:
                     results[number] = answers[index]
+
+    async def _adopt(self, labels: Sequence[Label], orphans: Sequence[_Orphan], results: list[Result]) -> None:
+        """Count labels of other pods here."""
+        scored: list[_Scored] = []
+        for orphan in orphans:
+            try:
+                score = self._scorer.score(orphan.prediction, labels[orphan.number].label)
+            except LabelRejected as rejection:
+                results[orphan.number] = self._note(rejection)
+            else:
+                scored.append(_Scored(orphan.number, orphan.prediction, score))
+        await self._count_all(scored, results)
 
     async def _ask(self, address: Address, labels: Sequence[Label], passed: Passed) -> list[Result] | None:
         """Have another pod count labels; None if there is no such pod."""
@@ -220,6 +324,10 @@ def _foreign() -> LabelRejected:
         FeedbackRejection.FOREIGN,
         "the prediction is of another model; or its revision no longer serves, and the pod that made it is gone",
     )
+
+
+def _duplicate() -> LabelRejected:
+    return LabelRejected(FeedbackRejection.DUPLICATE, "this prediction has its label; the first one stands")
 
 
 def _unavailable(why: str) -> LabelRejected:

@@ -2,13 +2,18 @@
 
 Two files, written without a buffer, so that nothing that was answered is lost when the process is killed:
 
-    labels       one line of JSON (`Head`), then a record of 23 bytes for each label
+    labels       one line of JSON (`Head`), then a record of 33 bytes for each label
                      4   time of the prediction's issue, seconds since 1970
                     16   the prediction's digest
-                     1   its outcome, or `-`: already in the tally of the head
+                     1   its outcome, or `-`: in the head already
                      1   the class that the label gave + 1, or 0: no cell of the confusion matrix is counted
                      1   the class that was predicted + 1, or 0: none
-    predictions  8 bytes, little-endian: how many predictions were made
+                     1   bit 0 audited; bit 1 the best classes are known; bit 2 the label is one of them
+                     1   slice: 0 none, 1 other, else the number of its name + 2
+                     8   error of a predicted value + 1, or 0: classes were predicted
+                 A slice's name comes before its first label, in records with `s` for the outcome, the slice, and
+                 16 bytes of the name in place of the digest
+    predictions  3 numbers of 8 bytes, little-endian: predictions made, those with ids, those that are audited
 
 A file that does not end with a whole record was cut in the act of writing; the label in question was never
 acknowledged. The files need not survive the loss of the node, because the volume does not.
@@ -20,24 +25,31 @@ import json
 import mmap
 import os
 import struct
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from model_server.feedback import MAX_CLASSES, Cell, Outcome, Score, Tally
 from model_server.ledger import CAPACITY
+from model_server.prediction_id import OTHER_SLICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+VERSION: Final = 2
 LABELS_FILE: Final = "labels"
 PREDICTIONS_FILE: Final = "predictions"
 COMPACT_AFTER: Final = 2 * CAPACITY
 """Records after which the file is written anew."""
-_RECORD: Final = struct.Struct(">I16scBB")
-_NUMBER: Final = struct.Struct("<Q")
-_REMEMBERED: Final = b"-"
-_OUTCOMES: Final[dict[bytes, Outcome | None]] = {_REMEMBERED: None, **{one.encode(): one for one in Outcome}}
+_RECORD: Final = struct.Struct(">I16s13s")
+_SCORE: Final = struct.Struct(">cBBBBQ")
+_NUMBERS: Final = struct.Struct("<QQQ")
+_REMEMBERED: Final = _SCORE.pack(b"-", 0, 0, 0, 0, 0)
+_NAME: Final = b"s"
+_AUDITED, _BEST_KNOWN, _AMONG_BEST = 1, 2, 4
+_OUTCOMES: Final = {one.encode(): one for one in Outcome}
+_KNOWN_SCORES: Final = 100_000
+"""That are kept while a file is read, as most of them are equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +62,27 @@ class Head:
     floor: int
     tally: dict[str, Any]
     """As `Tally.to_json` writes it."""
+    waiting: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Tallies of labels that do not count yet, by when their predictions were made."""
+    slices: list[str] = field(default_factory=list)
+    """Names, by their numbers."""
+    version: int = VERSION
 
 
 class Record(NamedTuple):  # Quicker to make than a dataclass: there may be millions to read at the start.
-    """One label. `score` is None if the tally of the head has it already."""
+    """One label. `score` is None if the head has it already."""
 
     issued: int
     digest: bytes
     score: Score | None
+
+
+class Predictions(NamedTuple):
+    """How many there were."""
+
+    made: int = 0
+    with_id: int = 0
+    audited: int = 0
 
 
 class JournalError(Exception):
@@ -80,31 +105,71 @@ def read(folder: Path) -> tuple[Head, Iterator[Record]] | None:
         if not newline:
             raise ValueError("no line end")  # noqa: TRY301  # One handler for all that can be wrong.
         head = Head(**json.loads(line))
-        Tally.from_json(head.tally)
+        _check(head)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise JournalError(f"{folder / LABELS_FILE} is damaged: {error}") from error
-    return head, _records(memoryview(body)[: len(body) // _RECORD.size * _RECORD.size])
+    return head, _records(memoryview(body)[: len(body) // _RECORD.size * _RECORD.size], head.slices)
 
 
-def _records(body: memoryview) -> Iterator[Record]:
-    for issued, digest, letter, actual, predicted in _RECORD.iter_unpack(body):
-        if letter not in _OUTCOMES:
-            raise JournalError(f"a record is damaged: {letter!r} is no outcome")
-        outcome = _OUTCOMES[letter]
-        if max(actual, predicted) > MAX_CLASSES:
-            raise JournalError(f"a record is damaged: there is no class {max(actual, predicted) - 1}")
-        cell = Cell(actual - 1, predicted - 1 if predicted else None) if actual else None
-        yield Record(issued, digest, None if outcome is None else Score(outcome, cell))
+def _check(head: Head) -> None:
+    """Raise an error of any kind if this is no head of this version."""
+    if head.version != VERSION:
+        raise ValueError(f"its version is {head.version}, not {VERSION}")
+    for begin, tally in (("0", head.tally), *head.waiting.items()):
+        int(begin)
+        Tally.from_json(tally)
+    for name in head.slices:
+        name.encode()
 
 
-def _pack(record: Record) -> bytes:
-    if record.score is None:
-        return _RECORD.pack(record.issued, record.digest, _REMEMBERED, 0, 0)
-    letter, cell = record.score.outcome.encode(), record.score.cell
-    if cell is None:
-        return _RECORD.pack(record.issued, record.digest, letter, 0, 0)
-    predicted = 0 if cell.predicted is None else cell.predicted + 1
-    return _RECORD.pack(record.issued, record.digest, letter, cell.actual + 1, predicted)
+def _records(body: memoryview, slices: Iterable[str]) -> Iterator[Record]:
+    names = {number: name.encode() for number, name in enumerate(slices, start=2)}
+    names[1] = OTHER_SLICE.encode()
+    known: dict[bytes, Score | None] = {_REMEMBERED: None}
+    for issued, digest, packed in _RECORD.iter_unpack(body):
+        if packed in known:
+            yield Record(issued, digest, known[packed])
+        elif packed[:1] == _NAME:
+            number = packed[4]
+            names[number] = names.get(number, b"") + digest.rstrip(b"\0")
+        else:
+            score = _unpack(packed, names)
+            if len(known) < _KNOWN_SCORES:
+                known[packed] = score
+            yield Record(issued, digest, score)
+
+
+def _unpack(packed: bytes, names: dict[int, bytes]) -> Score:
+    letter, actual, predicted, flags, slice_number, error = _SCORE.unpack(packed)
+    if letter not in _OUTCOMES:
+        raise JournalError(f"a record is damaged: {letter!r} is no outcome")
+    if max(actual, predicted) > MAX_CLASSES:
+        raise JournalError(f"a record is damaged: there is no class {max(actual, predicted) - 1}")
+    if slice_number and slice_number not in names:
+        raise JournalError(f"a record is damaged: there is no slice {slice_number}")
+    return Score(
+        _OUTCOMES[letter],
+        Cell(actual - 1, predicted - 1 if predicted else None) if actual else None,
+        bool(flags & _AMONG_BEST) if flags & _BEST_KNOWN else None,
+        error - 1 if error else None,
+        names[slice_number].decode(errors="replace") if slice_number else None,
+        bool(flags & _AUDITED),
+    )
+
+
+def _pack(score: Score, slice_number: int) -> bytes:
+    actual, predicted = (0, None) if score.cell is None else (score.cell.actual + 1, score.cell.predicted)
+    flags = _AUDITED if score.audited else 0
+    if score.among_best is not None:
+        flags |= _BEST_KNOWN | (_AMONG_BEST if score.among_best else 0)
+    return _SCORE.pack(
+        score.outcome.encode(),
+        actual,
+        0 if predicted is None else predicted + 1,
+        flags,
+        slice_number,
+        0 if score.error is None else score.error + 1,
+    )
 
 
 class Journal:
@@ -115,19 +180,22 @@ class Journal:
         self._labels = -1
         self._records = 0
         self._long = COMPACT_AFTER
+        self._slices: dict[str, int] = {}
         with (folder / PREDICTIONS_FILE).open("a+b") as file:
-            file.truncate(_NUMBER.size)
-            os.posix_fallocate(file.fileno(), 0, _NUMBER.size)  # To write into a page without room would be SIGBUS.
-            self._predictions = mmap.mmap(file.fileno(), _NUMBER.size)
+            file.truncate(_NUMBERS.size)
+            os.posix_fallocate(file.fileno(), 0, _NUMBERS.size)  # To write into a page without room would be SIGBUS.
+            self._numbers = mmap.mmap(file.fileno(), _NUMBERS.size)
+        self._predictions = Predictions(*_NUMBERS.unpack_from(self._numbers))
 
     @property
-    def predictions(self) -> int:
+    def predictions(self) -> Predictions:
         """How many predictions were made."""
-        return int(_NUMBER.unpack_from(self._predictions)[0])
+        return self._predictions
 
     @predictions.setter
-    def predictions(self, count: int) -> None:
-        _NUMBER.pack_into(self._predictions, 0, count)
+    def predictions(self, counts: Predictions) -> None:
+        _NUMBERS.pack_into(self._numbers, 0, *counts)
+        self._predictions = counts
 
     @property
     def is_long(self) -> bool:
@@ -141,7 +209,7 @@ class Journal:
         try:
             with fresh.open("wb") as file:
                 file.write(json.dumps(asdict(head)).encode() + b"\n")
-                file.writelines(_pack(Record(issued, digest, None)) for issued, digest in remembered)
+                file.writelines(_RECORD.pack(issued, digest, _REMEMBERED) for issued, digest in remembered)
             labels = os.open(fresh, os.O_WRONLY | os.O_APPEND)
             fresh.replace(path)
         except OSError:
@@ -149,15 +217,30 @@ class Journal:
             raise
         self.close()
         self._labels, self._records, self._long = labels, 0, COMPACT_AFTER
+        self._slices = {OTHER_SLICE: 1, **{name: number for number, name in enumerate(head.slices, start=2)}}
 
-    def append(self, record: Record) -> None:
+    def append(self, issued: int, digest: bytes, score: Score) -> None:
         """Write one label. Raises OSError, and then has written nothing that `read` would find."""
-        content = _pack(record)
+        number = 0 if score.slice is None else self._number(score.slice)
+        self._write(_RECORD.pack(issued, digest, _pack(score, number)))
+        self._records += 1
+
+    def _number(self, name: str) -> int:
+        """Return the number of a slice, which is written first if it is new."""
+        number = self._slices.get(name)
+        if number is None:
+            number, encoded = len(self._slices) + 1, name.encode()
+            pieces = [encoded[start : start + 16] for start in range(0, len(encoded), 16)]
+            told = _SCORE.pack(_NAME, 0, 0, 0, number, 0)
+            self._write(b"".join(_RECORD.pack(0, piece, told) for piece in pieces))
+            self._slices[name] = number
+        return number
+
+    def _write(self, content: bytes) -> None:
         size = os.fstat(self._labels).st_size
         if os.write(self._labels, content) != len(content):
             os.ftruncate(self._labels, size)
             raise OSError("the volume for the state is full")
-        self._records += 1
 
     def close(self) -> None:
         """Close the file of labels."""

@@ -11,15 +11,16 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from model_server.collectors import BatcherCollector, BookCollector
+from model_server.collectors import BatcherCollector, BookCollector, OptionsCollector
 from model_server.contract import FeedbackRejection, Metric
 from model_server.fetch_metrics import FetchCollector
+from model_server.label_options import LabelOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from model_server.book import Book
-    from model_server.dataplane.batcher import Batcher
+    from model_server.collectors import Threads
     from model_server.fetch_metrics import FetchReport
     from model_server.traces import Trace
 
@@ -32,19 +33,23 @@ DELAY_SECONDS: Final = (
     *(_DAY, 3 * _DAY, 7 * _DAY, 14 * _DAY, 30 * _DAY),
 )
 """Up to the age at which a label counts no more."""
+_NO_OPTIONS: Final = LabelOptions()
 BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096, 16384)
 
 
 class Metrics:
     """The metrics of one model server. None of their labels tells the model: that is a label of the target."""
 
-    def __init__(self, book: Book, pod_uid: str, names: Sequence[str] | None) -> None:
+    def __init__(
+        self, book: Book, pod_uid: str, names: Sequence[str] | None, options: LabelOptions = _NO_OPTIONS
+    ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # Theirs has no annotations.
         self.rejected: Counter[FeedbackRejection] = Counter()
         self._registry = CollectorRegistry(auto_describe=False)
         self._book = BookCollector(book, self.rejected, pod_uid, names)
         self._batcher = BatcherCollector()
         self._registry.register(self._book)
+        self._registry.register(OptionsCollector(book, options))
         self._registry.register(self._batcher)
         self._seconds = Histogram(
             Metric.REQUEST_SECONDS,
@@ -76,7 +81,7 @@ class Metrics:
         """Tell what the init container has left, if it has."""
         self._registry.register(FetchCollector(report))
 
-    def watch(self, batcher: Batcher, load_seconds: float, classes: int | None) -> None:
+    def watch(self, batcher: Threads, load_seconds: float, classes: int | None) -> None:
         """Tell of a model that is loaded now. `classes`: how many it tells apart, if that is known."""
         self._batcher.watch(batcher, load_seconds)
         self._book.classes = classes or self._book.classes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from model_server.bodies import Bodies
 from model_server.classes import class_count
-from model_server.dataplane.version import Counted, LoadedVersion
+from model_server.dataplane.version import LoadedVersion
 from model_server.logs import event
 from model_server.state import Phase
 from model_server.tensors import DEFAULT_SIGNATURE
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from model_server.book import Book
     from model_server.dataplane.one_model import OneModel
     from model_server.forwarder import Forwarder
+    from model_server.label_store import LabelStore
+    from model_server.labelling import Labelling
     from model_server.metrics import Metrics
     from model_server.passing import Seal
-    from model_server.prediction_id import Issuer
     from model_server.settings import ServeSettings
     from model_server.state import State
     from model_server.tensors import Model
@@ -34,9 +35,10 @@ class Parts:
     catalog: OneModel
     book: Book
     metrics: Metrics
-    issuer: Issuer
+    labelling: Labelling
     forwarder: Forwarder
     seal: Seal
+    store: LabelStore | None = None
     bodies: Bodies = field(default_factory=Bodies)
     tracing: Tracing = field(default_factory=Tracing)
 
@@ -48,7 +50,7 @@ class Parts:
             int(settings.version),
             settings.revision,
             model,
-            Counted(self.book, self.metrics, self.issuer, named=settings.labels is not None),
+            self.labelling,
             settings.batching,
             threads,
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from model_server.prediction_id import Key
+    from model_server.prediction_id import Key, KeyRing
 
 
 class Passed(StrEnum):
@@ -30,11 +30,12 @@ class Seal:
 
     name: str
     """Of this pod."""
-    key: Key
+    keys: KeyRing
+    """All whose marks are believed: while keys are exchanged, some pods have the new one and some the old."""
 
     def mark(self, passed: Passed, body: bytes) -> str:
         """Make the header's value for a body."""
-        return f"{self.name}.{self._mac(passed, body)}"
+        return f"{self.name}.{_mac(self.keys.signing, passed, body)}"
 
     def read(self, value: str | None, expected: Iterable[Passed], body: bytes) -> Passed | None:
         """Tell which of the expected it is; None if it is none of them, or was not marked by a pod."""
@@ -42,9 +43,16 @@ class Seal:
             return None
         given = value.rpartition(".")[2].encode()
         return next(
-            (passed for passed in expected if hmac.compare_digest(self._mac(passed, body).encode(), given)), None
+            (
+                passed
+                for passed in expected
+                for key in self.keys.all
+                if hmac.compare_digest(_mac(key, passed, body).encode(), given)
+            ),
+            None,
         )
 
-    def _mac(self, passed: Passed, body: bytes) -> str:
-        # No payload of an id begins like this: its first byte is the version of its format.
-        return hmac.digest(self.key.secret, f"passed on: {passed}\0".encode() + body, "sha256").hex()
+
+def _mac(key: Key, passed: Passed, body: bytes) -> str:
+    # No payload of an id begins like this: its first byte is the version of its format.
+    return hmac.digest(key.secret, f"passed on: {passed}\0".encode() + body, "sha256").hex()

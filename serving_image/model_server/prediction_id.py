@@ -4,20 +4,25 @@ One token stands for one request; the id of its instance i is `TOKEN.i`, and `TO
 A token is base64url (no padding) of
 
     offset  bytes  field
-    0       1      version of this format
-    1       1      flags (bit 0: audit, reserved)
+    0       1      version of this format: 2 for classes, 3 for all else, which servers of version 2 do not know
+    1       1      flags: bit 0 audited; bits 1 and 2 the kind of what was predicted; bit 3 slices follow
     2       1      id of the key that signed it
     3       8      fingerprint of model and revision
     11      4      time of issue, seconds since 1970
     15      6      nonce
     21      4      hash of the UID of the issuing pod: another one may have its address later
     25      1+a    address of the issuing pod: its length in bytes (0, 4 or 16), then the address
-    ·       v      number of classes k, as a varint
-    ·       v      number of instances n, as a varint
-    ·       b      n numbers of bit_length(k) bits each: 0 for "no class", c + 1 for class c
+    ·              what was predicted, by kind
+                     0  classes: their number k, as a varint; number of instances n, as a varint;
+                        n numbers of bit_length(k) bits each: 0 for "no class", c + 1 for class c
+                     1  the best classes: k and n as varints; 1 byte r; n times r such numbers, the best first
+                     2  values: n as a varint; n floats of 4 bytes
+                     3  values: n as a varint; n floats of 2 bytes
+    ·              slices, if any: 1 byte s; s names, each with its length in 1 byte before it;
+                   n numbers of bit_length(s) bits: 0 for "other", i + 1 for name i
     end-16  16     HMAC-SHA-256 of everything before it, cut to 16 bytes
 
-Integers are big-endian. Nothing inside is secret; the signature is checked before anything in it is used.
+Integers and floats are big-endian. Nothing inside is secret; the signature is checked before anything in it is used.
 """
 
 from __future__ import annotations
@@ -27,25 +32,38 @@ import binascii
 import hashlib
 import hmac
 import re
+import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from model_server.contract import FeedbackRejection
 from model_server.errors import LabelRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 Address = IPv4Address | IPv6Address
 
-FORMAT_VERSION: Final = 2
+CLASSES_VERSION: Final = 2
+OTHERS_VERSION: Final = 3
 MAX_TOKEN_CHARS: Final = 3072
-"""Proxies commonly allow 4 KiB for all headers of an answer. This fits 8,900 instances of 2 classes, 4,400 of 10."""
+"""Proxies commonly allow 4 KiB for all headers of an answer. This fits 8,900 instances of 2 classes, 4,400 of 10, and
+550 values of 4 bytes."""
 MAC_BYTES: Final = 16
 NONCE_BYTES: Final = 6
+OTHER_SLICE: Final = "other"
+"""The slice of what has none of the names."""
+MAX_SLICES_OF_TOKEN: Final = 15
+MAX_SLICE_BYTES: Final = 32
+_MAX_BYTES: Final = MAX_TOKEN_CHARS * 3 // 4 - MAC_BYTES
 _ADDRESS_AT: Final = 25
 _FIXED_BYTES: Final = _ADDRESS_AT + 1
+_AUDITED, _KIND_SHIFT, _KIND_MASK, _SLICED = 1, 1, 3, 8
+_CLASSES, _BEST, _FLOATS, _HALVES = range(4)
+_FLOAT_CODES: Final = {_FLOATS: "f", _HALVES: "e"}
+_CHUNK: Final = 64
+"""Numbers that are packed together: so many that all but the last chunk end with a whole byte."""
 _ID = re.compile(r"([A-Za-z0-9_-]{1,8192})(?:\.(0|[1-9][0-9]{0,8}))?", re.ASCII)
 
 
@@ -66,12 +84,47 @@ class Key:
         return hmac.digest(self.secret, payload, "sha256")[:MAC_BYTES]
 
 
+class KeyRing:
+    """The key that signs, and all whose signatures are believed. They may be exchanged while the server runs."""
+
+    def __init__(self, signing: Key, others: Iterable[Key] = ()) -> None:
+        self.replace(signing, others)
+
+    def replace(self, signing: Key, others: Iterable[Key]) -> None:
+        """Take these keys from now on."""
+        self.signing = signing
+        self.all = (signing, *(key for key in dict.fromkeys(others) if key != signing))
+
+    def find(self, key_id: int) -> list[Key]:
+        """Return the keys of an id. It has one byte only, so there may be two."""
+        return [key for key in self.all if key.id == key_id]
+
+
 @dataclass(frozen=True, slots=True)
 class Classes:
     """What was predicted for each instance of a request: a class in 0..count-1, or None for "no class"."""
 
     count: int
     predicted: Sequence[int | None]
+    best: Sequence[Sequence[int]] | None = None
+    """The best classes of each instance, the best first, as many for each; none for an instance of no class."""
+
+    def part(self, start: int, stop: int) -> Classes:
+        """Return those of some of the instances."""
+        return Classes(self.count, self.predicted[start:stop], None if self.best is None else self.best[start:stop])
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The number that was predicted for each instance of a request; NaN and infinities may be among them."""
+
+    predicted: Sequence[float]
+    halves: bool = False
+    """Whether floats of 2 bytes are near enough."""
+
+    def part(self, start: int, stop: int) -> Values:
+        """Return those of some of the instances."""
+        return Values(self.predicted[start:stop], self.halves)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +137,29 @@ class Prediction:
     """The `pod_mark` of the pod that made it."""
     address: Address | None
     classes: int
+    """How many there are; 0 where a value was predicted."""
     predicted: int | None
     digest: bytes
     """16 bytes that stand for this instance in the ledger."""
+    best: tuple[int, ...] | None = None
+    """The best classes; None if the id does not have them."""
+    value: float | None = None
+    """What was predicted where there are no classes."""
+    slice: str | None = None
+    """The part of the requests that it belongs to; None if they are not told apart."""
+    audited: bool = False
+    """Whether it was picked at random, so that the labels of such ones are like all."""
+
+
+class Issued(NamedTuple):
+    """A token for a request, and whether it is audited."""
+
+    token: str | None
+    """None if the request has so many instances that the token would be too long."""
+    audited: bool
+
+
+_NOTHING: Final = Issued(None, audited=False)
 
 
 def fingerprint(model: str, revision: str) -> bytes:
@@ -99,48 +172,57 @@ def pod_mark(uid: str) -> bytes:
     return hashlib.sha256(b"pod\0" + uid.encode()).digest()[:4]
 
 
-@dataclass(frozen=True, slots=True)
 class Issuer:
     """Makes tokens for one revision on one pod."""
 
-    key: Key
-    fingerprint: bytes
-    pod: bytes
-    address: Address | None
-    clock: Callable[[], float]
-    random_bytes: Callable[[int], bytes]
+    def __init__(
+        self,
+        keys: KeyRing,
+        fingerprint: bytes,
+        pod: bytes,
+        address: Address | None,
+        clock: Callable[[], float],
+        random_bytes: Callable[[int], bytes],
+        audit_fraction: float = 0.0,
+    ) -> None:
+        self._keys = keys
+        self._fingerprint = fingerprint
+        packed = address.packed if address else b""
+        self._place = pod + bytes((len(packed),)) + packed
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._audited_below = round(audit_fraction * 2**32)
 
-    def issue(self, classes: Classes) -> str | None:
-        """Make a token for a request, or None if it has so many instances that the token would be too long."""
-        if len(classes.predicted) * classes.count.bit_length() > MAX_TOKEN_CHARS * 6:
-            return None  # What follows would be long work for nothing.
-        packed = _pack(classes)
-        address = self.address.packed if self.address else b""
+    def issue(self, predicted: Classes | Values, slices: Sequence[str] | None = None) -> Issued:
+        """Make a token for a request. `slices`: of each instance, if they are told apart."""
+        if _least_bytes(predicted) > _MAX_BYTES:
+            return _NOTHING  # What follows would be long work for nothing.
+        version, kind, body = _body(predicted)
+        nonce = self._random_bytes(NONCE_BYTES)
+        audited = int.from_bytes(nonce[:4]) < self._audited_below
+        flags = audited | kind << _KIND_SHIFT | (0 if slices is None else _SLICED)
+        key = self._keys.signing
         payload = b"".join(
             (
-                bytes((FORMAT_VERSION, 0, self.key.id)),
-                self.fingerprint,
-                int(self.clock()).to_bytes(4),
-                self.random_bytes(NONCE_BYTES),
-                self.pod,
-                bytes((len(address),)),
-                address,
-                _varint(classes.count),
-                _varint(len(classes.predicted)),
-                packed,
+                bytes((version, flags, key.id)),
+                self._fingerprint,
+                int(self._clock()).to_bytes(4),
+                nonce,
+                self._place,
+                body,
+                b"" if slices is None else _pack_slices(slices),
             )
         )
-        if (len(payload) + MAC_BYTES) * 4 > MAX_TOKEN_CHARS * 3:
-            return None
-        return base64.urlsafe_b64encode(payload + self.key.sign(payload)).rstrip(b"=").decode()
+        if len(payload) > _MAX_BYTES:
+            return _NOTHING
+        return Issued(base64.urlsafe_b64encode(payload + key.sign(payload)).rstrip(b"=").decode(), audited)
 
 
-def read(text: str, keys: Mapping[int, Key]) -> Prediction:
+def read(text: str, keys: KeyRing) -> Prediction:
     """Find the prediction that an id stands for. Raises `LabelRejected` as malformed or forged."""
     token, index = _split(text)
     payload, mac = token[:-MAC_BYTES], token[-MAC_BYTES:]
-    key = keys.get(payload[2])
-    if key is None or not hmac.compare_digest(key.sign(payload), mac):
+    if not any(hmac.compare_digest(key.sign(payload), mac) for key in keys.find(payload[2])):
         raise LabelRejected(
             FeedbackRejection.FORGED,
             "the signature does not fit: send the Prediction-Id of the answer unchanged, to the model that gave it",
@@ -157,44 +239,125 @@ def _split(text: str) -> tuple[bytes, int]:
         decoded = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     except (binascii.Error, ValueError):
         raise _malformed("the id is cut or altered") from None
-    if len(decoded) < _FIXED_BYTES + 2 + MAC_BYTES or decoded[0] != FORMAT_VERSION:
+    if len(decoded) < _FIXED_BYTES + 2 + MAC_BYTES or decoded[0] not in (CLASSES_VERSION, OTHERS_VERSION):
         raise _malformed("the id is cut, or of a format that this server does not know")
     return decoded, int(match[2] or 0)
 
 
 def _parse(payload: bytes, mac: bytes, index: int) -> Prediction:
     """Fields of a payload whose signature fits: what follows can only be as `Issuer.issue` wrote it."""
-    end = _FIXED_BYTES + payload[_ADDRESS_AT]
-    classes, position = _read_varint(payload, end)
-    count, position = _read_varint(payload, position)
+    flags, end = payload[1], _FIXED_BYTES + payload[_ADDRESS_AT]
+    kind = flags >> _KIND_SHIFT & _KIND_MASK
+    count, classes, each, position = _sizes(payload, kind, end)
     if index >= count:
         raise _malformed(f"the request of this id had {count} instances, counted from 0: there is no instance {index}")
+    width = classes.bit_length()
+    best: tuple[int, ...] | None = None
+    predicted: int | None = None
+    value: float | None = None
+    if kind in _FLOAT_CODES:
+        size = struct.calcsize(_FLOAT_CODES[kind])
+        (value,) = struct.unpack_from(f">{_FLOAT_CODES[kind]}", payload, position + index * size)
+        body_bytes = count * size
+    else:
+        codes = [_unpack(payload, position, width, index * each + rank) for rank in range(each)]
+        predicted = codes[0] - 1 if codes[0] else None
+        best = tuple(code - 1 for code in codes if code) if kind == _BEST else None
+        body_bytes = -(-count * each * width // 8)
     return Prediction(
         fingerprint=payload[3:11],
         issued=int.from_bytes(payload[11:15]),
         pod=payload[21:_ADDRESS_AT],
         address=ip_address(payload[_FIXED_BYTES:end]) if end > _FIXED_BYTES else None,
         classes=classes,
-        predicted=_unpack(payload[position:], classes.bit_length(), index),
+        predicted=predicted,
         digest=hashlib.blake2b(mac + index.to_bytes(4), digest_size=16).digest(),
+        best=best,
+        value=value,
+        slice=_slice_of(payload, position + body_bytes, index) if flags & _SLICED else None,
+        audited=bool(flags & _AUDITED),
     )
 
 
-def _pack(classes: Classes) -> bytes:
-    width = classes.count.bit_length()
-    bits = "".join(format(0 if c is None else c + 1, f"0{width}b") for c in classes.predicted)
-    size = -(-len(bits) // 8)
-    return int(bits.ljust(size * 8, "0") or "0", 2).to_bytes(size)
+def _least_bytes(predicted: Classes | Values) -> int:
+    count = len(predicted.predicted)
+    if isinstance(predicted, Values):
+        return count * (2 if predicted.halves else 4)
+    ranks = 1 if predicted.best is None else max(map(len, predicted.best[:1]), default=1)
+    return count * ranks * predicted.count.bit_length() // 8
 
 
-def _unpack(packed: bytes, width: int, index: int) -> int | None:
+def _body(predicted: Classes | Values) -> tuple[int, int, bytes]:
+    """Write what was predicted; with the version and the kind that say how."""
+    count = _varint(len(predicted.predicted))
+    if isinstance(predicted, Values):
+        kind = _HALVES if predicted.halves else _FLOATS
+        packed = struct.pack(f">{len(predicted.predicted)}{_FLOAT_CODES[kind]}", *predicted.predicted)
+        return OTHERS_VERSION, kind, count + packed
+    head, width = _varint(predicted.count) + count, predicted.count.bit_length()
+    if predicted.best is None:
+        codes = [0 if c is None else c + 1 for c in predicted.predicted]
+        return CLASSES_VERSION, _CLASSES, head + _pack(codes, width)
+    ranks = max(1, *map(len, predicted.best))
+    codes = [code for row in predicted.best for code in (*(c + 1 for c in row), *[0] * (ranks - len(row)))]
+    return OTHERS_VERSION, _BEST, head + bytes((ranks,)) + _pack(codes, width)
+
+
+def _sizes(payload: bytes, kind: int, position: int) -> tuple[int, int, int, int]:
+    """Read the numbers of instances, of classes, and of classes for each instance; and where these begin."""
+    if kind in _FLOAT_CODES:
+        count, position = _read_varint(payload, position)
+        return count, 0, 0, position
+    classes, position = _read_varint(payload, position)
+    count, position = _read_varint(payload, position)
+    if kind == _BEST:
+        return count, classes, payload[position], position + 1
+    return count, classes, 1, position
+
+
+def _pack(numbers: Sequence[int], width: int) -> bytes:
+    chunks = []
+    for start in range(0, len(numbers), _CHUNK):
+        word, chunk = 0, numbers[start : start + _CHUNK]
+        for number in chunk:
+            word = word << width | number
+        bits = len(chunk) * width
+        chunks.append((word << -bits % 8).to_bytes(-(-bits // 8)))
+    return b"".join(chunks)
+
+
+def _unpack(payload: bytes, position: int, width: int, index: int) -> int:
     first, last = index * width, (index + 1) * width
-    window = int.from_bytes(packed[first // 8 : -(-last // 8)])
-    value = (window >> (-last % 8)) & ((1 << width) - 1)
-    return value - 1 if value else None
+    window = int.from_bytes(payload[position + first // 8 : position - (-last // 8)])
+    return (window >> (-last % 8)) & ((1 << width) - 1)
+
+
+def _pack_slices(slices: Sequence[str]) -> bytes:
+    names: dict[str, int] = {OTHER_SLICE: 0}
+    codes = []
+    for name in slices:
+        code = names.get(name)
+        if code is None:
+            code = names[name] = len(names) if len(names) <= MAX_SLICES_OF_TOKEN else 0
+        codes.append(code)
+    table = [name.encode() for name, code in names.items() if code]
+    head = bytes((len(table),)) + b"".join(bytes((len(name),)) + name for name in table)
+    return head + _pack(codes, len(table).bit_length())
+
+
+def _slice_of(payload: bytes, position: int, index: int) -> str:
+    size, names = payload[position], [OTHER_SLICE]
+    position += 1
+    for _ in range(size):
+        end = position + 1 + payload[position]
+        names.append(payload[position + 1 : end].decode())
+        position = end
+    return names[_unpack(payload, position, size.bit_length(), index)]
 
 
 def _varint(number: int) -> bytes:
+    if number < 0x80:
+        return bytes((number,))
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)

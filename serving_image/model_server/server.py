@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import secrets as randomness
 import signal
 import socket
 import threading
@@ -17,21 +16,19 @@ import uvicorn
 from model_server import contract, cpus, loading
 from model_server.admin import admin_app
 from model_server.app import PredictionApp
-from model_server.book import Book
 from model_server.classes import class_count
 from model_server.contract import Env, ModelFormat, StartFailure
 from model_server.dataplane.one_model import OneModel
 from model_server.errors import StartError
 from model_server.forwarder import Forwarder
 from model_server.http_limits import LimitedProtocol
-from model_server.intake import Intake, Others
+from model_server.intake import Others
+from model_server.keys import follow
+from model_server.labelling import Revision, open_labelling, open_store
 from model_server.logs import event
-from model_server.metrics import Metrics
 from model_server.parts import Parts
 from model_server.passing import Seal
 from model_server.pods import PodClient, addresses_of
-from model_server.prediction_id import Issuer, fingerprint, pod_mark
-from model_server.routing import Self
 from model_server.state import Phase, State
 from model_server.tensors import DEFAULT_SIGNATURE
 
@@ -70,6 +67,7 @@ async def serve(settings: ServeSettings, secrets: Secrets) -> bool:
         from model_server import tracing  # Here, because it takes memory and time that only those need who want traces.
 
         parts.tracing = tracing.start(settings)
+    following = asyncio.create_task(follow(settings.place.keys_dir, secrets.feedback_keys))
     async with (
         contextlib.aclosing(client),
         _listen(admin_app(parts, secrets.admin_token), settings.place.host, settings.place.admin_port),
@@ -84,6 +82,9 @@ async def serve(settings: ServeSettings, secrets: Secrets) -> bool:
         parts.state.phase = Phase.DRAINING
         event("draining", seconds=settings.drain_seconds)
         await asyncio.sleep(settings.drain_seconds)
+    following.cancel()
+    if parts.store is not None:
+        await parts.store.aclose()
     parts.tracing.close()
     event("stopped")
     return True
@@ -91,25 +92,25 @@ async def serve(settings: ServeSettings, secrets: Secrets) -> bool:
 
 def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Parts:
     """Put the parts together. Raises `StartError`."""
-    place, key = settings.place, secrets.feedback_key
-    this = Self(fingerprint(settings.model, settings.revision), pod_mark(settings.pod_uid), settings.pod_ip)
-    book = Book(place.state_dir, revision=settings.revision, pod_uid=settings.pod_uid, clock=time.time)
-    metrics = Metrics(book, settings.pod_uid, settings.labels)
-    seal = Seal(str(settings.pod_ip or settings.pod_uid or "pod"), key)
+    place, keys = settings.place, secrets.feedback_keys
+    seal = Seal(str(settings.pod_ip or settings.pod_uid or "pod"), keys)
 
     async def siblings() -> set[Address]:
         return await addresses_of(settings.peers_host) if settings.peers_host else set()
 
     path = contract.MODEL_PATH_TEMPLATE.format(model=settings.model) + contract.FEEDBACK_SUFFIX
     others = Others(client, path, place.http_port, seal, siblings)
-    intake = Intake(this, {key.id: key}, settings.labels, book, metrics, others)
+    store = open_store(settings)
+    revision = Revision(settings.model, settings.revision, settings.labels, place.state_dir)
+    labelling = open_labelling(settings, revision, keys, others, store, {})
     return Parts(
         settings=settings,
         state=State(place.state_dir),
-        catalog=OneModel(settings.model, int(settings.version), settings.revision, intake),
-        book=book,
-        metrics=metrics,
-        issuer=Issuer(key, this.fingerprint, this.pod, this.address, time.time, randomness.token_bytes),
+        catalog=OneModel(settings.model, int(settings.version), settings.revision, labelling.intake),
+        book=labelling.book,
+        metrics=labelling.metrics,
+        labelling=labelling,
+        store=store,
         forwarder=Forwarder(client, seal),
         seal=seal,
     )

@@ -16,12 +16,13 @@ from model_server.bodies import IN_FLIGHT_BYTES
 from model_server.contract import Env, ModelFormat, StartFailure
 from model_server.dataplane.batch_settings import BatchSettings, read_batch_settings
 from model_server.errors import StartError
-from model_server.prediction_id import Key
+from model_server.keys import read_keys
+from model_server.label_options import LabelOptions, read_label_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from model_server.prediction_id import Address
+    from model_server.prediction_id import Address, KeyRing
 
 DEFAULT_DRAIN_SECONDS: Final = 5.0
 DEFAULT_BODY_BYTES: Final = 16 * 2**20
@@ -81,6 +82,7 @@ class ServeSettings:
     drain_seconds: float
     max_body_bytes: int
     batching: BatchSettings
+    label_options: LabelOptions
     traces: bool
     """Whether requests are traced. The SDK that does so reads the rest of its settings itself."""
     place: Place
@@ -90,7 +92,7 @@ class ServeSettings:
 class Secrets:
     """What lies in the folder of keys."""
 
-    feedback_key: Key
+    feedback_keys: KeyRing
     admin_token: bytes
 
 
@@ -138,6 +140,7 @@ def serve_settings(environment: Mapping[str, str], place: Place) -> ServeSetting
         drain_seconds=_seconds(environment.get(Env.DRAIN_SECONDS, "")),
         max_body_bytes=_body_bytes(environment.get(Env.MAX_BODY_BYTES, "")),
         batching=read_batch_settings(environment.get(Env.BATCHING, "")),
+        label_options=read_label_options(environment),
         traces=traces.wanted(environment),
         place=place,
     )
@@ -145,21 +148,17 @@ def serve_settings(environment: Mapping[str, str], place: Place) -> ServeSetting
 
 def read_secrets(folder: Path) -> Secrets:
     """Read the keys that the operator has put into a Secret. Raises `StartError`."""
-    key, token = folder / contract.FEEDBACK_KEY_FILE, folder / contract.ADMIN_TOKEN_FILE
+    token = folder / contract.ADMIN_TOKEN_FILE
+    feedback_keys = read_keys(folder)
     try:
-        secret = bytes.fromhex(key.read_text().strip())
         admin_token = token.read_bytes().strip()
     except OSError as error:
         raise _bad(
             f"{error.filename} cannot be read ({error.strerror}): is the Secret with the keys mounted?"
         ) from error
-    except ValueError as error:
-        raise _bad(f"{key} is not hexadecimal") from error
-    if len(secret) != 32:  # As the contract says.
-        raise _bad(f"{key} holds {len(secret)} bytes, not 32")
     if not admin_token:
         raise _bad(f"{token} is empty")
-    return Secrets(Key.from_secret(secret), admin_token)
+    return Secrets(feedback_keys, admin_token)
 
 
 def _required(environment: Mapping[str, str], name: Env) -> str:

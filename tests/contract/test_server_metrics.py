@@ -57,7 +57,8 @@ async def test_a_pod_exposes_what_the_page_says_and_nothing_else(parts: Parts, a
 
 
 def test_every_name_is_on_the_page() -> None:
-    assert set(metrics_page.described(metrics_page.POD)) == set(Metric)
+    described = metrics_page.described(metrics_page.POD) | metrics_page.described(metrics_page.POD_OPTIONS)
+    assert set(described) == set(Metric)
 
 
 async def test_labels_have_the_values_that_the_contract_names(parts: Parts) -> None:

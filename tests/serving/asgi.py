@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from model_server.contract import Env
 from model_server.pods import PodClient
-from model_server.prediction_id import Key
+from model_server.prediction_id import Key, KeyRing
 from model_server.server import assemble
 from model_server.settings import Place, Secrets, serve_settings
 from model_server.tensors import Signature, TensorSpec
@@ -29,9 +29,13 @@ class Half:
     def __init__(self) -> None:
         x, y = (TensorSpec(name, "DT_FLOAT", (None,)) for name in "xy")
         self.signatures: Mapping[str, Signature] = {"serving_default": Signature({"x": x}, {"y": y})}
+        self.batchable = frozenset({"serving_default"})
 
     def predict(self, signature_name: str, inputs: Any) -> dict[str, Any]:
         return {"y": np.full_like(inputs["x"], 0.5)}
+
+    def close(self) -> None:
+        """It holds nothing."""
 
 
 def serving_parts(
@@ -40,7 +44,7 @@ def serving_parts(
     """The parts of a server for model `m`, revision `r1`, that has loaded its model."""
     pod: dict[str, str] = {Env.MODEL_NAME: "m", Env.REVISION: "r1", Env.POD_UID: "uid", Env.POD_IP: "10.0.0.1"}
     settings = serve_settings({**pod, **(environment or {})}, Place(state_dir=state_dir))
-    parts = assemble(settings, Secrets(Key.from_secret(b"k" * 32), TOKEN.encode()), client or PodClient())
+    parts = assemble(settings, Secrets(KeyRing(Key.from_secret(b"k" * 32)), TOKEN.encode()), client or PodClient())
     parts.begin(Half(), 1, load_seconds=0.5)
     return parts
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from model_server import contract
-from model_server.prediction_id import Classes, Issuer, Key, fingerprint, pod_mark
+from model_server.prediction_id import Classes, Issuer, Key, KeyRing, fingerprint, pod_mark
 
 from tests.serving.model_servers import KEY
 
@@ -28,14 +28,14 @@ def server(shared: StartServer) -> ModelServer:
 
 def issue(revision: str, issued: float, secret: str = KEY, address: IPv4Address | None = None) -> str:
     issuer = Issuer(
-        Key.from_secret(bytes.fromhex(secret)),
+        KeyRing(Key.from_secret(bytes.fromhex(secret))),
         fingerprint("m", revision),
         pod_mark("uid"),
         address,
         lambda: issued,
         lambda size: b"n" * size,
     )
-    token = issuer.issue(Classes(2, [1]))
+    token, _ = issuer.issue(Classes(2, [1]))
     assert token is not None
     return token
 

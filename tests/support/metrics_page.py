@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = Path(__file__).parents[2] / "operator/METRICS.md"
 POD: Final = "Of a pod"
+POD_OPTIONS: Final = "Of a pod, by options"
 OPERATOR: Final = "Of the operator"
 _CODE: Final = re.compile(r"`([^`]+)`")
 _OF_THE_LIBRARY: Final = ("process_", "python_gc_")

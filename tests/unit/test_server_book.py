@@ -107,7 +107,13 @@ def test_another_pod_begins_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"\0\0\0", b"{}\n", b'{"owner": "uid r1", "started": "then", "floor": 0, "tally": {"P": 1}}\n']
+    "content",
+    [
+        b"\0\0\0",
+        b"{}\n",
+        b'{"owner": "uid r1", "started": "then", "floor": 0, "tally": {"P": 1}}\n',
+        b'{"owner": "uid r1", "started": "then", "floor": 0, "tally": {}, "version": 1}\n',
+    ],
 )
 def test_a_damaged_file_begins_again_and_takes_no_old_label(tmp_path: Path, content: bytes) -> None:
     first = book(tmp_path)
@@ -156,13 +162,13 @@ def test_the_number_of_predictions_has_its_place_on_the_volume(tmp_path: Path, m
         book(tmp_path)
 
 
-@pytest.mark.parametrize("damaged", [b"?\2\2", b"P\x16\2", b"P\2\xff"])
+@pytest.mark.parametrize("damaged", [b"?\2\2\0\0", b"P\x16\2\0\0", b"P\2\xff\0\0", b"P\2\2\0\7"])
 def test_a_damaged_record_begins_again(tmp_path: Path, damaged: bytes) -> None:
     first = book(tmp_path)
     first.count_label(prediction(1), TRUE_POSITIVE)
     first.count_label(prediction(2), TRUE_POSITIVE)
     content = (tmp_path / LABELS_FILE).read_bytes()
-    (tmp_path / LABELS_FILE).write_bytes(content[:-3] + damaged)
+    (tmp_path / LABELS_FILE).write_bytes(content[:-13] + damaged + bytes(8))
     again = book(tmp_path, now=NOW + 1)
     assert again.tally.correct == 0
     assert refusal(again, 1) is FeedbackRejection.EXPIRED
@@ -174,7 +180,7 @@ def test_many_labels_are_read_in_little_time(tmp_path: Path) -> None:
     with (tmp_path / LABELS_FILE).open("ab") as file:
         for number in range(count):
             issued = int(NOW) - 60 * (number % minutes)
-            file.write(issued.to_bytes(4) + number.to_bytes(16) + b"P\2\2")
+            file.write(issued.to_bytes(4) + number.to_bytes(16) + b"P\2\2" + bytes(10))
     began = time.perf_counter()
     again = book(tmp_path)
     assert time.perf_counter() - began < 5  # It takes half a second; looking for the oldest each time took minutes.

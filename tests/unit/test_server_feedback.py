@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from model_server.classes import class_count, predicted_classes
 from model_server.contract import FeedbackRejection
 from model_server.errors import LabelRejected, NotAClassifier
-from model_server.feedback import Cell, Outcome, Quality, Score, Tally, quality, read_label, score
+from model_server.feedback import MAX_ERROR, Cell, Outcome, Quality, Score, Tally, quality, read_label, score
 from model_server.ledger import Ledger
 from model_server.tensors import Signature, TensorSpec
 
@@ -37,7 +38,7 @@ def test_score(predicted: int | None, label: int, classes: int, outcome: Outcome
 
 
 def test_a_matrix_of_many_classes_is_not_counted() -> None:
-    assert score(3, 3, 20).cell == Cell(3, 3)
+    assert score(3, 3, 20) == (Outcome.CORRECT, Cell(3, 3))
     assert score(3, 3, 21) == (Outcome.CORRECT, None)
 
 
@@ -68,19 +69,34 @@ def test_true_is_no_class_among_three() -> None:
 CELLS = st.builds(Cell, st.integers(0, 19), st.none() | st.integers(0, 19))
 
 
-@given(st.lists(st.builds(Score, st.sampled_from(Outcome), st.none() | CELLS)))
-def test_a_tally_survives_json(scores: list[Score]) -> None:
-    tally = Tally()
-    for one in scores:
-        tally = tally.add(one)
-    assert Tally.from_json(json.loads(json.dumps(tally.to_json()))) == tally
-    assert tally.correct + tally.wrong == len(scores)
-    assert sum(tally.by_cell.values()) == sum(one.cell is not None for one in scores)
+SCORES = st.builds(
+    Score,
+    st.sampled_from(Outcome),
+    st.none() | CELLS,
+    st.none() | st.booleans(),
+    st.none() | st.integers(0, MAX_ERROR),
+    st.none() | st.sampled_from(["other", "好", "a b"]),
+    st.booleans(),
+)
+
+
+@given(st.lists(SCORES), st.integers(0, 20))
+def test_a_tally_survives_json_and_being_put_together(scores: list[Score], cut: int) -> None:
+    tally, first, rest = Tally(), Tally(), Tally()
+    for number, one in enumerate(scores):
+        tally.add(one)
+        (first if number < cut else rest).add(one)
+    first.merge(rest)
+    assert first == tally == Tally.from_json(json.loads(json.dumps(tally.to_json())))
+    assert tally.correct + tally.wrong == tally.size == len(scores)
+    assert tally.by_cell.total() == sum(one.cell is not None for one in scores)
+    assert tally.among_best.total() == sum(one.among_best is not None for one in scores)
+    assert tally.errors.count == sum(one.error is not None for one in scores)
 
 
 def test_quality() -> None:
     cells = {Outcome.TRUE_POSITIVE: 6, Outcome.FALSE_POSITIVE: 2, Outcome.FALSE_NEGATIVE: 4, Outcome.TRUE_NEGATIVE: 8}
-    assert quality(Tally(cells)) == Quality(accuracy=14 / 20, precision=6 / 8, recall=6 / 10, f1=12 / 18)
+    assert quality(Tally(Counter(cells))) == Quality(accuracy=14 / 20, precision=6 / 8, recall=6 / 10, f1=12 / 18)
 
 
 def test_quality_without_labels_is_not_defined() -> None:
@@ -88,7 +104,7 @@ def test_quality_without_labels_is_not_defined() -> None:
 
 
 def test_precision_is_not_defined_for_many_classes() -> None:
-    assert quality(Tally({Outcome.CORRECT: 3, Outcome.WRONG: 1})) == Quality(0.75, None, None, None)
+    assert quality(Tally(Counter({Outcome.CORRECT: 3, Outcome.WRONG: 1}))) == Quality(0.75, None, None, None)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from model_server.errors import DeadlineExceeded, InvalidArgument
 from model_server.forwarder import REST_SECONDS, Forwarder
 from model_server.passing import Passed, Seal
 from model_server.pods import Answer, Lost, PodClient, TimedOut, Unreachable, end_to_end
-from model_server.prediction_id import Key
+from model_server.prediction_id import Key, KeyRing
 from model_server.state import ROTATION_FILE, State, read_rotation
 
 TARGET = "serving:8501"
-SEAL = Seal("10.0.0.1", Key.from_secret(b"k" * 32))
+SEAL = Seal("10.0.0.1", KeyRing(Key.from_secret(b"k" * 32)))
 
 
 class Script(PodClient):
@@ -77,7 +77,7 @@ def test_only_pods_can_mark_and_a_mark_is_for_one_thing() -> None:
     assert SEAL.read(mark, everything, b"body") is Passed.LABELS
     assert SEAL.read(mark, (Passed.REQUEST, Passed.INHERITED), b"body") is None
     assert SEAL.read(mark, everything, b"another") is None
-    other = Seal("10.0.0.1", Key.from_secret(b"x" * 32))
+    other = Seal("10.0.0.1", KeyRing(Key.from_secret(b"x" * 32)))
     for value in (None, "", "10.0.0.1", "10.0.0.1.", "x.ä", other.mark(Passed.LABELS, b"body")):
         assert SEAL.read(value, everything, b"body") is None
 

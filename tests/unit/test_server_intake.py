@@ -12,18 +12,19 @@ import pytest
 from model_server import contract
 from model_server.book import Book
 from model_server.contract import FeedbackRejection
+from model_server.feedback import Label, Scorer
 from model_server.intake import Intake, Others
 from model_server.metrics import Metrics
 from model_server.passing import Passed, Seal
 from model_server.pods import Answer, Lost, PodClient, Unreachable, addresses_of
-from model_server.prediction_id import Classes, Issuer, Key, fingerprint, pod_mark, read
-from model_server.protocols.feedback_rest import Label, read_feedback, write_results
+from model_server.prediction_id import Classes, Issuer, Key, KeyRing, fingerprint, pod_mark, read
+from model_server.protocols.feedback_rest import read_feedback, write_results
 from model_server.routing import Self, heir
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-KEY = Key.from_secret(b"k" * 32)
+KEYS = KeyRing(Key.from_secret(b"k" * 32))
 NOW = 1_790_000_000
 A, B, C = (IPv4Address(f"10.0.0.{number}") for number in (1, 2, 3))
 
@@ -51,7 +52,7 @@ class Network(PodClient):
             raise Unreachable("refused")
         assert (method, path) == ("POST", "/v1/models/m/feedback")
         header, expected = request["headers"][contract.FORWARDED_HEADER], (Passed.LABELS, Passed.INHERITED)
-        passed = Seal("", KEY).read(header, expected, request["body"])
+        passed = Seal("", KEYS).read(header, expected, request["body"])
         assert passed is not None
         labels = read_feedback(request["body"])
         code, body = write_results(labels, await pod.intake.take(labels.labels, passed))
@@ -68,7 +69,7 @@ class Pod:
         self.rejected = self.metrics.rejected
         this = Self(fingerprint("m", revision), pod_mark(uid), address)
         self.issuer = Issuer(
-            KEY, this.fingerprint, this.pod, address, lambda: NOW, lambda size: (address.packed * 2)[:size]
+            KEYS, this.fingerprint, this.pod, address, lambda: NOW, lambda size: (address.packed * 2)[:size]
         )
 
         async def siblings() -> set[Any]:
@@ -76,12 +77,12 @@ class Pod:
                 raise OSError("the DNS is away")
             return set(network.names)
 
-        others = Others(network, "/v1/models/m/feedback", 8501, Seal(str(address), KEY), siblings)
-        self.intake = Intake(this, {KEY.id: KEY}, None, self.book, self.metrics, others)
+        others = Others(network, "/v1/models/m/feedback", 8501, Seal(str(address), KEYS), siblings)
+        self.intake = Intake(this, KEYS, Scorer(), self.book, self.metrics, others)
         network.pods[f"{address}:8501"] = self
 
     def predict(self, *classes: int) -> str:
-        token = self.issuer.issue(Classes(2, classes))
+        token, _ = self.issuer.issue(Classes(2, classes))
         assert token is not None
         return token
 
@@ -231,7 +232,7 @@ async def test_a_lost_revision_is_foreign(network: Network, tmp_path: Path) -> N
 
 def test_few_heirs_change_when_a_pod_goes(network: Network, tmp_path: Path) -> None:
     token = Pod(network, tmp_path, A).predict(*[1] * 200)
-    digests = [read(f"{token}.{index}", {KEY.id: KEY}).digest for index in range(200)]
+    digests = [read(f"{token}.{index}", KEYS).digest for index in range(200)]
     before = [heir(digest, [A, B, C]) for digest in digests]
     after = [heir(digest, [C, B]) for digest in digests]
     assert all(new == old for old, new in zip(before, after, strict=True) if old != A)

@@ -9,19 +9,25 @@ import pytest
 from model_server.book import Book
 from model_server.busy import Busy
 from model_server.contract import Metric
-from model_server.feedback import score
+from model_server.feedback import Scorer
 from model_server.metrics import Metrics
 from model_server.prediction_id import Prediction
-from model_server.predictor import Predictor
 from prometheus_client.parser import text_string_to_metric_families
-
-from tests.serving.asgi import Half
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 NOW = 1_790_000_000.0
+
+
+class Threads:
+    """Threads that wait for something to do."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self.busy = Busy(lambda: NOW)
+        self.threads = threads
+        self.waiting = 0
 
 
 class Pod:
@@ -32,9 +38,9 @@ class Pod:
         self.metrics = Metrics(self.book, "uid", names)
 
     def label(self, classes: int, *cells: tuple[int, int | None]) -> None:
-        for number, (actual, predicted) in enumerate(cells, start=sum(self.book.tally.by_outcome.values())):
+        for number, (actual, predicted) in enumerate(cells, start=self.book.tally.size):
             prediction = Prediction(b"f" * 8, int(NOW), b"pod!", None, classes, predicted, number.to_bytes(16))
-            self.metrics.observe_label(self.book.count_label(prediction, score(predicted, actual, classes)))
+            self.metrics.observe_label(self.book.count_label(prediction, Scorer().score(prediction, actual)))
 
     def samples(self, name: str) -> dict[tuple[str, ...], float]:
         """By the values of their labels."""
@@ -63,13 +69,13 @@ def test_two_classes_have_all_four_cells_from_the_start(tmp_path: Path) -> None:
 
 def test_without_names_the_shape_of_the_model_tells_that_there_are_two_classes(pod: Pod) -> None:
     assert pod.samples(Metric.CONFUSION) == {}
-    pod.metrics.watch(Predictor(Half(), 1), 0.5, 2)
+    pod.metrics.watch(Threads(), 0.5, 2)
     assert pod.samples(Metric.CONFUSION) == {("0", "0"): 0, ("0", "1"): 0, ("1", "0"): 0, ("1", "1"): 0}
 
 
 def test_names_tell_that_there_are_two_classes_if_the_shape_of_the_model_does_not(tmp_path: Path) -> None:
     named = Pod(tmp_path, ["bad", "good"])
-    named.metrics.watch(Predictor(Half(), 1), 0.5, None)
+    named.metrics.watch(Threads(), 0.5, None)
     assert len(named.samples(Metric.CONFUSION)) == 4
 
 
@@ -112,7 +118,7 @@ def test_what_is_not_known_yet_is_not_told(pod: Pod) -> None:
     of_the_model = (Metric.BUSY_SECONDS, Metric.THREADS, Metric.WAITING, Metric.LOAD_SECONDS)
     unknown = (Metric.ACCURACY, Metric.PRECISION, Metric.RECALL, Metric.F1, *of_the_model)
     assert {name: pod.samples(name) for name in unknown} == {name: {} for name in unknown}
-    pod.metrics.watch(Predictor(Half(), 3), 0.5, 2)
+    pod.metrics.watch(Threads(3), 0.5, 2)
     assert [pod.samples(name)[()] for name in of_the_model] == [0, 3, 0, 0.5]
 
 

@@ -11,19 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_server.contract import FeedbackRejection
 from model_server.errors import LabelRejected
-from model_server.prediction_id import MAX_TOKEN_CHARS, Classes, Issuer, Key, fingerprint, pod_mark, read
+from model_server.prediction_id import MAX_TOKEN_CHARS, Classes, Issuer, Key, KeyRing, fingerprint, pod_mark, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEY = Key.from_secret(b"k" * 32)
-KEYS = {KEY.id: KEY}
+KEYS = KeyRing(KEY)
 NOW = 1_790_000_000
 ADDRESSES = st.one_of(st.none(), st.ip_addresses())
 
 
 def issuer(key: Key = KEY, address: IPv4Address | IPv6Address | None = None) -> Issuer:
-    return Issuer(key, fingerprint("news", "r1"), pod_mark("uid"), address, lambda: NOW + 0.9, lambda size: b"n" * size)
+    return Issuer(
+        KeyRing(key), fingerprint("news", "r1"), pod_mark("uid"), address, lambda: NOW + 0.9, lambda size: b"n" * size
+    )
 
 
 @st.composite
@@ -34,7 +36,7 @@ def classes(draw: st.DrawFn) -> Classes:
 
 @given(classes(), ADDRESSES)
 def test_an_id_gives_back_what_was_predicted(predicted: Classes, address: IPv4Address | IPv6Address | None) -> None:
-    token = issuer(address=address).issue(predicted)
+    token, _ = issuer(address=address).issue(predicted)
     assert token is not None
     seen = [read(f"{token}.{index}", KEYS) for index in range(len(predicted.predicted))]
     assert [one.predicted for one in seen] == list(predicted.predicted)
@@ -53,7 +55,7 @@ def refused(text: str) -> FeedbackRejection:
 
 @given(st.data())
 def test_no_altered_character_passes(data: st.DataObject) -> None:
-    token = issuer().issue(Classes(10, [3, 1, 4, 1, 5]))
+    token, _ = issuer().issue(Classes(10, [3, 1, 4, 1, 5]))
     assert token is not None
     place = data.draw(st.integers(0, len(token) - 1))
     other = data.draw(st.sampled_from("ABCxyz019-_").filter(lambda letter: letter != token[place]))
@@ -74,28 +76,28 @@ def test_any_text_is_refused(text: str) -> None:
 
 def test_an_id_of_another_key_is_forged() -> None:
     for secret in range(300):  # Some of these share the id of the key.
-        token = issuer(Key.from_secret(secret.to_bytes(32))).issue(Classes(2, [1]))
+        token, _ = issuer(Key.from_secret(secret.to_bytes(32))).issue(Classes(2, [1]))
         assert token is not None
         assert refused(token) is FeedbackRejection.FORGED
 
 
 @pytest.mark.parametrize("suffix", [".2", ".-1", ".01", ".", ".x", ".9999999999", ".0.0", " "])
 def test_an_instance_that_was_not_there_is_malformed(suffix: str) -> None:
-    assert refused(f"{issuer().issue(Classes(2, [1, 0]))}{suffix}") is FeedbackRejection.MALFORMED
+    assert refused(f"{issuer().issue(Classes(2, [1, 0])).token}{suffix}") is FeedbackRejection.MALFORMED
 
 
 @pytest.mark.parametrize(("count", "instances"), [(2, 8_900), (10, 4_400)])
 def test_a_token_fits_into_a_header(count: int, instances: int) -> None:
-    token = issuer(address=IPv6Address("fd00::1")).issue(Classes(count, [count - 1] * instances))
+    token, _ = issuer(address=IPv6Address("fd00::1")).issue(Classes(count, [count - 1] * instances))
     assert token is not None
     assert len(token) <= MAX_TOKEN_CHARS
     assert read(f"{token}.{instances - 1}", KEYS).predicted == count - 1
 
 
 def test_too_many_instances_get_no_token() -> None:
-    assert issuer().issue(Classes(2, [1] * 20_000)) is None
+    assert issuer().issue(Classes(2, [1] * 20_000)).token is None
     packed = Sized(10**15)
-    assert issuer().issue(Classes(2, packed)) is None
+    assert issuer().issue(Classes(2, packed)).token is None
 
 
 class Sized(list[int | None]):

@@ -10,7 +10,6 @@ import asyncio
 import threading
 import time
 from collections import deque
-from dataclasses import replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from model_server.dataplane.batch_settings import BatchSettings
     from model_server.dataplane.question import Question
-    from model_server.prediction_id import Classes
+    from model_server.prediction_id import Classes, Values
     from model_server.tensors import Array
 
     Group = tuple[str, tuple[tuple[int, ...], ...]]
@@ -38,8 +37,8 @@ class Called(NamedTuple):
     """What a call of the model gave."""
 
     outputs: Mapping[str, Array]
-    classes: Classes | None
-    """Of all rows, where they tell of classes."""
+    predicted: Classes | Values | None
+    """By all rows, where labels can be compared with it."""
 
 
 class Share(NamedTuple):
@@ -47,7 +46,7 @@ class Share(NamedTuple):
 
     outputs: Mapping[str, Array]
     rows: int
-    classes: Classes | None
+    predicted: Classes | Values | None
 
 
 class _Waiting:
@@ -266,19 +265,16 @@ def _is_late(waiting: _Waiting, now: float) -> bool:
 def _whole(called: Called) -> Share:
     """Give all of a call to one request."""
     rows = next((len(array) for array in called.outputs.values() if array.ndim), 1)
-    return Share(called.outputs, rows, called.classes)
+    return Share(called.outputs, rows, called.predicted)
 
 
 def _shares(called: Called, counts: Sequence[int]) -> list[Share | RequestError]:
     if len(counts) == 1 and called.outputs and len(next(iter(called.outputs.values()))) == counts[0]:
-        return [Share(called.outputs, counts[0], called.classes)]
+        return [Share(called.outputs, counts[0], called.predicted)]
     shares: list[Share | RequestError] = []
     start = 0
     for count, outputs in zip(counts, batch.split(called.outputs, counts), strict=True):
-        shares.append(Share(outputs, count, _part(called.classes, start, start + count)))
+        predicted = None if called.predicted is None else called.predicted.part(start, start + count)
+        shares.append(Share(outputs, count, predicted))
         start += count
     return shares
-
-
-def _part(classes: Classes | None, start: int, stop: int) -> Classes | None:
-    return None if classes is None else replace(classes, predicted=classes.predicted[start:stop])

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from model_server.dataplane.question import Answer, Question
+    from model_server.feedback import Label, Result
     from model_server.passing import Passed
-    from model_server.protocols.feedback_rest import Label, Result
     from model_server.tensors import Signature
 
 

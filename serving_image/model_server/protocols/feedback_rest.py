@@ -3,7 +3,8 @@
     {"id": "TOKEN.0", "label": "sport"}                         one label, or
     {"labels": [{"id": "TOKEN.0", "label": 1}, …]}              many
 
-A label is the number of a class from 0, its name, or true or false where there are two. The answer has one result for
+A label is the number of a class from 0, its name, or true or false where there are two; or the value that was to be
+predicted. The answer has one result for
 each label, in order: `{"results": [{"id": "…", "accepted": true}, {"id": "…", "accepted": false, "reason": "duplicate",
 "message": "…"}]}`. A single label's HTTP code says how it went; many labels are answered with 200 and their results.
 """
@@ -16,9 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 from model_server import wire
 from model_server.contract import FeedbackRejection
 from model_server.errors import InvalidArgument, LabelRejected
+from model_server.feedback import Label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from model_server.feedback import Result
 
 MAX_LABELS: Final = 1000
 """In one request: 20 ms of work, during which the server answers nobody else."""
@@ -34,23 +38,11 @@ _CODES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
-    """One label as it came: nothing in it is checked."""
-
-    id: object
-    label: object
-
-
-@dataclass(frozen=True, slots=True)
 class FeedbackRequest:
     """The labels of a request."""
 
     labels: tuple[Label, ...]
     single: bool
-
-
-Result = LabelRejected | None
-"""Why a label was not counted, or None if it was."""
 
 
 def read_feedback(body: bytes) -> FeedbackRequest:

@@ -28,6 +28,8 @@ from model_server.preparation.limits import Limits, limits_here, ran_out_of_memo
 from model_server.wording import telling_line, without_paths
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from model_server.loading import Found
 
 PREPARED: Final = "prepared"
@@ -69,14 +71,18 @@ def prepare(found: Found, folder: Path, extra_ops: frozenset[str] = frozenset(),
     return path
 
 
-def as_saved_model(found: Found, extra_ops: frozenset[str]) -> Path:
-    """Return the folder of a SavedModel to load; for a server that has what no init container has prepared.
+@contextlib.contextmanager
+def saved_model_of(found: Found, extra_ops: frozenset[str]) -> Iterator[Path]:
+    """Give the folder of a SavedModel to load; for a server that has what no init container has prepared.
 
-    A SavedModel is not tried first, which takes a second: nobody is served yet. Blocks. Raises `StartError`.
+    A SavedModel is not tried first, which takes a second: nobody is served yet. What a .keras or .h5 file becomes is
+    there until the context ends. Blocks for seconds. Raises `StartError`.
     """
     if found.format is ModelFormat.SAVED_MODEL:
-        return found.path
-    return prepare(found, Path(tempfile.mkdtemp(prefix="model-")), extra_ops)
+        yield found.path
+    else:
+        with tempfile.TemporaryDirectory(prefix="model-") as folder:
+            yield prepare(found, Path(folder), extra_ops)
 
 
 def _run(found: Found, work: Path, extra_ops: frozenset[str], limits: Limits) -> list[str]:

@@ -97,8 +97,9 @@ class Batcher:
         self._groups: dict[Group, deque[_Waiting]] = {}
         """Those that were served last come last."""
         self._rows_waiting = 0
-        self._asked = 0
-        self._scheduled: asyncio.Handle | None = None
+        self._scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Future[None] | None = None
         self.threads = threads
         self._free = threads
         self.busy = Busy(time.monotonic)
@@ -114,30 +115,32 @@ class Batcher:
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits or is worked on."""
-        return not self._asked
+        return not self._groups and self._free == self.threads
 
-    def close(self) -> None:
-        """End the threads, each after what it is working on."""
+    async def close(self) -> None:
+        """End the threads once all that was asked is answered, also what its client no longer waits for."""
+        self._closing = self._loop.create_future()
+        if not self.is_idle:
+            await self._closing
         for _ in range(self.threads):
             self._jobs.put(None)
 
-    async def ask(self, question: Question) -> Share:
-        """Have a request answered. Raises `RequestError`. If it is cancelled, it leaves the queue."""
-        waiting = _Waiting(
-            question, time.monotonic(), self._loop.create_future(), can_batch=question.signature in self._batchable
-        )
+    async def ask(self, question: Question, *, together: bool = True) -> Share:
+        """Have a request answered; `together`: whether its rows may go with those of others.
+
+        Raises `RequestError`. If it is cancelled, it leaves the queue.
+        """
+        together = together and question.signature in self._batchable
+        waiting = _Waiting(question, time.monotonic(), self._loop.create_future(), can_batch=together)
         most = self._settings.most_rows_waiting
         if self._rows_waiting and self._rows_waiting + waiting.rows > most:
             raise Unavailable(f"{self._rows_waiting} instances are waiting already, and {most} may: try again")
         self._put(waiting)
-        self._asked += 1
         try:
             return await waiting.future
         except asyncio.CancelledError:
             self._withdraw(waiting)
             raise
-        finally:
-            self._asked -= 1
 
     def _put(self, waiting: _Waiting) -> None:
         pads = self._settings.pad_variable_length_inputs and not waiting.alone
@@ -145,9 +148,9 @@ class Batcher:
         waiting.group = (waiting.group[0], shapes)
         self._groups.setdefault(waiting.group, deque()).append(waiting)
         self._rows_waiting += waiting.rows
-        if self._free and self._scheduled is None:
-            # Not at once: what else has come in this turn of the loop goes along.
-            self._scheduled = self._loop.call_soon(self._dispatch)
+        if self._free and not self._scheduled:
+            self._scheduled = True  # Not at once: what else has come in this turn of the loop goes along.
+            self._loop.call_soon(self._dispatch)
 
     def _withdraw(self, waiting: _Waiting) -> None:
         group = self._groups.get(waiting.group)
@@ -156,20 +159,25 @@ class Batcher:
             self._rows_waiting -= waiting.rows
             if not group:
                 del self._groups[waiting.group]
+                self._note_idle()
 
     def _dispatch(self) -> None:
         """Give calls to threads that are free."""
-        self._scheduled = None
+        self._scheduled = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         while self._free and self._groups:
             key = next(iter(self._groups))
             wait = self._wait_for_more(self._groups[key])
             if wait > 0:
-                self._scheduled = self._loop.call_later(wait, self._dispatch)
+                self._timer = self._loop.call_later(wait, self._dispatch)
                 return
             requests = self._take(key)
             if requests:
                 self._free -= 1
                 self._jobs.put(_Job(key[0], requests))
+        self._note_idle()
 
     def _wait_for_more(self, group: deque[_Waiting]) -> float:
         if not self._timeout or group[0].alone:
@@ -237,7 +245,7 @@ class Batcher:
 
     def _finish(self, job: _Job, results: Sequence[Share | RequestError]) -> None:
         self._free += 1
-        if self._groups and self._scheduled is None:
+        if self._groups and not self._scheduled:
             self._dispatch()
         self._note_batch(sum(waiting.rows for waiting in job.requests))
         for waiting, result in zip(job.requests, results, strict=True):
@@ -247,6 +255,12 @@ class Batcher:
                 waiting.future.set_exception(result)
             else:
                 waiting.future.set_result(result)
+        self._note_idle()
+
+    def _note_idle(self) -> None:
+        """Tell who waits for the end of all requests."""
+        if self._closing is not None and self.is_idle and not self._closing.done():
+            self._closing.set_result(None)
 
 
 def _is_late(waiting: _Waiting, now: float) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from model_server.dataplane.batcher import Batcher, Called
 from model_server.dataplane.question import Answer
 from model_server.errors import InvalidArgument
+from model_server.tensors import is_regular
 from model_server.traces import current
 
 if TYPE_CHECKING:
@@ -59,15 +60,16 @@ class LoadedVersion:
         """Answer. Raises `RequestError`; a cancelled call leaves the queue."""
         trace = current.get()
         with trace.stage("call model"):
-            share = await self.batcher.ask(question)
+            together = is_regular(question.inputs, self.signatures[question.signature])
+            share = await self.batcher.ask(question, together=together)
         token, audited = self._marker.mark(question, share.predicted)
         self._book.count_predictions(share.rows, with_id=token is not None, audited=audited)
         trace.note_instances(share.rows)
         return Answer(_wanted(share.outputs, question.outputs), share.rows, token, audited)
 
-    def close(self) -> None:
-        """Give its memory back. Nothing may be under way."""
-        self.batcher.close()
+    async def close(self) -> None:
+        """Give its memory back, once all that was asked is answered."""
+        await self.batcher.close()
         self._loaded.close()
 
     def _call(self, signature: str, inputs: Mapping[str, Array]) -> Called:

@@ -21,7 +21,7 @@ from model_server.logs import warning
 from model_server.operations import check_operations
 from model_server.runtime import Graph, Session, config_pb2, import_graph_def, tf_errors
 from model_server.tensors import DEFAULT_SIGNATURE
-from model_server.wording import innermost_cause, telling_line
+from model_server.wording import telling_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -109,7 +109,7 @@ def load(folder: Path, extra_ops: frozenset[str], threads: int) -> LoadedModel:
         batchable = batchable_signatures(meta_graph, operations[number], endpoints)
         return LoadedModel(_open(meta_graph, folder, threads), endpoints, batchable)
     except Exception as error:
-        message = f"the SavedModel could not be loaded: {innermost_cause(str(error))}"
+        message = f"the SavedModel could not be loaded: {telling_line(str(error))}"
         raise StartError(StartFailure.LOAD_FAILED, message) from error
 
 

@@ -1,0 +1,69 @@
+"""Loads the models of `engine_models` as the server does, and prints what came of it: `engine_trials FOLDER`.
+
+A process of its own, as the server's is: TensorFlow is here what `model_server.runtime` makes of it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from model_server import engine
+from model_server.errors import ModelServerError
+from model_server.tensors import DEFAULT_SIGNATURE
+
+from tests.serving.model_rows import ROWS
+
+
+def texts(*values: str) -> Any:
+    return np.array([value.encode() for value in values], dtype=object)
+
+
+def answer(folder: Path, name: str, signature: str = DEFAULT_SIGNATURE, **inputs: Any) -> dict[str, Any]:
+    extra = frozenset({"InitializeTableFromTextFileV2"}) if name == "table" else frozenset()
+    model = engine.load(folder / name, extra, 2)
+    try:
+        engine.warm_up(model, (1, 4))
+        outputs = model.predict(signature, inputs or {"x": np.array([1.0, 4.0], np.float32)})
+        again = model.predict(signature, inputs) if inputs else {}
+        return {
+            "outputs": {key: value.tolist() for key, value in outputs.items()},
+            "again": {key: value.tolist() for key, value in again.items()},
+            "dtypes": {key: str(value.dtype) for key, value in outputs.items()},
+            "batchable": sorted(model.batchable),
+            "inputs": {key: [spec.dtype, spec.shape] for key, spec in model.signatures[signature].inputs.items()},
+        }
+    finally:
+        model.close()
+
+
+def failure(folder: Path, name: str, **inputs: Any) -> str:
+    try:
+        return f"answered {answer(folder, name, **inputs)}"
+    except ModelServerError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def main(folder: Path) -> None:
+    number = np.array([1.0], np.float32)
+    found = {
+        "plain": answer(folder, "plain", x=np.array(ROWS, np.float32)),
+        "scaled": answer(folder, "scaled"),
+        "embedding": answer(folder, "embedding", x=np.array([0, 3], np.int32)),
+        "out of range": failure(folder, "embedding", x=np.array([0, 7], np.int32)),
+        "wrong type": failure(folder, "embedding", x=texts("a")),
+        "ragged": answer(folder, "ragged", x=np.array([1, 2, 4], np.float32), x_1=np.array([0, 1, 3])),
+        "table": answer(folder, "table", x=texts("blue", "pink")),
+        "coarse": answer(folder, "coarse", x=number),
+        "counter": answer(folder, "counter", x=number),
+        "count": answer(folder, "counter", "count", x=number),
+        "modules": [name for name in ("keras", "tensorflow.python.eager.def_function") if name in sys.modules],
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,83 @@
+"""SavedModels run as TensorFlow itself runs them, in a process that has but the part of it that does this."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def run(module: str, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.serving.{module}", str(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("engine")
+    run("engine_models", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trials(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run("engine_trials", folder))
+    return found
+
+
+def test_answers_are_those_of_tensorflow_to_the_last_bit(trials: dict[str, Any], folder: Path) -> None:
+    assert trials["plain"]["outputs"] == {"output_0": json.loads((folder / "plain.json").read_text())}
+    assert trials["plain"]["inputs"] == {"x": ["DT_FLOAT", [None, 2]]}
+
+
+def test_keras_and_the_tracing_compiler_are_not_imported(trials: dict[str, Any]) -> None:
+    assert trials["modules"] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "batchable"),
+    [
+        ("plain", ["serve", "serving_default"]),
+        ("embedding", ["serve", "serving_default"]),
+        ("scaled", []),
+        ("ragged", []),
+        ("counter", ["serving_default"]),
+    ],
+)
+def test_rows_go_together_where_they_may(trials: dict[str, Any], model: str, batchable: list[str]) -> None:
+    assert trials[model]["batchable"] == batchable
+
+
+def test_a_model_that_looks_at_all_rows_answers_as_it_would_alone(trials: dict[str, Any]) -> None:
+    assert trials["scaled"]["outputs"] == {"y": [0.25, 1.0]}
+
+
+def test_what_a_model_refuses_is_told_in_its_words(trials: dict[str, Any]) -> None:
+    assert trials["out of range"].startswith("InvalidArgument: ")
+    assert "[1] = 7 is not in [0, 4)" in trials["out of range"]
+    assert trials["wrong type"].startswith("InvalidArgument: ")
+
+
+def test_ragged_inputs_are_values_and_lengths(trials: dict[str, Any]) -> None:
+    assert trials["ragged"]["outputs"] == {"y": [1.0, 6.0]}
+
+
+def test_tables_are_filled_from_assets_when_that_is_allowed(trials: dict[str, Any]) -> None:
+    assert trials["table"]["outputs"] == {"y": [2, -1]}
+
+
+def test_bfloat16_goes_in_and_out_as_float32(trials: dict[str, Any]) -> None:
+    assert trials["coarse"]["outputs"] == {"y": [2.0]}
+    assert trials["coarse"]["dtypes"] == {"y": "float32"}
+
+
+def test_variables_stay_for_the_life_of_a_model(trials: dict[str, Any]) -> None:
+    assert trials["counter"]["outputs"] == {"y": [1.0]}
+    assert (trials["count"]["outputs"], trials["count"]["again"]) == ({"y": [2.0]}, {"y": [3.0]})

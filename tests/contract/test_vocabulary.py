@@ -7,7 +7,7 @@ from typing import get_type_hints
 import pytest
 from model_server import contract
 from modeldeployment_operator.api.conditions import Reason
-from modeldeployment_operator.api.spec import ModelFormat
+from modeldeployment_operator.api.model import ModelFormat
 from modeldeployment_operator.core.observation import Sample
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from modeldeployment_operator.api.spec import AccuracyMetric, ModelDeploymentSpec, ModelSource
+from modeldeployment_operator.api.model import ModelSource
+from modeldeployment_operator.api.spec import AccuracyMetric, ModelDeploymentSpec
 from modeldeployment_operator.api.status import (
     EvidenceState,
     ModelDeploymentStatus,

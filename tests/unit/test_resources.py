@@ -44,6 +44,11 @@ def pod_of(observation: Observation) -> dict[str, Any]:
     return pod
 
 
+def mounts_of(pod: dict[str, Any], container: str) -> list[dict[str, Any]]:
+    mounts: list[dict[str, Any]] = pod[container][0]["volumeMounts"]
+    return mounts
+
+
 def env_of(observation: Observation, container: str = "containers") -> dict[str, Any]:
     variables = pod_of(observation)[container][0]["env"]
     assert len({variable["name"] for variable in variables}) == len(variables)
@@ -217,6 +222,45 @@ def test_a_claim_is_mounted_read_only_where_the_model_is_fetched() -> None:
     assert mount not in pod["containers"][0]["volumeMounts"]
     source = {"name": "source", "persistentVolumeClaim": {"claimName": "claim-1", "readOnly": True}}
     assert source in pod["volumes"]
+
+
+def test_a_configmap_is_mounted_as_a_claim_is() -> None:
+    pod = pod_of(observed({"model": {"uri": "configmap://iris/iris.keras"}}))
+
+    assert {"name": "source", "mountPath": contract.PVC_DIR, "readOnly": True} in mounts_of(pod, "initContainers")
+    assert {"name": "source", "configMap": {"name": "iris"}} in pod["volumes"]
+
+
+def test_the_secret_of_a_registry_is_seen_by_the_container_that_fetches_alone() -> None:
+    model = {"uri": "oci://registry/news:3", "registrySecret": {"name": "registry"}}
+    pod = pod_of(observed({"model": model}))
+    mount = {"name": "registry", "mountPath": contract.REGISTRY_AUTH_DIR, "readOnly": True}
+
+    assert mount in mounts_of(pod, "initContainers")
+    assert mount not in mounts_of(pod, "containers")
+    assert {"name": "registry", "secret": {"secretName": "registry"}} in pod["volumes"]
+
+
+def test_a_cache_is_written_by_the_container_that_fetches_alone() -> None:
+    observation = observed({"serving": {"fetchCache": {"claimName": "models"}}})
+    pod = pod_of(observation)
+
+    assert {"name": "cache", "mountPath": contract.CACHE_DIR} in mounts_of(pod, "initContainers")
+    assert "cache" not in {mount["name"] for mount in mounts_of(pod, "containers")}
+    assert {"name": "cache", "persistentVolumeClaim": {"claimName": "models"}} in pod["volumes"]
+    assert env_of(observation, "initContainers")["MODEL_CACHE_DIR"] == contract.CACHE_DIR
+    assert "MODEL_CACHE_DIR" not in env_of(observation)
+    assert pod["securityContext"]["fsGroup"] == 10001
+
+
+def test_batching_is_told_by_tensorflow_servings_names() -> None:
+    batching = {"maxBatchSize": 8, "allowedBatchSizes": [1, 8], "padVariableLengthInputs": False}
+    observation = observed({"serving": {"batching": batching}})
+
+    told = json.loads(env_of(observation)["MODEL_BATCHING"])
+    assert told == {"max_batch_size": 8, "allowed_batch_sizes": [1, 8], "pad_variable_length_inputs": False}
+    assert "MODEL_BATCHING" not in env_of(observation, "initContainers")
+    assert "MODEL_BATCHING" not in env_of(observed())
 
 
 def test_where_and_how_the_pods_run_is_passed_on() -> None:

@@ -39,6 +39,7 @@ def test_a_name_never_changes_between_releases() -> None:
         {"serving": {"image": "mine:2"}},
         {"serving": FULL["serving"] | {"env": [{"name": "A", "value": "2"}]}},
         {"serving": {"image": "mine:1"}},
+        {"serving": FULL["serving"] | {"batching": {"maxBatchSize": 8}}},
     ],
     ids=str,
 )
@@ -57,6 +58,8 @@ def test_what_decides_the_answers_makes_another_revision(change: dict[str, Any])
         {"revisionHistoryLimit": 3},
         {"serving": FULL["serving"] | {"nodeSelector": {"a": "b"}, "resources": {"limits": {"cpu": 1}}}},
         {"serving": FULL["serving"] | {"fetchResources": {"limits": {"cpu": 1}}}},
+        {"serving": FULL["serving"] | {"fetchCache": {"claimName": "models"}}},
+        {"serving": FULL["serving"] | {"batching": None}},
         {"model": MODEL | {"digest": None}},
     ],
     ids=str,

@@ -7,16 +7,14 @@ and its documentation live in one place. `CEL` rules stand beside the fields the
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from model_server.contract import Env
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from modeldeployment_operator.api.base import ApiModel, NoTwins, Rule, drop_nulls, form, lasts, seconds
-
-OPAQUE: Final = "x-kubernetes-preserve-unknown-fields"
-
-QUANTITY_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+from modeldeployment_operator.api.base import ApiModel, Rule, lasts, seconds
+from modeldeployment_operator.api.kubernetes import LabelMap, Opaque
+from modeldeployment_operator.api.model import ModelSource
+from modeldeployment_operator.api.serving import Serving
 
 Interval = Annotated[str, Field(max_length=16), lasts("1s", "24h")]
 ScrapeInterval = Annotated[str, Field(max_length=16), lasts("1s", "2m")]
@@ -30,50 +28,8 @@ Latency = Annotated[str, Field(max_length=16), lasts("1ms", LONGEST_LATENCY)]
 LabelsWithin = Annotated[str, Field(max_length=16), lasts("1m", "720h")]
 SCRAPE_INTERVAL: Final = "30s"
 Ratio = Annotated[float, Field(ge=0, lt=1)]
-Uri = Annotated[
-    str,
-    Field(max_length=1024),
-    # What a space is stands here: it differs between the dialects.
-    form(
-        r"(pvc|http|https|s3)://[^/\x00-\x20\x7f]+(/[^\x00-\x20\x7f]*)?",
-        "write pvc://CLAIM/PATH, http://HOST/FILE, https://HOST/FILE or s3://BUCKET/KEY, without spaces",
-    ),
-]
-Digest = Annotated[
-    str,
-    Field(max_length=71),
-    form("sha256:[0-9a-f]{64}", "write sha256: and the 64 hexadecimal digits that sha256sum prints"),
-]
-ModelName = Annotated[
-    str,
-    Field(max_length=63),
-    form(
-        "[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?",
-        "use letters, digits, '.', '_' and '-' only, and begin and end with a letter or a digit",
-    ),
-]
-LabelMap = Annotated[dict[str, str], Field(max_length=32), BeforeValidator(drop_nulls)]
-Quantity = Annotated[
-    Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=QUANTITY_PATTERN, max_length=32)],
-    Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
-]
-"""An amount as Kubernetes writes it: 2, "500m", "1.5", 4Gi."""
-Quantities = Annotated[dict[str, Quantity], Field(max_length=16), BeforeValidator(drop_nulls)]
-Opaque = Annotated[dict[str, Any], Field(json_schema_extra={OPAQUE: True})]
-"""An object of Kubernetes' own that is passed on as it is and checked when the pods are made."""
 Relabelings = Annotated[list[Opaque], Field(max_length=64)]
 """As the Prometheus Operator has them; passed on as they are, and checked by the cluster."""
-ClassNames = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=128)]], Field(min_length=2, max_length=1000), NoTwins()
-]
-
-
-class ModelFormat(StrEnum):
-    """File formats of a model."""
-
-    KERAS = "keras"
-    H5 = "h5"
-    SAVED_MODEL = "saved_model"
 
 
 class AccuracyMetric(StrEnum):
@@ -90,124 +46,6 @@ class LabelSource(StrEnum):
 
     PODS = "Pods"
     PROMETHEUS = "Prometheus"
-
-
-_USERS_ENV: Final = {Env.DRAIN_SECONDS, Env.EXTRA_OPS, Env.MAX_BODY_BYTES}
-_USERS_NAMES: Final = sorted(name.value for name in _USERS_ENV)
-_PREFIX: Final = "MODEL_"
-_OTHERS: Final = sorted(name.value for name in Env if not name.startswith(_PREFIX))
-"""All names of the server's settings begin with the prefix, but for these."""
-
-
-class EnvVar(ApiModel):
-    """An environment variable of a container."""
-
-    name: str = Field(min_length=1, max_length=256, description="Name of the variable.")
-    value: str | None = Field(None, max_length=4096, description="Its value.")
-    value_from: Opaque | None = Field(None, description="Where its value comes from, as in a pod's env.")
-
-    rules = (
-        Rule(
-            cel="!(has(self.value) && has(self.valueFrom))",
-            holds=lambda self: self.value is None or self.value_from is None,
-            message="give value or valueFrom, not both",
-        ),
-        Rule(
-            cel=f"self.name in {_USERS_NAMES} || !(self.name.startsWith('{_PREFIX}') || self.name in {_OTHERS})",
-            holds=lambda self: self.name in _USERS_NAMES or not (self.name.startswith(_PREFIX) or self.name in _OTHERS),
-            message=f"the operator sets {', '.join(_OTHERS)} and all that begin with {_PREFIX}, "
-            f"but for {', '.join(_USERS_NAMES)}",
-        ),
-    )
-
-
-Environment = Annotated[list[EnvVar], Field(max_length=64), NoTwins("name")]
-
-
-class ModelSource(ApiModel):
-    """The model to serve."""
-
-    uri: Uri = Field(
-        description="Where the model lies: pvc://CLAIM/PATH, http(s)://HOST/FILE or s3://BUCKET/KEY; a file (.keras, "
-        ".h5, or a .zip or .tar.gz of a SavedModel) or a SavedModel directory.",
-    )
-    digest: Digest | None = Field(
-        None,
-        description="SHA-256 of the model, verified before anything opens it. Without it, a file that changes behind "
-        "its URI goes unnoticed: give it in production.",
-    )
-    format: ModelFormat | None = Field(None, description="Format of the model; found out from the files if absent.")
-    name: ModelName | None = Field(
-        None,
-        description="Name in the URL that clients call, /v1/models/NAME; the ModelDeployment's name if absent.",
-    )
-    labels: ClassNames | None = Field(
-        None,
-        description="Names of the classes in the order of the model's outputs. Of two classes the second is the "
-        "positive one. With them, labels can be sent by name.",
-    )
-    env: Environment | None = Field(
-        None,
-        description="Environment of the container that fetches the model, and of no other: credentials of the store, "
-        "its region or endpoint, a proxy.",
-    )
-
-    rules = (
-        Rule(
-            cel=f"!has(self.env) || !self.env.exists(variable, variable.name in {_USERS_NAMES})",
-            holds=lambda self: not any(variable.name in _USERS_NAMES for variable in self.env or ()),
-            message=f"{', '.join(_USERS_NAMES)} belong into serving.env, and hold where a model is prepared, too",
-        ),
-    )
-
-
-class LocalObjectReference(ApiModel):
-    """Names an object in the same namespace."""
-
-    name: str = Field(min_length=1, max_length=253, description="Name of the object.")
-
-
-class ResourceRequirements(ApiModel):
-    """Compute resources of a container."""
-
-    requests: Quantities | None = Field(None, description="What is reserved for it in each pod.")
-    limits: Quantities | None = Field(
-        None, description="What it may use at most. The number of threads of the server follows its CPU limit."
-    )
-
-
-class Serving(ApiModel):
-    """How the pods run. A change of image or env makes a new revision; the rest is applied to the pods that are."""
-
-    image: str | None = Field(
-        None,
-        min_length=1,
-        max_length=512,
-        description="Serving image; the one that the operator was installed with if absent.",
-    )
-    env: Environment | None = Field(
-        None,
-        description="Environment of the container that serves. Credentials of the model's store belong into "
-        "model.env: a container that answers requests has no use for them.",
-    )
-    resources: ResourceRequirements | None = Field(None, description="Compute resources of the container that serves.")
-    fetch_resources: ResourceRequirements | None = Field(
-        None,
-        description="Compute resources of the container that fetches the model before the other starts; those of the "
-        "other if absent.",
-    )
-    node_selector: LabelMap | None = Field(None, description="Labels that a node must have.")
-    tolerations: Annotated[list[Opaque], Field(max_length=64)] | None = Field(
-        None, description="Taints that the pods tolerate, as in a pod."
-    )
-    affinity: Opaque | None = Field(None, description="Affinity, as in a pod.")
-    priority_class_name: str | None = Field(None, max_length=253, description="PriorityClass of the pods.")
-    image_pull_secrets: Annotated[list[LocalObjectReference], Field(max_length=16)] | None = Field(
-        None, description="Secrets to pull the image with."
-    )
-    service_account_name: str | None = Field(
-        None, max_length=253, description="ServiceAccount of the pods; its token is never mounted."
-    )
 
 
 class Accuracy(ApiModel):

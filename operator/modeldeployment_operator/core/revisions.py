@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from modeldeployment_operator.api.base import ApiModel
-from modeldeployment_operator.api.spec import EnvVar, ModelDeploymentSpec, ModelSource
+from modeldeployment_operator.api.model import ModelSource
+from modeldeployment_operator.api.serving import Batching, ServerVariable
+from modeldeployment_operator.api.spec import ModelDeploymentSpec
 
 HASH_LENGTH: Final = 10
 
@@ -19,7 +21,8 @@ class Template(ApiModel):
 
     model: ModelSource
     image: str
-    env: list[EnvVar] | None = None
+    env: list[ServerVariable] | None = None
+    batching: Batching | None = None
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,20 @@ def snapshot_of(name: str, spec: ModelDeploymentSpec, default_image: str) -> Sna
     stands in the template only: so an operator that is installed with another default image moves no traffic, and
     does not try a rejected revision again under another name.
     """
-    wish = {
+    wish: dict[str, Any] = {
         "model": document_of(spec.model),
         "image": spec.serving.image,
         "env": [document_of(variable) for variable in spec.serving.env or ()],
     }
+    # What came later than the first release stands there only if it is given: the names of the rest stay as they are.
+    wish |= {"batching": document_of(spec.serving.batching)} if spec.serving.batching else {}
     model = spec.model if spec.model.name else spec.model.model_copy(update={"name": name})
-    template = Template(model=model, image=spec.serving.image or default_image, env=spec.serving.env)
+    template = Template(
+        model=model,
+        image=spec.serving.image or default_image,
+        env=spec.serving.env,
+        batching=spec.serving.batching,
+    )
     return Snapshot(f"{name}-{digest_of(wish)}", template)
 
 

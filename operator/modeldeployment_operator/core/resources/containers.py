@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from model_server.contract import Env
 
-from modeldeployment_operator.api.spec import EnvVar
+from modeldeployment_operator.api.kubernetes import EnvVar
 from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.revisions import Snapshot, document_of
 

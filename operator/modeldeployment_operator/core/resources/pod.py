@@ -10,6 +10,7 @@ from modeldeployment_operator.core.resources.fetching import build_fetch_contain
 from modeldeployment_operator.core.resources.serving import build_server_container, server_volumes
 from modeldeployment_operator.core.revisions import Snapshot, document_of
 
+FILE_GROUP: Final = 10001
 GRACE_SECONDS: Final = 45
 """From SIGTERM to SIGKILL: the server drains for a few seconds, then waits for what is under way."""
 
@@ -23,15 +24,23 @@ def build_pod(observation: Observation, snapshot: Snapshot) -> dict[str, Any]:
             {"name": "model", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
             *server_volumes(observation),
-            *fetch_volumes(snapshot),
+            *fetch_volumes(observation, snapshot),
         ],
         # A model is somebody's program: it gets no identity in the cluster.
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": _security(observation.spec),
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         **_scheduling(observation.spec),
     }
+
+
+def _security(spec: ModelDeploymentSpec) -> dict[str, Any]:
+    context: dict[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    if spec.serving.fetch_cache:
+        # A claim belongs to root when it is new. Whichever user an image runs as is a member of this group.
+        context |= {"fsGroup": FILE_GROUP, "fsGroupChangePolicy": "OnRootMismatch"}
+    return context
 
 
 def _scheduling(spec: ModelDeploymentSpec) -> dict[str, Any]:

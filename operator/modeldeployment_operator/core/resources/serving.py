@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from model_server import contract
+from model_server.contract import Env
 
 from modeldeployment_operator.core import names
 from modeldeployment_operator.core.observation import Observation
@@ -22,7 +23,7 @@ def build_server_container(observation: Observation, snapshot: Snapshot) -> dict
         "name": SERVER_CONTAINER,
         "image": snapshot.template.image,
         "command": list(contract.SERVE_COMMAND),
-        "env": environment(observation, snapshot, snapshot.template.env or (), {}),
+        "env": environment(observation, snapshot, snapshot.template.env or (), _settings(snapshot)),
         "ports": [
             {"name": contract.HTTP_PORT_NAME, "containerPort": contract.HTTP_PORT, "protocol": "TCP"},
             {"name": contract.GRPC_PORT_NAME, "containerPort": contract.GRPC_PORT, "protocol": "TCP"},
@@ -48,6 +49,12 @@ def server_volumes(observation: Observation) -> list[dict[str, Any]]:
         {"name": "state", "emptyDir": {}},
         {"name": "keys", "secret": {"secretName": names.keys_secret(observation.key.name)}},
     ]
+
+
+def _settings(snapshot: Snapshot) -> dict[Env, str | None]:
+    """Return what the server is told and the container that fetches is not."""
+    batching = snapshot.template.batching
+    return {Env.BATCHING: batching.model_dump_json(by_alias=False, exclude_none=True) if batching else None}
 
 
 def _probe(path: str, **timing: int) -> dict[str, Any]:

@@ -1,0 +1,127 @@
+"""How the pods run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from model_server.contract import Env
+from pydantic import Field
+
+from modeldeployment_operator.api.base import ApiModel, NoTwins, Rule
+from modeldeployment_operator.api.kubernetes import (
+    EnvVar,
+    LabelMap,
+    LocalObjectReference,
+    Opaque,
+    ResourceRequirements,
+    operators_own,
+)
+
+_SERVING: Final = {Env.DRAIN_SECONDS.value, Env.EXTRA_OPS.value, Env.MAX_BODY_BYTES.value}
+_MOST_ROWS: Final = 65_536
+BatchSizes = Annotated[list[Annotated[int, Field(ge=1, le=_MOST_ROWS)]], Field(min_length=1, max_length=64), NoTwins()]
+
+
+class ServerVariable(EnvVar):
+    """An environment variable of the container that serves."""
+
+    rules = (*EnvVar.rules, operators_own(_SERVING))
+
+
+class FetchCache(ApiModel):
+    """A claim that pods share for what they fetch."""
+
+    claim_name: str = Field(
+        min_length=1,
+        max_length=253,
+        description="PersistentVolumeClaim that all pods mount to write: of the mode ReadWriteMany, or on one node.",
+    )
+
+
+class Batching(ApiModel):
+    """How requests are put together, by TensorFlow Serving's names. What is absent never makes a request wait."""
+
+    max_batch_size: int | None = Field(
+        None, ge=1, le=_MOST_ROWS, description="Rows of one call of the model; 1 turns batching off; 128 if absent."
+    )
+    batch_timeout_micros: int | None = Field(
+        None,
+        ge=0,
+        le=1_000_000,
+        description="How long a call waits for more rows although a processor is free; 0 if absent.",
+    )
+    max_enqueued_batches: int | None = Field(
+        None,
+        ge=1,
+        le=_MOST_ROWS,
+        description="Full batches that may wait; requests beyond are answered 503. 16 if absent.",
+    )
+    num_batch_threads: int | None = Field(
+        None, ge=1, le=1024, description="Calls at the same time; as many as there are processors if absent."
+    )
+    allowed_batch_sizes: BatchSizes | None = Field(
+        None, description="Calls are filled up to one of these sizes, the last of which is maxBatchSize."
+    )
+    pad_variable_length_inputs: bool | None = Field(
+        None,
+        description="Put rows of different lengths together, the shorter filled up with zeros or empty texts: for "
+        "models that give the same answers then. False if absent.",
+    )
+
+    rules = (
+        Rule(
+            cel="!has(self.allowedBatchSizes) || has(self.maxBatchSize) && self.allowedBatchSizes.isSorted() && "
+            "self.allowedBatchSizes[size(self.allowedBatchSizes) - 1] == self.maxBatchSize",
+            holds=lambda self: (
+                self.allowed_batch_sizes is None
+                or (
+                    self.allowed_batch_sizes == sorted(self.allowed_batch_sizes)
+                    and self.allowed_batch_sizes[-1] == self.max_batch_size
+                )
+            ),
+            message="allowedBatchSizes must rise, and end with maxBatchSize",
+        ),
+    )
+
+
+class Serving(ApiModel):
+    """How the pods run.
+
+    A change of image, env or batching makes a new revision; the rest is applied to the pods that are.
+    """
+
+    image: str | None = Field(
+        None,
+        min_length=1,
+        max_length=512,
+        description="Serving image; the one that the operator was installed with if absent.",
+    )
+    env: Annotated[list[ServerVariable], Field(max_length=64), NoTwins("name")] | None = Field(
+        None,
+        description="Environment of the container that serves. Credentials of the model's store belong into "
+        "model.env: a container that answers requests has no use for them.",
+    )
+    resources: ResourceRequirements | None = Field(None, description="Compute resources of the container that serves.")
+    fetch_resources: ResourceRequirements | None = Field(
+        None,
+        description="Compute resources of the container that fetches the model before the other starts; those of the "
+        "other if absent.",
+    )
+    fetch_cache: FetchCache | None = Field(
+        None,
+        description="Where pods share what they fetch. It is used for models whose digest is known, and what lies "
+        "there is hashed again each time: nobody is believed who can write there.",
+    )
+    batching: Batching | None = Field(None, description="How requests are put together.")
+    node_selector: LabelMap | None = Field(None, description="Labels that a node must have.")
+    tolerations: Annotated[list[Opaque], Field(max_length=64)] | None = Field(
+        None, description="Taints that the pods tolerate, as in a pod."
+    )
+    affinity: Opaque | None = Field(None, description="Affinity, as in a pod.")
+    priority_class_name: str | None = Field(None, max_length=253, description="PriorityClass of the pods.")
+    image_pull_secrets: Annotated[list[LocalObjectReference], Field(max_length=16)] | None = Field(
+        None, description="Secrets to pull the image with."
+    )
+    service_account_name: str | None = Field(
+        None, max_length=253, description="ServiceAccount of the pods; its token is never mounted."
+    )

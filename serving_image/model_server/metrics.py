@@ -14,10 +14,12 @@ from prometheus_client.process_collector import ProcessCollector
 from model_server.collectors import BatcherCollector, BookCollector, OptionsCollector
 from model_server.contract import FeedbackRejection, Metric
 from model_server.fetch_metrics import FetchCollector
-from model_server.label_options import LabelOptions
+from model_server.label_options import LabelOptions, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from prometheus_client.metrics_core import Metric as Family
 
     from model_server.book import Book
     from model_server.collectors import Threads
@@ -38,7 +40,10 @@ BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096, 16384)
 
 
 class Metrics:
-    """The metrics of one model server. None of their labels tells the model: that is a label of the target."""
+    """The metrics of one version of a model. None of their labels tells which: these are labels of the target.
+
+    Where one server has several, `Several` puts `model` and `version` onto the lines of each.
+    """
 
     def __init__(
         self, book: Book, pod_uid: str, names: Sequence[str] | None, options: LabelOptions = _NO_OPTIONS
@@ -46,6 +51,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # Theirs has no annotations.
         self.rejected: Counter[FeedbackRejection] = Counter()
         self._registry = CollectorRegistry(auto_describe=False)
+        self._has_classes = options.task is Task.CLASSIFICATION
         self._book = BookCollector(book, self.rejected, pod_uid, names)
         self._batcher = BatcherCollector()
         self._registry.register(self._book)
@@ -74,8 +80,10 @@ class Metrics:
         self._forwarded = PrometheusCounter(
             Metric.FORWARDED, "Requests that were passed on to the revision that serves.", registry=self._registry
         )
-        ProcessCollector(registry=self._registry)
-        GCCollector(registry=self._registry)
+
+    def collect(self) -> Iterator[Family]:
+        """Read all of them."""
+        yield from self._registry.collect()
 
     def tell_of_fetching(self, report: FetchReport | None) -> None:
         """Tell what the init container has left, if it has."""
@@ -84,7 +92,8 @@ class Metrics:
     def watch(self, batcher: Threads, load_seconds: float, classes: int | None) -> None:
         """Tell of a model that is loaded now. `classes`: how many it tells apart, if that is known."""
         self._batcher.watch(batcher, load_seconds)
-        self._book.classes = classes or self._book.classes
+        if self._has_classes:
+            self._book.classes = classes or self._book.classes
 
     def observe_request(self, method: str, code: int, seconds: float, trace: Trace) -> None:
         """Note one answered request, with its trace as an example of such ones if it can be looked up."""
@@ -106,9 +115,59 @@ class Metrics:
         self._forwarded.inc()
 
     def expose(self, accept: str) -> tuple[bytes, str]:
-        """Write all metrics in a format that the reader accepts; with its content type."""
-        try:
-            encode, content_type = choose_encoder(accept)
-        except TypeError:  # It compares what stands for a version, whatever that is.
-            encode, content_type = choose_encoder("")
-        return encode(self._registry), content_type
+        """Write them and those of the process in a format that the reader accepts; with its content type."""
+        return _expose(self.collect, accept)
+
+
+class Several:
+    """The metrics of all versions of all models of a server, and of what belongs to none of them."""
+
+    def __init__(self, common: Metrics | None = None) -> None:
+        self._common = common
+        self._parts: dict[tuple[str, str], Metrics] = {}
+
+    def add(self, model: str, version: int, metrics: Metrics) -> None:
+        """Tell of this version from now on."""
+        self._parts[model, str(version)] = metrics
+
+    def remove(self, model: str, version: int) -> None:
+        """Tell of it no more."""
+        self._parts.pop((model, str(version)), None)
+
+    def collect(self) -> Iterator[Family]:
+        """Read all of them: each metric once, with the lines of all versions. What belongs to none has empty labels."""
+        families: dict[str, Family] = {}
+        parts = {("", ""): self._common, **self._parts} if self._common is not None else self._parts
+        for (model, version), metrics in parts.items():
+            which = {"model": model, "version": version}
+            for family in metrics.collect() if metrics is not None else ():
+                samples = [sample._replace(labels={**which, **sample.labels}) for sample in family.samples]
+                known = families.setdefault(family.name, family)
+                known.samples = samples if known is family else [*known.samples, *samples]
+        yield from families.values()
+
+    def expose(self, accept: str) -> tuple[bytes, str]:
+        """Write them and those of the process in a format that the reader accepts; with its content type."""
+        return _expose(self.collect, accept)
+
+
+class _Page(CollectorRegistry):
+    """What is read when somebody looks."""
+
+    def __init__(self, collect: Callable[[], Iterator[Family]]) -> None:
+        super().__init__(auto_describe=False)
+        self._collect = collect
+        ProcessCollector(registry=self)
+        GCCollector(registry=self)
+
+    def collect(self) -> Iterator[Family]:
+        yield from self._collect()
+        yield from super().collect()
+
+
+def _expose(collect: Callable[[], Iterator[Family]], accept: str) -> tuple[bytes, str]:
+    try:
+        encode, content_type = choose_encoder(accept)
+    except TypeError:  # It compares what stands for a version, whatever that is.
+        encode, content_type = choose_encoder("")
+    return encode(_Page(collect)), content_type

@@ -10,8 +10,10 @@ from model_server.book import Book
 from model_server.busy import Busy
 from model_server.contract import Metric
 from model_server.feedback import Scorer
-from model_server.metrics import Metrics
+from model_server.metrics import Metrics, Several
 from model_server.prediction_id import Prediction
+from model_server.traces import NO_TRACE
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:
@@ -140,6 +142,29 @@ def test_the_delay_of_a_label_goes_up_to_where_labels_end(pod: Pod) -> None:
     bounds = [float(bound) for (bound,) in buckets]
     assert (bounds[0], bounds[-2:]) == (1, [30 * 86400, math.inf])
     assert set(buckets.values()) == {1}
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text; version=1.0.0"])
+def test_several_models_have_each_metric_once_and_their_own_lines(tmp_path: Path, accept: str) -> None:
+    several = Several(Pod(tmp_path / "none").metrics)
+    pods = {(name, version): Pod(tmp_path / f"{name}{version}") for name, version in (("a", 1), ("a", 2), ("b", 1))}
+    for (name, version), pod in pods.items():
+        several.add(name, version, pod.metrics)
+        pod.label(2, *[(1, 1)] * version)
+        pod.metrics.observe_request("predict", 200, 0.01, NO_TRACE)
+    several.remove("b", 1)
+    text, _ = several.expose(accept)
+    read = read_openmetrics if "openmetrics" in accept else text_string_to_metric_families
+    families = list(read(text.decode()))
+    assert len({family.name for family in families}) == len(families)
+    found = {
+        (one.labels["model"], one.labels["version"]): one.value
+        for family in families
+        for one in family.samples
+        if one.name == Metric.LABELS and one.labels["outcome"] == "correct"
+    }
+    assert found == {("", ""): 0, ("a", "1"): 1, ("a", "2"): 2}
+    assert [one.labels for family in families for one in family.samples if one.name == "process_open_fds"] == [{}]
 
 
 def test_busy_threads_are_counted_while_they_are() -> None:

@@ -7,6 +7,7 @@ takes 20 µs where a `tf.function` takes 200 and `model.predict` 20,000 (decisio
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import ml_dtypes
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 WARM_UP_SIZES: Final = (1, 8, 32, 224)
 """Tried in this order for dimensions of unknown size: a convolution may need more than one pixel."""
+QUICK_SECONDS: Final = 0.0003
+"""About what it takes to hand a call to a thread and its answer back, on a busy machine."""
+QUICK_SIZES: Final = (1, 4, 16, 64, 128)
+_TRIALS: Final = 5
 _CALLERS_THREAD: Final = -1
 """TensorFlow's word for it in `RunOptions.inter_op_thread_pool`."""
 _BFLOAT16: Final = "DT_BFLOAT16"
@@ -54,6 +59,7 @@ class LoadedModel:
     def __init__(self, session: Any, endpoints: Mapping[str, Endpoint], batchable: frozenset[str]) -> None:
         self._session = session
         self.batchable = batchable
+        self.quick: dict[str, int] = {}
         self._functions = {name: _Function(session, endpoint) for name, endpoint in endpoints.items()}
         self.signatures: Mapping[str, Signature] = {name: end.signature for name, end in endpoints.items()}
 
@@ -147,6 +153,9 @@ def warm_up(model: LoadedModel, sizes: Sequence[int]) -> None:
                 )
         for rows in sizes:
             model.predict(DEFAULT_SIGNATURE, made_up(model.signatures[DEFAULT_SIGNATURE], rows, size))
+        quick = _quick_rows(model, size)
+        if quick:
+            model.quick[DEFAULT_SIGNATURE] = quick
     except RequestError as error:
         if not isinstance(error, errors.InvalidArgument) or isinstance(
             error.__cause__, tf_errors.FailedPreconditionError
@@ -167,6 +176,23 @@ def _size_that_fits(model: LoadedModel) -> int:
         return size
     model.predict(DEFAULT_SIGNATURE, made_up(model.signatures[DEFAULT_SIGNATURE], 1, WARM_UP_SIZES[-1]))
     return WARM_UP_SIZES[-1]
+
+
+def _quick_rows(model: LoadedModel, size: int) -> int:
+    """Find the most rows that the default signature answers in `QUICK_SECONDS`."""
+    signature, most = model.signatures[DEFAULT_SIGNATURE], 0
+    for rows in QUICK_SIZES if DEFAULT_SIGNATURE in model.batchable else QUICK_SIZES[:1]:
+        inputs = made_up(signature, rows, size)
+        if min(_seconds(model, inputs) for _ in range(_TRIALS)) > QUICK_SECONDS:
+            break
+        most = rows
+    return most
+
+
+def _seconds(model: LoadedModel, inputs: Mapping[str, Array]) -> float:
+    began = time.perf_counter()
+    model.predict(DEFAULT_SIGNATURE, inputs)
+    return time.perf_counter() - began
 
 
 def _array(value: Any) -> Array:

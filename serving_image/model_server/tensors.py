@@ -105,6 +105,10 @@ class Model(Protocol):
     def batchable(self) -> frozenset[str]:
         """The signatures whose rows may be put together with those of other requests."""
 
+    @property
+    def quick(self) -> Mapping[str, int]:
+        """How many rows each signature answers in less time than to wake a thread; absent: none."""
+
     def predict(self, signature_name: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Call one signature. Raises `RequestError` when the model refuses the inputs."""
 

@@ -104,6 +104,7 @@ class Numbers:
     """A model that is a function of one array."""
 
     batchable = frozenset({"f"})
+    quick: dict[str, int] = {}  # noqa: RUF012
 
     def __init__(self, function: Any, *shape: int | None) -> None:
         self.function = function

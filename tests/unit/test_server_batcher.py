@@ -49,7 +49,11 @@ class Model:
 
 @asynccontextmanager
 async def running(
-    model: Callable[..., Called], threads: int = 1, sizes: list[int] | None = None, **given: Any
+    model: Callable[..., Called],
+    threads: int = 1,
+    sizes: list[int] | None = None,
+    quick: int = 0,
+    **given: Any,
 ) -> AsyncIterator[Batcher]:
     batcher = Batcher(
         model,
@@ -57,6 +61,7 @@ async def running(
         BatchSettings(**given),
         threads,
         (sizes if sizes is not None else []).append,
+        {"f": quick},
     )
     try:
         yield batcher
@@ -237,16 +242,51 @@ async def test_a_fault_of_the_server_is_told_without_its_inside(caplog: pytest.L
     assert "/secret" in caplog.text
 
 
+async def test_quick_calls_are_made_by_the_event_loop_and_larger_ones_by_threads() -> None:
+    made_by: list[tuple[int, bool]] = []
+
+    def call(signature: str, inputs: Mapping[str, Array]) -> Called:
+        made_by.append((len(inputs["x"]), threading.current_thread() is threading.main_thread()))
+        return Called({"y": inputs["x"]}, None)
+
+    async with running(call, quick=2) as batcher:
+        for rows in (1, 2, 3):
+            assert (await batcher.ask(question(*range(rows)))).rows == rows
+        await asyncio.gather(*(batcher.ask(question(1)) for _ in range(2)))
+    assert made_by == [(1, True), (2, True), (3, False), (2, True)]
+
+
+async def test_calls_that_prove_slow_are_left_to_threads() -> None:
+    made_here: list[bool] = []
+
+    def call(signature: str, inputs: Mapping[str, Array]) -> Called:
+        made_here.append(threading.current_thread() is threading.main_thread())
+        time.sleep(2 * module.SLOW_SECONDS)
+        return Called({"y": inputs["x"]}, None)
+
+    async with running(call, quick=8) as batcher:
+        for _ in range(5):
+            await batcher.ask(question(1))
+    assert made_here == [True, True, True, False, False]
+
+
+async def test_a_quick_call_that_fails_is_told_to_its_client() -> None:
+    async with running(Model(), quick=8) as batcher:
+        with pytest.raises(InvalidArgument):
+            await batcher.ask(question(-1))
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 6), st.booleans()), min_size=1, max_size=40),
     st.integers(1, 8),
     st.integers(1, 3),
+    st.integers(0, 4),
 )
-def test_everyone_gets_the_own_answer(requests: list[tuple[int, bool]], most: int, threads: int) -> None:
+def test_everyone_gets_the_own_answer(requests: list[tuple[int, bool]], most: int, threads: int, quick: int) -> None:
     async def story() -> None:
         model = Model()
-        async with running(model, threads, max_batch_size=most, max_enqueued_batches=1000) as batcher:
+        async with running(model, threads, quick=quick, max_batch_size=most, max_enqueued_batches=1000) as batcher:
             tasks = []
             for number, (rows, leaves) in enumerate(requests):
                 tasks.append(asyncio.create_task(batcher.ask(question(*[number] * rows))))

@@ -1,7 +1,8 @@
 """Runs a model in a few threads, many requests at a time.
 
 What waits is known to the event loop alone, so that a request can leave as easily as it came. A thread gets its next
-call when it is done with the last one: requests that come meanwhile go together, and a lone one never waits.
+call when it is done with the last one: requests that come meanwhile go together, and a lone one never waits. Calls that
+take less time than to wake a thread are made by the event loop itself.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     Group = tuple[str, tuple[tuple[int, ...], ...]]
     """The signature, and the form of its inputs: what can go together."""
 
+SLOW_SECONDS: Final = 0.001
+"""What a quick call may take now and then: on a busy machine any may."""
+_STRIKES: Final = 3
 MAX_WAIT_SECONDS: Final = 30.0
 """What waited longer is not computed: its client has given up, or will before the queue is short again."""
 
@@ -71,13 +75,14 @@ class _Job(NamedTuple):
 
     signature: str
     requests: Sequence[_Waiting]
+    rows: int
 
 
 class Batcher:
     """Calls a model. All methods are for the event loop's thread.
 
     `call` takes a signature and inputs, in any thread; it raises `RequestError`. `batchable`: the signatures whose rows
-    may be put together.
+    may be put together. `quick`: how many rows each signature answers in less time than to wake a thread.
     """
 
     def __init__(
@@ -87,12 +92,15 @@ class Batcher:
         settings: BatchSettings,
         threads: int,
         note_batch: Callable[[int], None],
+        quick: Mapping[str, int] | None = None,
     ) -> None:
         self._call = call
         self._batchable = set(batchable) if settings.max_batch_size > 1 else set()
         self._settings = settings
         self._timeout = settings.batch_timeout_micros / 1e6
         self._note_batch = note_batch
+        self._quick = dict(quick or {})
+        self._strikes = 0
         self._loop = asyncio.get_running_loop()
         self._groups: dict[Group, deque[_Waiting]] = {}
         """Those that were served last come last."""
@@ -174,9 +182,14 @@ class Batcher:
                 self._timer = self._loop.call_later(wait, self._dispatch)
                 return
             requests = self._take(key)
-            if requests:
+            if not requests:
+                continue
+            job = _Job(key[0], requests, sum(waiting.rows for waiting in requests))
+            if job.rows <= self._quick.get(job.signature, 0):
+                self._call_here(job)
+            else:
                 self._free -= 1
-                self._jobs.put(_Job(key[0], requests))
+                self._jobs.put(job)
         self._note_idle()
 
     def _wait_for_more(self, group: deque[_Waiting]) -> float:
@@ -207,6 +220,16 @@ class Batcher:
         if group:
             self._groups[key] = group
         return taken
+
+    def _call_here(self, job: _Job) -> None:
+        """Make a quick call in the event loop; one that proves slow again and again is left to the threads."""
+        began = time.perf_counter()
+        with self.busy:
+            results = self._run(job.signature, job.requests)
+        self._strikes = self._strikes + 1 if time.perf_counter() - began > SLOW_SECONDS else 0
+        if self._strikes == _STRIKES:
+            self._strikes, self._quick[job.signature] = 0, job.rows // 2
+        self._tell(job, results)
 
     def _work(self) -> None:
         """Be one of the threads."""
@@ -247,7 +270,12 @@ class Batcher:
         self._free += 1
         if self._groups and not self._scheduled:
             self._dispatch()
-        self._note_batch(sum(waiting.rows for waiting in job.requests))
+        self._tell(job, results)
+        self._note_idle()
+
+    def _tell(self, job: _Job, results: Sequence[Share | RequestError]) -> None:
+        """Give everyone the own part."""
+        self._note_batch(job.rows)
         for waiting, result in zip(job.requests, results, strict=True):
             if waiting.future.done():
                 continue
@@ -255,7 +283,6 @@ class Batcher:
                 waiting.future.set_exception(result)
             else:
                 waiting.future.set_result(result)
-        self._note_idle()
 
     def _note_idle(self) -> None:
         """Tell who waits for the end of all requests."""

@@ -44,6 +44,7 @@ class LoadedVersion:
             batching,
             batching.num_batch_threads or threads,
             labelling.metrics.observe_batch,
+            loaded.quick,
         )
 
     @property

@@ -36,6 +36,7 @@ AGE_SECONDS: Final = 900.0
 """Until the client is asked to connect anew, so that pods that came later get their share. A fifth of it is random."""
 LEAVING_SECONDS: Final = 75.0
 """For what is still running on a connection that ends."""
+LINGER_SECONDS: Final = 1.0
 LAST_CALL_SECONDS: Final = 1.0
 """For calls that were on their way when the client was asked to connect elsewhere."""
 NOISE_BURST: Final = 2000
@@ -44,6 +45,8 @@ NOISE_PER_SECOND: Final = 1000.0
 NOISE_OF_RESET: Final = 4
 NOISE_PER_CALL: Final = 8
 """What one answered call allows more of them."""
+NOISE_PER_PART: Final = 2
+"""What one part of an answer does that the client's windows have cut: it opens two of them again."""
 _LAST_PING: Final = b"last one"
 _MAX_CONTINUATIONS: Final = 8
 
@@ -76,7 +79,7 @@ class Connection(asyncio.Protocol):
         self.streams: dict[int, Stream] = {}
         self.client = ""
         self._unread = b""
-        self._greeted = False
+        self._greeted = self._has_failed = False
         self._last_stream = 0
         self._block: tuple[int, int, list[bytes]] | None = None
         """Headers that CONTINUATION frames go on with: stream, flags, parts."""
@@ -141,7 +144,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read all frames that are there as a whole."""
-        if self._transport.is_closing():
+        if self._has_failed or self._transport.is_closing():
             return
         buffer = self._unread + data if self._unread else data
         self._heard = self._loop.time()
@@ -247,8 +250,6 @@ class Connection(asyncio.Protocol):
         if stream.is_whole:
             raise ProtocolError(frames.STREAM_CLOSED, "DATA after the end of a stream")
         stream.receive_window -= size
-        if stream.receive_window < 0:
-            raise ProtocolError(frames.FLOW_CONTROL_ERROR, "more DATA than a stream's window")
         last = bool(flags & frames.END_STREAM)
         if last:
             stream.is_whole = True
@@ -262,8 +263,6 @@ class Connection(asyncio.Protocol):
     def _take(self, size: int) -> None:
         """Count against the connection's window, and open it again in time."""
         self._receive_window -= size
-        if self._receive_window < 0:
-            raise ProtocolError(frames.FLOW_CONTROL_ERROR, "more DATA than the connection's window")
         if self._receive_window < CONNECTION_WINDOW // 2:
             self._transport.write(frames.window_update(0, CONNECTION_WINDOW - self._receive_window))
             self._receive_window = CONNECTION_WINDOW
@@ -402,6 +401,7 @@ class Connection(asyncio.Protocol):
             stream.send_window -= size
             self._send_window -= size
             stream.moved = self._loop.time()
+            self._noise = min(self._noise + NOISE_PER_PART, NOISE_BURST)
             self._transport.write(frames.frame(frames.DATA, 0, stream.number, bytes(part[:size])))
             if size == len(part):
                 stream.unsent.popleft()
@@ -462,8 +462,11 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def _fail(self, error: ProtocolError) -> None:
+        """Say why, and go on reading for a moment: a client that still sends would else find a broken connection."""
+        self._has_failed = True
+        self._unread = b""
         self._transport.write(frames.goaway(self._last_stream, error.code, error.message))
-        self._transport.close()
+        self._loop.call_later(LINGER_SECONDS, self._transport.close)
         self._cancel_all()
 
     def check(self, now: float) -> None:
@@ -476,7 +479,7 @@ class Connection(asyncio.Protocol):
     def _is_stuck(self, now: float) -> bool:
         if self._leaving_since is not None and now - self._leaving_since > LEAVING_SECONDS:
             return True
-        if self._transport.is_closing() and now - self._heard > GREETING_SECONDS:
+        if (self._has_failed or self._transport.is_closing()) and now - self._heard > GREETING_SECONDS:
             return True
         if self._paused and self._transport.get_write_buffer_size() and now - self._heard > UNFINISHED_SECONDS:
             return True

@@ -22,6 +22,8 @@ ADMIN_PORT_NAME: Final = "admin"
 
 # --- Paths on the HTTP port --------------------------------------------------------------------------------
 MODEL_PATH_TEMPLATE: Final = "/v1/models/{model}"
+V2_MODEL_PATH_TEMPLATE: Final = "/v2/models/{model}"
+"""Of the Open Inference Protocol."""
 PREDICT_SUFFIX: Final = ":predict"
 METADATA_SUFFIX: Final = "/metadata"
 FEEDBACK_SUFFIX: Final = "/feedback"

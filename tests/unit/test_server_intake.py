@@ -9,86 +9,19 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from model_server import contract
-from model_server.book import Book
 from model_server.contract import FeedbackRejection
-from model_server.feedback import Label, Scorer
-from model_server.intake import Intake, Others
-from model_server.metrics import Metrics
-from model_server.passing import Passed, Seal
-from model_server.pods import Answer, Lost, PodClient, Unreachable, addresses_of
-from model_server.prediction_id import Classes, Issuer, Key, KeyRing, fingerprint, pod_mark, read
+from model_server.passing import Passed
+from model_server.pods import Answer, addresses_of
+from model_server.prediction_id import Key, KeyRing, read
 from model_server.protocols.feedback_rest import read_feedback, write_results
-from model_server.routing import Self, heir
+from model_server.routing import heir
+
+from tests.support.label_pods import KEY, KEYS, Network, Pod
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-KEYS = KeyRing(Key.from_secret(b"k" * 32))
-NOW = 1_790_000_000
 A, B, C = (IPv4Address(f"10.0.0.{number}") for number in (1, 2, 3))
-
-
-class Network(PodClient):
-    """Pods that reach each other without a network."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pods: dict[str, Pod] = {}
-        self.broken: set[IPv4Address] = set()
-        self.is_nameless = False
-        self.names: set[IPv4Address] = set()
-        """What the DNS name of the revision stands for."""
-        self.answers: dict[str, Answer] = {}
-        """Of addresses where something else listens."""
-
-    async def send(self, method: str, address: str, path: str, **request: Any) -> Answer:
-        if IPv4Address(address.partition(":")[0]) in self.broken:
-            raise Lost("no answer")
-        if address in self.answers:
-            return self.answers[address]
-        pod = self.pods.get(address)
-        if pod is None:
-            raise Unreachable("refused")
-        assert (method, path) == ("POST", "/v1/models/m/feedback")
-        header, expected = request["headers"][contract.FORWARDED_HEADER], (Passed.LABELS, Passed.INHERITED)
-        passed = Seal("", KEYS).read(header, expected, request["body"])
-        assert passed is not None
-        labels = read_feedback(request["body"])
-        code, body = write_results(labels, await pod.intake.take(labels.labels, passed))
-        return Answer(code, [], body)
-
-
-class Pod:
-    def __init__(
-        self, network: Network, folder: Path, address: IPv4Address, revision: str = "r1", uid: str | None = None
-    ) -> None:
-        uid = uid or str(address)
-        self.book = Book(folder / f"{uid}-{revision}", revision=revision, pod_uid=uid, clock=lambda: NOW)
-        self.metrics = Metrics(self.book, uid, None)
-        self.rejected = self.metrics.rejected
-        this = Self(fingerprint("m", revision), pod_mark(uid), address)
-        self.issuer = Issuer(
-            KEYS, this.fingerprint, this.pod, address, lambda: NOW, lambda size: (address.packed * 2)[:size]
-        )
-
-        async def siblings() -> set[Any]:
-            if network.is_nameless:
-                raise OSError("the DNS is away")
-            return set(network.names)
-
-        others = Others(network, "/v1/models/m/feedback", 8501, Seal(str(address), KEYS), siblings)
-        self.intake = Intake(this, KEYS, Scorer(), self.book, self.metrics, others)
-        network.pods[f"{address}:8501"] = self
-
-    def predict(self, *classes: int) -> str:
-        token, _ = self.issuer.issue(Classes(2, classes))
-        assert token is not None
-        return token
-
-    async def take(self, *labels: tuple[object, object], passed: Passed | None = None) -> list[str]:
-        results = await self.intake.take([Label(*label) for label in labels], passed)
-        return ["accepted" if result is None else result.reason.value for result in results]
 
 
 @pytest.fixture
@@ -258,3 +191,24 @@ async def test_a_single_label_has_its_own_code(network: Network, tmp_path: Path)
     request = read_feedback(json.dumps({"id": pod.predict(1), "label": 1}).encode())
     codes = [write_results(request, await pod.intake.take(request.labels, None))[0] for _ in range(2)]
     assert codes == [200, 409]
+
+
+async def test_labels_of_another_revision_of_this_process_are_counted_there(network: Network, tmp_path: Path) -> None:
+    here: dict[bytes, Any] = {}
+    old, new = (Pod(network, tmp_path, A, revision, "uid", here=here) for revision in ("r1", "r2"))
+    token = old.predict(1, 0)
+    assert await new.take((token, 1), (new.predict(1), 1), (f"{token}.1", 1)) == ["accepted"] * 3
+    assert await old.take((token, 1)) == ["duplicate"]
+    assert [(pod.book.tally.correct, pod.book.tally.wrong) for pod in (old, new)] == [(1, 1), (1, 0)]
+
+
+async def test_pods_with_keys_of_different_ages_count_each_other_s_labels(network: Network, tmp_path: Path) -> None:
+    fresh = Key.from_secret(b"f" * 32)
+    a = Pod(network, tmp_path, A, keys=KeyRing(fresh, [KEY]))
+    b = Pod(network, tmp_path, B, keys=KeyRing(KEY, [fresh]))
+    tokens = [a.predict(1), b.predict(1)]
+    assert await b.take(*((token, 1) for token in tokens)) == ["accepted", "accepted"]
+    assert await a.take(*((token, 1) for token in tokens)) == ["duplicate", "duplicate"]
+    assert [pod.book.tally.correct for pod in (a, b)] == [1, 1]
+    a.keys.replace(fresh, [])
+    assert await a.take((b.predict(1), 1)) == ["forged"]

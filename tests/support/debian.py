@@ -25,6 +25,8 @@ PACKAGES = {
     "promtool": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "amtool": "prometheus-alertmanager",
+    "docker-registry": "docker-registry",
+    "nginx": "nginx",
 }
 """By command: Debian's package that it is in."""
 
@@ -36,8 +38,8 @@ def command(name: str) -> Path:
     if on_path := shutil.which(name):
         return Path(on_path)
     package = _unpacked(PACKAGES[name])
-    found = package / "usr" / "bin" / name
-    if not found.is_file():
+    found = next((path for folder in ("bin", "sbin") if (path := package / "usr" / folder / name).is_file()), None)
+    if found is None:
         raise ClusterError(f"{package} holds no usr/bin/{name}. Remove that directory and try again.")
     return found
 

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
@@ -51,7 +52,7 @@ class Client:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
         self._session = aiohttp.ClientSession(
             timeout=timeout,
-            trust_env=True,  # Proxies. Credentials of .netrc are taken by who calls, and only for where it calls.
+            trust_env=False,  # It would mix what .netrc says with what is to be sent. Proxies: below.
             auto_decompress=False,
             read_bufsize=CHUNK_BYTES,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -76,7 +77,9 @@ class Client:
             target = URL(url, encoded=True)
             for _ in range(_MAX_REDIRECTS + 1):
                 secret = {"Authorization": authorization} if authorization and target.origin() == _origin(url) else {}
-                async with self._session.get(target, headers={**headers, **secret}, allow_redirects=False) as response:
+                async with self._session.get(
+                    target, headers={**headers, **secret}, allow_redirects=False, proxy=_proxy(target)
+                ) as response:
                     if response.status not in _REDIRECTS or "Location" not in response.headers:
                         yield response
                         return
@@ -112,6 +115,13 @@ def _follow(now: URL, location: str) -> URL:
     if now.scheme == "https" and then.scheme == "http":
         raise failed(f"{shown(str(now))} leads from https to http, which anybody on the way may alter")
     return then
+
+
+def _proxy(target: URL) -> str | None:
+    """Return the proxy that the environment names, if it does."""
+    if proxy_bypass(target.authority):
+        return None
+    return getproxies().get(target.scheme)
 
 
 def _origin(url: str) -> URL:

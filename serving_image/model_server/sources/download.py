@@ -136,12 +136,14 @@ async def _range(part: Part, start: int, end: int) -> bytearray:
 
 async def _stream(part: Part, writer: _Writer, *, seekable: bool) -> None:
     """Read a file from the start to the end, going on where that is possible, or else beginning anew."""
-    patience = Patience(part.name.as_posix())
+    patience, furthest = Patience(part.name.as_posix()), 0
     while True:
         try:
             async for chunk in part.read(writer.size, part.size):
                 writer.write(chunk)
-                patience.progressed()
+                if writer.size > furthest:
+                    furthest = writer.size
+                    patience.progressed()
         except NoRanges:
             seekable = False
             writer.restart()

@@ -3,70 +3,95 @@
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
-
 from model_server import contract, wire
-from model_server.app import error_response, json_response
-from model_server.bodies import SMALL_BYTES
+from model_server.endpoints.call import error_response, json_response
 from model_server.errors import RequestError
+from model_server.http.access import Unauthorized
+from model_server.http.limits import SMALL_BYTES
+from model_server.http.messages import Response
+from model_server.http.routes import Route, Routes
 from model_server.state import Phase, read_rotation
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-
+    from model_server.http.messages import Head, Request
     from model_server.parts import Parts
 
+_TEXT = "text/plain; charset=utf-8"
 
-def admin_app(parts: Parts, token: bytes) -> Starlette:
-    """Make the ASGI application of the admin port."""
 
-    def is_operator(request: Request) -> bool:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        return hmac.compare_digest(given.strip().encode(), token) and scheme.lower() == "bearer"
+@dataclass(slots=True)
+class _Call:
+    parts: Parts
+    request: Request
 
-    async def metrics(request: Request) -> Response:
-        body, content_type = parts.metrics.expose(request.headers.get("accept", ""))
-        return Response(body, headers={"Content-Type": content_type})
 
-    async def live(_: Request) -> Response:
-        return PlainTextResponse("ok\n")
+class AdminApp:
+    """A `Handler`. All it answers it answers at once."""
 
-    async def ready(_: Request) -> Response:
-        phase = parts.state.phase
-        return PlainTextResponse(f"{phase.value}\n", 200 if phase is Phase.SERVING else 503)
+    def __init__(self, parts: Parts, token: bytes) -> None:
+        self._parts = parts
+        self._token = token
+        self._routes = Routes(
+            [
+                Route("GET", contract.METRICS_PATH, "metrics", SMALL_BYTES, _metrics),
+                Route("GET", contract.LIVE_PATH, "live", SMALL_BYTES, _live),
+                Route("GET", contract.READY_PATH, "ready", SMALL_BYTES, _ready),
+                Route("GET", contract.COUNTS_PATH, "counts", SMALL_BYTES, _counts),
+                Route("PUT", contract.ROTATION_PATH, "rotation", SMALL_BYTES, _rotation),
+            ]
+        )
 
-    async def counts(request: Request) -> Response:
-        if not is_operator(request):
-            return _unauthorized()
-        return json_response(wire.dump(parts.book.counts(parts.state.forward_to)))
+    def limit(self, head: Head) -> int:
+        """Find the route, and see whether it is the operator that asks. Raises `RequestError`."""
+        route, _ = head.target = self._routes.find(head.method, head.path)
+        if route.path in {contract.COUNTS_PATH, contract.ROTATION_PATH} and not self._is_operator(head):
+            raise Unauthorized("this needs the bearer token of the operator")
+        return route.limit
 
-    async def rotation(request: Request) -> Response:
-        if not is_operator(request):
-            return _unauthorized()
+    def _is_operator(self, head: Head) -> bool:
+        scheme, _, given = (head.header(b"authorization") or "").partition(" ")
+        is_token = hmac.compare_digest(given.strip().encode("latin-1"), self._token)
+        return is_token and scheme.lower() == "bearer"
+
+    def answer(self, request: Request) -> Response:
+        """Answer."""
         try:
-            async with parts.bodies.read(request, SMALL_BYTES) as body:
-                target = read_rotation(wire.load(body))
-            parts.state.rotate(target)
+            response = request.head.target[0].answer(_Call(self._parts, request))
         except RequestError as error:
             return error_response(error)
-        return json_response(wire.dump(contract.Rotation(forward_to=target)))
+        assert isinstance(response, Response)  # noqa: S101  # As all in the table are.
+        return response
 
-    return Starlette(
-        routes=[
-            Route(contract.METRICS_PATH, metrics),
-            Route(contract.LIVE_PATH, live),
-            Route(contract.READY_PATH, ready),
-            Route(contract.COUNTS_PATH, counts),
-            Route(contract.ROTATION_PATH, rotation, methods=["PUT"]),
-        ]
-    )
+    def refuse(self, _: Head | None, error: RequestError) -> Response:
+        """Tell why a request is not answered."""
+        return error_response(error)
+
+    def gone(self, head: Head) -> None:
+        """Note nothing."""
 
 
-def _unauthorized() -> Response:
-    response = json_response(wire.dump({"error": "this needs the bearer token of the operator"}), 401)
-    response.headers["WWW-Authenticate"] = "Bearer"
-    return response
+def _metrics(call: _Call) -> Response:
+    body, content_type = call.parts.metrics.expose(call.request.head.header(b"accept") or "")
+    return Response(body, content_type=content_type)
+
+
+def _live(_: _Call) -> Response:
+    return Response(b"ok\n", content_type=_TEXT)
+
+
+def _ready(call: _Call) -> Response:
+    phase = call.parts.state.phase
+    return Response(f"{phase.value}\n".encode(), 200 if phase is Phase.SERVING else 503, _TEXT)
+
+
+def _counts(call: _Call) -> Response:
+    return json_response(wire.dump(call.parts.book.counts(call.parts.state.forward_to)))
+
+
+def _rotation(call: _Call) -> Response:
+    target = read_rotation(wire.load(call.request.body))
+    call.parts.state.rotate(target)
+    return json_response(wire.dump(contract.Rotation(forward_to=target)))

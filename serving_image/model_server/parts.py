@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from model_server.bodies import Bodies
 from model_server.classes import class_count
 from model_server.dataplane.version import LoadedVersion
+from model_server.http.access import Access
+from model_server.http.limits import Bodies
 from model_server.logs import event
 from model_server.state import Phase
 from model_server.tensors import DEFAULT_SIGNATURE
@@ -40,6 +41,7 @@ class Parts:
     seal: Seal
     store: LabelStore | None = None
     bodies: Bodies = field(default_factory=Bodies)
+    access: Access = field(default_factory=Access)
     tracing: Tracing = field(default_factory=Tracing)
 
     def begin(self, model: Model, threads: int, *, load_seconds: float) -> None:

@@ -6,22 +6,21 @@ import asyncio
 import contextlib
 import gc
 import signal
-import socket
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import uvicorn
-
-from model_server import contract, cpus, loading
-from model_server.admin import admin_app
+from model_server import contract, cpus, grpc_server, loading
+from model_server.admin import AdminApp
 from model_server.app import PredictionApp
 from model_server.classes import class_count
-from model_server.contract import Env, ModelFormat, StartFailure
+from model_server.contract import Env, StartFailure
 from model_server.dataplane.one_model import OneModel
 from model_server.errors import StartError
+from model_server.fetch_metrics import read_report
 from model_server.forwarder import Forwarder
-from model_server.http_limits import LimitedProtocol
+from model_server.http.server import bind, listening
 from model_server.intake import Others
 from model_server.keys import follow
 from model_server.labelling import Revision, open_labelling, open_store
@@ -29,39 +28,27 @@ from model_server.logs import event
 from model_server.parts import Parts
 from model_server.passing import Seal
 from model_server.pods import PodClient, addresses_of
+from model_server.preparation.parent import saved_model_of
 from model_server.state import Phase, State
 from model_server.tensors import DEFAULT_SIGNATURE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
-    from starlette.types import ASGIApp
-
     from model_server.prediction_id import Address
     from model_server.settings import Secrets, ServeSettings
     from model_server.tensors import Model
 
-KEEP_ALIVE_SECONDS: Final = 75
-"""Longer than the 60 s of usual load balancers, so that they close idle connections and never find one closed."""
-FINISH_SECONDS: Final = 20
-"""For running requests, after draining."""
-_BACKLOG: Final = 2048
-
-
-class _Server(uvicorn.Server):
-    """A uvicorn that leaves signals to this module."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+SWITCH_SECONDS: Final = 0.0005
+"""After which a thread that runs Python gives way to another: the loop and the threads that call the model take turns
+in less time than a small model takes (decision 0015)."""
 
 
 async def serve(settings: ServeSettings, secrets: Secrets) -> bool:
     """Serve until SIGTERM. Raises `StartError`. False if it ended while the model was loading."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    client = PodClient()
+    place, client = settings.place, PodClient()
     parts = assemble(settings, secrets, client)
     if settings.traces:
         from model_server import tracing  # Here, because it takes memory and time that only those need who want traces.
@@ -70,8 +57,9 @@ async def serve(settings: ServeSettings, secrets: Secrets) -> bool:
     following = asyncio.create_task(follow(settings.place.keys_dir, secrets.feedback_keys))
     async with (
         contextlib.aclosing(client),
-        _listen(admin_app(parts, secrets.admin_token), settings.place.host, settings.place.admin_port),
-        _listen(PredictionApp(parts), settings.place.host, settings.place.http_port),
+        listening(AdminApp(parts, secrets.admin_token), bind(place.host, place.admin_port)),
+        listening(PredictionApp(parts), bind(place.host, place.http_port), parts.bodies),
+        grpc_server.listen(parts),
     ):
         started = time.monotonic()
         model = await _load_unless(stop, settings)
@@ -103,6 +91,7 @@ def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Pa
     store = open_store(settings)
     revision = Revision(settings.model, settings.revision, settings.labels, place.state_dir)
     labelling = open_labelling(settings, revision, keys, others, store, {})
+    labelling.metrics.tell_of_fetching(read_report(place.model_dir))
     return Parts(
         settings=settings,
         state=State(place.state_dir),
@@ -119,23 +108,18 @@ def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Pa
 def load_model(settings: ServeSettings) -> Model:
     """Find, check, load and warm up the model. Blocks for seconds. Raises `StartError`."""
     found = loading.find_model(settings.place.model_dir, settings.format)
-    model: Model
-    if found.format is ModelFormat.SAVED_MODEL:
+    with saved_model_of(found, settings.extra_ops) as path:
         from model_server import engine  # Here, because it takes a second: what is no model is told at once.
 
-        model = engine.load(found.path, settings.extra_ops, cpus.available())
+        model = engine.load(path, settings.extra_ops, cpus.available())
         engine.warm_up(model, (1,))
-    else:
-        from model_server import keras_engine
-
-        keras_engine.use_threads(cpus.available())
-        model = keras_engine.load(found, settings.extra_ops)
     classes = class_count(model.signatures[DEFAULT_SIGNATURE])
     if settings.labels is not None and classes is not None and len(settings.labels) != classes:
         raise StartError(
             StartFailure.BAD_SETTINGS,
             f"{Env.MODEL_LABELS} has {len(settings.labels)} names, but the model tells {classes} classes apart",
         )
+    grpc_server.prepare()
     gc.collect()
     gc.freeze()  # TensorFlow's millions of objects stay: later collections need not look at them.
     return model
@@ -160,39 +144,3 @@ async def _load_unless(stop: asyncio.Event, settings: ServeSettings) -> Model | 
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     return loaded.result() if loaded.done() else None
-
-
-@contextlib.asynccontextmanager
-async def _listen(app: ASGIApp, host: str, port: int) -> AsyncIterator[None]:
-    """Answer on a port; at the end take no more connections and finish running requests."""
-    listener = _bind(host, port)
-    config = uvicorn.Config(
-        app,
-        http=LimitedProtocol,
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=FINISH_SECONDS,
-        backlog=_BACKLOG,
-    )
-    server = _Server(config)
-    running = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await running
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    both = not host and socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
-    except OSError as error:
-        message = f"cannot listen on port {port} of {host or 'all addresses'}: {error.strerror}"
-        raise StartError(StartFailure.BAD_SETTINGS, message) from error

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from model_server import contract, traces
-from model_server.bodies import IN_FLIGHT_BYTES
 from model_server.contract import Env, ModelFormat, StartFailure
 from model_server.dataplane.batch_settings import BatchSettings, read_batch_settings
 from model_server.errors import StartError
+from model_server.http.limits import IN_FLIGHT_BYTES
 from model_server.keys import read_keys
 from model_server.label_options import LabelOptions, read_label_options
 
@@ -39,6 +39,7 @@ class Place:
 
     host: str = ""
     """Empty: every address, of IPv4 and IPv6."""
+    grpc_port: int = contract.GRPC_PORT
     http_port: int = contract.HTTP_PORT
     admin_port: int = contract.ADMIN_PORT
     model_dir: Path = Path(contract.MODEL_DIR)

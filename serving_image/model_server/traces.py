@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
-    from starlette.types import Scope
+    from model_server.http.messages import Head
 
 Headers = list[tuple[str, str]]
 """Of an HTTP message; a name may stand there more than once."""
@@ -44,11 +44,11 @@ class Trace:
     is_sampled = False
     """Whether it will be found where traces are kept."""
 
-    def __enter__(self) -> None:
-        """Do nothing: it began when it was made."""
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """End it."""
+        """End it; it began when it was made."""
 
     def stage(self, name: str) -> AbstractContextManager[None]:
         """Measure a part of the work, in whatever thread."""
@@ -68,7 +68,10 @@ class Trace:
 class Tracing:
     """Begins traces."""
 
-    def begin(self, scope: Scope) -> Trace:
+    is_on = False
+    """Whether these are real ones."""
+
+    def begin(self, head: Head) -> Trace:
         """Begin the trace of a request, or go on with that of its client. It ends as a context manager."""
         return NO_TRACE
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from asyncio import CancelledError
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from opentelemetry.util.types import AnyValue
-    from starlette.types import Scope
 
+    from model_server.http.messages import Head
     from model_server.settings import ServeSettings
     from model_server.traces import Headers
 
@@ -114,6 +115,8 @@ class _Seldom(logging.Filter):
 class OpenTelemetry(Tracing):
     """Sends spans in batches from a thread of its own, which drops them when nobody takes them."""
 
+    is_on = True
+
     def __init__(self, sender: Resource) -> None:
         logging.getLogger("opentelemetry.util.re").addFilter(_without_values)
         self._exporter = OTLPSpanExporter()
@@ -124,9 +127,9 @@ class OpenTelemetry(Tracing):
         logging.getLogger("opentelemetry").setLevel(logging.ERROR)  # Else every attempt that fails would be a line,
         logging.getLogger(OTLPSpanExporter.__module__).addFilter(_Seldom())  # and here every batch.
 
-    def begin(self, scope: Scope) -> Trace:
+    def begin(self, head: Head) -> Trace:
         """Begin a server span, as a child of the client's if that says which one it is."""
-        trace = RequestTrace(self._tracer, scope)
+        trace = RequestTrace(self._tracer, head)
         current.set(trace)
         return trace
 
@@ -176,20 +179,25 @@ class _PodCall(Call):
 class RequestTrace(Trace):
     """A server span and what is below it."""
 
-    def __init__(self, tracer: Tracer, scope: Scope) -> None:
+    def __init__(self, tracer: Tracer, head: Head) -> None:
         self._tracer = tracer
-        self._method = scope["method"] if scope["method"] in _METHODS else "HTTP"
-        self._span = tracer.start_span(self._method, _context(scope), SpanKind.SERVER, _attributes(scope))
+        self._method = head.method if head.method in _METHODS else "HTTP"
+        began = time.time_ns() - int((time.perf_counter() - head.started) * 1e9)
+        self._span = tracer.start_span(
+            self._method, _context(head), SpanKind.SERVER, _attributes(head), start_time=began
+        )
         self._inside = set_span_in_context(self._span, _NOWHERE)
         ids = self._span.get_span_context()
         self.id = format_trace_id(ids.trace_id)
         self.is_sampled = ids.trace_flags.sampled
         self._is_answered = False
+        if self.is_sampled:
+            tracer.start_span("read body", self._inside, start_time=began).end()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if not self._is_answered and kind is None:
+        if not self._is_answered and kind in {None, CancelledError}:
             self._span.set_attribute("error.type", "client_gone")
-        _end(self._span, kind)
+        _end(self._span, None if kind is CancelledError else kind)
 
     def stage(self, name: str) -> AbstractContextManager[None]:
         """Begin a span inside."""
@@ -223,30 +231,30 @@ class RequestTrace(Trace):
             _mark(self._span, str(status))
 
 
-def _context(scope: Scope) -> Context:
+def _context(head: Head) -> Context:
     """Read `traceparent` and `tracestate`."""
     carrier: dict[str, list[str]] = {}
-    for name, value in scope["headers"]:
+    for name, value in head.headers:
         if name in {b"traceparent", b"tracestate"}:  # The second may come in several lines.
             carrier.setdefault(name.decode(), []).append(value.decode("latin-1"))
     return _PROPAGATOR.extract(carrier, _NOWHERE) if carrier else _NOWHERE
 
 
-def _attributes(scope: Scope) -> dict[str, AnyValue]:
-    known = scope["method"] in _METHODS
+def _attributes(head: Head) -> dict[str, AnyValue]:
+    known = head.method in _METHODS
     about: dict[str, AnyValue] = {
-        "http.request.method": scope["method"] if known else "_OTHER",
-        "url.path": scope["path"][:MAX_TEXT],
-        "url.scheme": scope.get("scheme", "http"),
-        "network.protocol.version": scope["http_version"],
+        "http.request.method": head.method if known else "_OTHER",
+        "url.path": head.path[:MAX_TEXT],
+        "url.scheme": head.peer.scheme,
+        "network.protocol.version": head.version,
     }
     if not known:
-        about["http.request.method_original"] = scope["method"]
-    if scope.get("server"):
-        about["server.address"], about["server.port"] = scope["server"]
-    if scope.get("client"):
-        about["client.address"] = scope["client"][0]
-    for name, value in scope["headers"]:
+        about["http.request.method_original"] = head.method
+    if head.peer.server is not None:
+        about["server.address"], about["server.port"] = head.peer.server
+    if head.peer.client:
+        about["client.address"] = head.peer.client
+    for name, value in head.headers:
         if name == b"user-agent":
             about["user_agent.original"] = value[:MAX_TEXT].decode("latin-1")
     return about

@@ -17,19 +17,22 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import uvicorn
+import uvloop
 from aiohttp import web
 from model_server import contract, tracing
-from model_server.admin import admin_app
-from model_server.app import Parts, PredictionApp
+from model_server.admin import AdminApp
+from model_server.app import PredictionApp
 from model_server.contract import Env
 from model_server.feedback import Cell, Outcome, Score
+from model_server.http.messages import Head, Response
+from model_server.http.server import bind, listening
 from model_server.metrics import Metrics
 from model_server.traces import NO_TRACE, Trace
 from modeldeployment_operator.adapters.cache import Cache
@@ -39,7 +42,7 @@ from modeldeployment_operator.adapters.web import serve
 from modeldeployment_operator.core import kinds
 from prometheus_client import CollectorRegistry
 
-from tests.serving.asgi import TOKEN, call, serving_parts
+from tests.serving.in_process import TOKEN, call, serving_parts
 from tests.serving.otlp_receiver import Receiver
 from tests.support import fleets
 from tests.support.observations import a_revision
@@ -47,7 +50,8 @@ from tests.support.observations import a_revision
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from starlette.types import Receive, Scope, Send
+    from model_server.http.messages import Request
+    from model_server.parts import Parts
 
 SCRAPES, ROUNDS, PREDICTIONS = 60, 40, 50
 MODELS, HISTORY = 100, 10
@@ -115,24 +119,40 @@ def pod_page(classes: int, cells: int, accept: str) -> Page:
 @contextlib.contextmanager
 def _pages(parts: Parts) -> Iterator[int]:
     """Serve the admin port, and `/floor` with as many bytes as were asked for."""
-    admin = admin_app(parts, TOKEN.encode())
+    listener = bind("127.0.0.1", 0)
+    ready = threading.Event()
+    end: list[Callable[[], object]] = []
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if not scope["path"].startswith("/floor/"):
-            await admin(scope, receive, send)
-            return
-        headers = [(b"content-length", scope["path"].removeprefix("/floor/").encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b"x" * int(headers[0][1])})
+    async def serve() -> None:
+        stop = asyncio.Event()
+        end.append(partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set))
+        async with listening(PageAndFloor(parts, TOKEN.encode()), listener):
+            ready.set()
+            await stop.wait()
 
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_level="warning", access_log=False))
-    thread = threading.Thread(target=server.run)
+    def run() -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve())
+
+    port = listener.getsockname()[1]
+    thread = threading.Thread(target=run)
     thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
+    ready.wait()
+    yield port
+    end[0]()
     thread.join()
+
+
+class PageAndFloor(AdminApp):
+    """The admin port, and `/floor/SIZE`."""
+
+    def limit(self, head: Head) -> int:
+        return 0 if head.path.startswith("/floor/") else super().limit(head)
+
+    def answer(self, request: Request) -> Response:
+        if request.head.path.startswith("/floor/"):
+            return Response(b"x" * int(request.head.path.removeprefix("/floor/")), content_type="text/plain")
+        return super().answer(request)
 
 
 async def operator_page(count: int) -> Page:
@@ -209,8 +229,6 @@ async def prediction_costs() -> dict[str, float]:
         os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = url
         plain, counted, traced = (serving_parts(Path(folder) / name) for name in ("plain", "counted", "traced"))
         plain.metrics = Uncounted(plain.book, "uid", None)
-        assert plain.predictor is not None
-        plain.predictor.busy = contextlib.nullcontext()  # type: ignore[assignment]  # It is entered and left alone.
         figures = await _compared("counted", plain, counted)
         traced.tracing = tracing.start(traced.settings)
         figures |= await _compared("traced", counted, traced)

@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, get_type_hints
 
 import pytest
 from model_server import contract
-from model_server.admin import admin_app
+from model_server.admin import AdminApp
 from model_server.app import PredictionApp
 from model_server.contract import Counts, Rotation
 from model_server.settings import Place
 from model_server.state import Phase
 
-from tests.serving.asgi import TOKEN, call, serving_parts
+from tests.serving.in_process import TOKEN, call, serving_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from model_server.app import Parts
+    from model_server.parts import Parts
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 MODEL = contract.MODEL_PATH_TEMPLATE.format(model="m")
 
 
 @pytest.fixture
-def parts(tmp_path: Path) -> Parts:
+async def parts(tmp_path: Path) -> Parts:
     return serving_parts(tmp_path)
 
 
@@ -46,7 +46,7 @@ async def test_counts_are_what_the_contract_says(parts: Parts) -> None:
     token = await predict(parts, 3)
     assert await feedback(parts, token, 1) == 200
     assert await feedback(parts, f"{token}.2", 0) == 200
-    status, _, body = await call(admin_app(parts, TOKEN.encode()), "GET", contract.COUNTS_PATH, headers=BEARER)
+    status, _, body = await call(AdminApp(parts, TOKEN.encode()), "GET", contract.COUNTS_PATH, headers=BEARER)
     counts = json.loads(body)
     assert status == 200
     assert counts.keys() == get_type_hints(Counts).keys()
@@ -66,7 +66,7 @@ async def test_counts_are_what_the_contract_says(parts: Parts) -> None:
 
 
 async def test_the_rotation_is_set_and_told(parts: Parts) -> None:
-    admin = admin_app(parts, TOKEN.encode())
+    admin = AdminApp(parts, TOKEN.encode())
     for target in ("10.0.0.2:8501", "10.0.0.2:8501", None):  # It is idempotent.
         wanted = Rotation(forward_to=target)
         status, _, body = await call(admin, "PUT", contract.ROTATION_PATH, wanted, BEARER)
@@ -76,7 +76,7 @@ async def test_the_rotation_is_set_and_told(parts: Parts) -> None:
 
 
 async def test_probes(parts: Parts) -> None:
-    admin = admin_app(parts, TOKEN.encode())
+    admin = AdminApp(parts, TOKEN.encode())
     codes = {}
     for phase in Phase:
         parts.state.phase = phase

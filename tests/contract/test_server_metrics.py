@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 from model_server import contract
-from model_server.admin import admin_app
+from model_server.admin import AdminApp
 from model_server.app import PredictionApp
 from model_server.contract import FeedbackRejection, Metric
 from model_server.fetch_metrics import FetchReport
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from tests.serving.asgi import TOKEN, call, serving_parts
+from tests.serving.in_process import TOKEN, call, serving_parts
 from tests.support import metrics_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from model_server.app import Parts
+    from model_server.parts import Parts
     from prometheus_client.metrics_core import Metric as Family
 
 MODEL = contract.MODEL_PATH_TEMPLATE.format(model="m")
@@ -45,7 +45,7 @@ async def parts(tmp_path: Path) -> Parts:
 
 
 async def families(parts: Parts, accept: str = "text/plain") -> list[Family]:
-    admin = admin_app(parts, TOKEN.encode())
+    admin = AdminApp(parts, TOKEN.encode())
     _, headers, body = await call(admin, "GET", contract.METRICS_PATH, headers={"Accept": accept})
     assert headers["content-type"].startswith(accept.partition(";")[0])
     return list(FORMATS[accept](body.decode()))
@@ -78,6 +78,6 @@ async def test_labels_have_the_values_that_the_contract_names(parts: Parts) -> N
 async def test_the_run_of_counting_is_that_of_the_counts(parts: Parts) -> None:
     (info,) = (one for family in await families(parts) for one in family.samples if one.name == Metric.COUNTING_INFO)
     bearer = {"Authorization": f"Bearer {TOKEN}"}
-    _, _, body = await call(admin_app(parts, TOKEN.encode()), "GET", contract.COUNTS_PATH, headers=bearer)
+    _, _, body = await call(AdminApp(parts, TOKEN.encode()), "GET", contract.COUNTS_PATH, headers=bearer)
     counts = json.loads(body)
     assert (info.value, info.labels) == (1, {"pod_uid": counts["pod_uid"], "started": counts["started"]})

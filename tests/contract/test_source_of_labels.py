@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from model_server import contract
-from model_server.admin import admin_app
+from model_server.admin import AdminApp
 from model_server.app import PredictionApp
 from model_server.contract import Env
 from modeldeployment_operator.core.observation import StoredRevision
@@ -17,7 +17,7 @@ from modeldeployment_operator.core.promql import read_answers
 from modeldeployment_operator.core.samples import samples_of
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.serving.asgi import TOKEN, Half, call, serving_parts
+from tests.serving.in_process import TOKEN, Half, call, serving_parts
 from tests.support.observations import KEY, a_pod, a_template, an_observation
 from tests.support.prometheus_answers import a_series, an_answer
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from model_server.app import Parts
+    from model_server.parts import Parts
 
 MODEL = contract.MODEL_PATH_TEMPLATE.format(model="m")
 REVISION = "r1"
@@ -40,7 +40,7 @@ class Echo(Half):
 
 async def ask(parts: Parts, path: str) -> str:
     bearer = {"Authorization": f"Bearer {TOKEN}"}
-    return (await call(admin_app(parts, TOKEN.encode()), "GET", path, headers=bearer))[2].decode()
+    return (await call(AdminApp(parts, TOKEN.encode()), "GET", path, headers=bearer))[2].decode()
 
 
 @pytest.mark.parametrize("names", [None, ("bad", "good"), ("good", "none")])

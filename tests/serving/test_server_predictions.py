@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from model_server import contract
-from model_server.bodies import FEEDBACK_BYTES
+from model_server.http.limits import FEEDBACK_BYTES
 from model_server.settings import DEFAULT_BODY_BYTES
 
 from tests.serving.model_servers import HTTP_PORT, call
@@ -59,8 +59,7 @@ def test_status_metadata_and_versions(server: ModelServer) -> None:
         (":predict", {"instances": [1]}, 400),
         (":predict", {"instances": [["a", "b"]]}, 400),
         ("/versions/2:predict", {"instances": ["a"]}, 404),
-        (":classify", {}, 501),
-        ("", {}, 400),
+        ("", {}, 405),
     ],
 )
 def test_errors_have_the_codes_of_tensorflow_serving(

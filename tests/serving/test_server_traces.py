@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from model_server import contract, traces, tracing
-from model_server.admin import admin_app
+from model_server.admin import AdminApp
 from model_server.app import PredictionApp
 from model_server.contract import Metric
 from model_server.logs import JsonFormatter
@@ -19,14 +21,14 @@ from model_server.traces import Tracing
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 
-from tests.serving.asgi import TOKEN, Half, call, serving_parts
+from tests.serving.in_process import TOKEN, Half, a_head, call, serving_parts
 from tests.serving.otlp_receiver import Receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from model_server.app import Parts
+    from model_server.parts import Parts
 
     from tests.serving.conftest import StartServer
     from tests.serving.otlp_receiver import Span
@@ -46,7 +48,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def parts(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Parts]:
+async def parts(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parts]:
     """Of a server that traces."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
@@ -96,7 +98,7 @@ async def test_a_prediction_is_a_server_span_with_its_stages_inside(parts: Parts
         "deployment.environment.name": "test",
     }
     assert request.sender.items() >= known.items()
-    assert spans.keys() == {"read body", "call model", "write answer"}
+    assert spans.keys() == {"read body", "call model"}
     assert {(span.kind, span.trace, span.parent) for span in spans.values()} == {("internal", TRACE, request.id)}
 
 
@@ -115,7 +117,7 @@ async def test_what_the_environment_says_of_the_sender_goes_first(
     [
         ("GET", "/v1/models/m/versions/1/metadata", "GET /v1/models/{model}/versions/{version}/metadata", 200, False),
         ("GET", "/nowhere", "GET", 404, False),
-        ("BREW", "/v1/models/m", "HTTP", 400, False),
+        ("PROPFIND", "/v1/models/m", "HTTP", 405, False),
         ("POST", PREDICT, "POST /v1/models/{model}:predict", 500, True),
     ],
 )
@@ -134,21 +136,43 @@ async def test_errors_of_the_server_are_errors_of_its_span(
     assert request.attributes["http.response.status_code"] == status
     assert request.attributes.get("error.type") == (str(status) if is_error else None)
     failed = {span.name: span.attributes["error.type"] for span in receiver.spans if span.is_error} if is_error else {}
-    assert failed.get("call model") == ("RuntimeError" if is_error else None)
+    assert failed.get("call model") == ("RequestError" if is_error else None)
 
 
 async def test_a_client_that_hangs_up_is_told(parts: Parts, receiver: Receiver) -> None:
-    await call(PredictionApp(parts), "POST", PREDICT, [b"{", None])
+    app = PredictionApp(parts)
+    app.gone(a_head("POST", PREDICT))  # Before the body was there.
+    slow = Slow()
+    parts.begin(slow, 1, load_seconds=0)
+    asking = asyncio.create_task(call(app, "POST", PREDICT, BODY))
+    await asyncio.to_thread(slow.begun.wait, 10)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    slow.may_end.set()
     parts.tracing.close()
-    (request,) = (span for span in receiver.spans if span.kind == "server")
-    assert request.attributes["error.type"] == "client_gone"
+    requests = [span for span in receiver.spans if span.kind == "server"]
+    assert [(span.attributes["error.type"], span.is_error) for span in requests] == [("client_gone", False)] * 2
+
+
+class Slow(Half):
+    """Answers when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.may_end = threading.Event(), threading.Event()
+
+    def predict(self, signature_name: str, inputs: Any) -> dict[str, Any]:
+        self.begun.set()
+        assert self.may_end.wait(10)
+        return super().predict(signature_name, inputs)
 
 
 async def test_exemplars_lead_to_traces_that_were_sampled(parts: Parts) -> None:
     app = PredictionApp(parts)
     await call(app, "POST", PREDICT, BODY, {"traceparent": TRACEPARENT})
     await call(app, "GET", "/v1/models/m", None, {"traceparent": TRACEPARENT[:-1] + "0"})
-    admin = admin_app(parts, TOKEN.encode())
+    admin = AdminApp(parts, TOKEN.encode())
     accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
     text = (await call(admin, "GET", contract.METRICS_PATH, headers=accept))[2].decode()
     samples = [sample for family in read_openmetrics(text) for sample in family.samples if sample.exemplar]
@@ -202,13 +226,14 @@ async def test_a_request_to_another_pod_is_told_without_its_query(parts: Parts, 
 
 async def test_a_tracestate_in_several_lines_is_passed_on_as_a_whole(parts: Parts) -> None:
     names = (b"traceparent", TRACEPARENT.encode()), (b"tracestate", b"a=b"), (b"tracestate", b"c=d")
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": list(names), "http_version": "1.1"}
-    with parts.tracing.begin(scope), traces.current.get().call("GET", "10.0.0.2:8501", "/") as passing_on:
+    head = a_head("GET", "/")
+    head.headers = names
+    with parts.tracing.begin(head), traces.current.get().call("GET", "10.0.0.2:8501", "/") as passing_on:
         assert dict(passing_on.headers([]))["tracestate"] == "a=b,c=d"
     parts.tracing.close()
 
 
-def test_passwords_are_not_logged(
+async def test_passwords_are_not_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://me:secret@127.0.0.1:9/v1/traces?key=secret")
@@ -257,7 +282,7 @@ async def test_log_lines_have_the_trace(parts: Parts) -> None:
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": NOBODY, "OTEL_SDK_DISABLED": "True"}, False),
     ],
 )
-def test_traces_are_made_when_they_are_asked_for(
+async def test_traces_are_made_when_they_are_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], *, is_wanted: bool
 ) -> None:
     for name, value in environment.items():
@@ -280,7 +305,7 @@ def test_traces_are_made_when_they_are_asked_for(
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://", "http://collector:4318"),
     ],
 )
-def test_what_is_wrong_with_the_settings_is_told_and_no_more(  # Fixtures.
+async def test_what_is_wrong_with_the_settings_is_told_and_no_more(  # Fixtures.
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

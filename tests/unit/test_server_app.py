@@ -2,50 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import gzip
 import json
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from model_server import contract, predictor
+from model_server import contract
 from model_server.app import PredictionApp
-from model_server.bodies import FEEDBACK_BYTES, Bodies
 from model_server.contract import Env
-from model_server.errors import Unavailable
+from model_server.errors import BodyTooLarge, InvalidArgument
+from model_server.http.limits import FEEDBACK_BYTES, SMALL_BYTES
 from model_server.passing import Passed
 from model_server.pods import Answer, PodClient, Unreachable
 from model_server.state import Phase
 
-from tests.serving.asgi import Half, call, serving_parts
+from tests.serving.in_process import Half, a_head, call, serving_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from model_server.app import Parts
+    from model_server.parts import Parts
 
 PREDICT = "/v1/models/m:predict"
 BODY = {"instances": [1]}
 
 
-class Slow(Half):
-    """Answers when it may."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.begun, self.may_end = threading.Event(), threading.Event()
-        self.calls = 0
-
-    def predict(self, signature_name: str, inputs: Any) -> dict[str, Any]:
-        self.calls += 1
-        self.begun.set()
-        assert self.may_end.wait(10)
-        return super().predict(signature_name, inputs)
-
-
 @pytest.fixture
-def parts(tmp_path: Path) -> Parts:
+async def parts(tmp_path: Path) -> Parts:
     return serving_parts(tmp_path)
 
 
@@ -56,7 +38,7 @@ async def test_an_unforeseen_error_is_no_secret_and_no_traceback(
         def predict(self, signature_name: str, inputs: Any) -> dict[str, Any]:
             raise RuntimeError("the inside")
 
-    parts.predictor = predictor.Predictor(Broken(), 1)
+    parts.begin(Broken(), 1, load_seconds=0)
     status, _, body = await call(PredictionApp(parts), "POST", PREDICT, BODY)
     assert status == 500
     assert b"the inside" not in body
@@ -64,52 +46,11 @@ async def test_an_unforeseen_error_is_no_secret_and_no_traceback(
 
 
 async def test_while_loading_it_asks_for_patience(parts: Parts) -> None:
-    parts.predictor, parts.state.phase = None, Phase.LOADING
+    parts.catalog.loaded, parts.state.phase = None, Phase.LOADING
     status, _, body = await call(PredictionApp(parts), "POST", PREDICT, BODY)
     assert (status, "loading" in json.loads(body)["error"]) == (503, True)
     _, _, body = await call(PredictionApp(parts), "GET", "/v1/models/m")
     assert json.loads(body)["model_version_status"][0]["state"] == "LOADING"
-
-
-async def test_a_full_queue_is_told(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictor, "MAX_WAITING", 0)
-    assert (await call(PredictionApp(parts), "POST", PREDICT, BODY))[0] == 503
-
-
-async def test_what_waited_too_long_is_not_computed() -> None:
-    now = [0.0]
-    slow = Slow()
-    queue = predictor.Predictor(slow, 1, clock=lambda: now[0])
-
-    async def ask() -> predictor.Predicted:
-        return await queue.predict(json.dumps(BODY).encode, asyncio.Event().wait)
-
-    first, second = asyncio.create_task(ask()), asyncio.create_task(ask())
-    await asyncio.to_thread(slow.begun.wait, 10)
-    now[0] = predictor.MAX_WAIT_SECONDS + 1
-    slow.may_end.set()
-    assert (await first).instances == 1
-    with pytest.raises(Unavailable, match="waited for over 30 s"):
-        await second
-    assert slow.calls == 1
-
-
-async def test_what_nobody_waits_for_is_not_computed() -> None:
-    slow = Slow()
-    queue = predictor.Predictor(slow, 1)
-    gone = asyncio.Event()
-
-    async def ask() -> predictor.Predicted:
-        return await queue.predict(json.dumps(BODY).encode, gone.wait)
-
-    first, second = asyncio.create_task(ask()), asyncio.create_task(ask())
-    await asyncio.to_thread(slow.begun.wait, 10)
-    gone.set()
-    with pytest.raises(predictor.ClientGone):
-        await second
-    slow.may_end.set()
-    assert (await first).instances == 1
-    assert slow.calls == 1
 
 
 async def test_a_model_that_shows_to_be_no_classifier_gives_no_ids_any_more(
@@ -119,7 +60,7 @@ async def test_a_model_that_shows_to_be_no_classifier_gives_no_ids_any_more(
         def predict(self, signature_name: str, inputs: Any) -> dict[str, Any]:
             return {"y": inputs["x"]}
 
-    parts.predictor = predictor.Predictor(Identity(), 1)
+    parts.begin(Identity(), 1, load_seconds=0)
     app = PredictionApp(parts)
     given = []
     for value in (0.25, 7, 0.25, 7):
@@ -135,52 +76,54 @@ async def test_a_model_that_shows_to_be_no_classifier_gives_no_ids_any_more(
 async def test_only_the_default_signature_gives_ids(parts: Parts) -> None:
     half = Half()
     half.signatures = {**half.signatures, "other": half.signatures["serving_default"]}
-    parts.predictor = predictor.Predictor(half, 1)
+    parts.begin(half, 1, load_seconds=0)
     status, headers, _ = await call(PredictionApp(parts), "POST", PREDICT, {**BODY, "signature_name": "other"})
     assert (status, "prediction-id" in headers) == (200, False)
 
 
-async def test_all_bodies_together_are_bounded(parts: Parts) -> None:
-    parts.bodies = Bodies(100)
-    app = PredictionApp(parts)
-    for _ in range(2):  # What is answered makes room.
-        assert (await call(app, "POST", PREDICT, BODY))[0] == 200
-        status, _, body = await call(app, "POST", PREDICT, [b"never read"], {"Content-Length": "101"})
-        assert (status, json.loads(body)["error"]) == (503, "requests of over 100 bytes are in memory: try again")
-        assert (await call(app, "POST", PREDICT, [b"1" * 60, b"1" * 60, b"never read"]))[0] == 503
-
-
-async def test_bodies_of_labels_are_small(parts: Parts) -> None:
-    length = {"Content-Length": str(FEEDBACK_BYTES + 1)}
-    status, _, body = await call(PredictionApp(parts), "POST", "/v1/models/m/feedback", [b"never read"], length)
-    assert (status, "4 MiB" in json.loads(body)["error"]) == (413, True)
-
-
-async def test_a_body_without_a_length_is_bounded_as_well(tmp_path: Path) -> None:
+async def test_each_path_has_its_limit(tmp_path: Path) -> None:
     app = PredictionApp(serving_parts(tmp_path, environment={Env.MAX_BODY_BYTES: "10"}))
-    assert (await call(app, "POST", PREDICT, [b"12345", b"678901", b"never read"]))[0] == 413
-    assert (await call(app, "POST", PREDICT, None, {"Content-Length": "11"}))[0] == 413
-    assert (await call(app, "POST", PREDICT, None, {"Content-Length": "x"}))[0] == 400
+    paths = {
+        ("POST", PREDICT): 10,
+        ("POST", "/v1/models/m/feedback"): FEEDBACK_BYTES,
+        ("GET", "/v1/models/m"): SMALL_BYTES,
+    }
+    for (method, path), limit in paths.items():
+        assert app.limit(a_head(method, path)) == limit
 
 
-@pytest.mark.parametrize("path", [PREDICT, "/v1/models/m/feedback"])
-async def test_bodies_may_be_packed(tmp_path: Path, path: str) -> None:
-    app = PredictionApp(serving_parts(tmp_path, environment={Env.MAX_BODY_BYTES: str(FEEDBACK_BYTES)}))
-    _, headers, _ = await call(app, "POST", PREDICT, BODY)
-    whole = json.dumps(BODY if path == PREDICT else {"id": headers["prediction-id"], "label": 1}).encode()
-    packed, bomb = gzip.compress(whole), gzip.compress(b" " * (FEEDBACK_BYTES + 1))
-    for body, encoding, status in (
-        (packed, "gzip", 200),
-        (packed[:-5], "gzip", 400),
-        (b"[]", "gzip", 400),
-        (packed, "br", 400),
-        (bomb, "gzip", 413),
-    ):
-        assert (await call(app, "POST", path, [body], {"Content-Encoding": encoding}))[0] == status
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/nowhere", 404, None),
+        ("GET", "/v1/models/m:nothing", 404, None),
+        ("GET", PREDICT, 405, "POST"),
+        ("POST", "/v1/models/m", 405, "GET, HEAD"),
+        ("HEAD", "/v1/models/m/metadata", 200, None),
+        ("POST", "/v1/models/m/versions/1/feedback", 404, None),
+        ("POST", "/v1/models/m/versions/x:predict", 404, None),
+    ],
+)
+async def test_what_is_not_there_or_not_so(
+    parts: Parts, method: str, path: str, status: int, allow: str | None
+) -> None:
+    code, headers, body = await call(PredictionApp(parts), method, path)
+    assert (code, headers.get("allow")) == (status, allow)
+    assert status == 200 or json.loads(body).keys() == {"error"}
+    assert headers["model-revision"] == "r1"
 
 
-async def test_a_client_that_hangs_up_gets_no_answer(parts: Parts) -> None:
-    assert (await call(PredictionApp(parts), "POST", PREDICT, [b"{", None]))[0] == 0
+async def test_what_is_no_http_is_told_as_json(parts: Parts) -> None:
+    response = PredictionApp(parts).refuse(None, InvalidArgument("no HTTP"))
+    assert (response.status, json.loads(response.body)) == (400, {"error": "no HTTP"})
+
+
+async def test_refusals_are_counted(parts: Parts) -> None:
+    app, head = PredictionApp(parts), a_head("POST", PREDICT)
+    app.limit(head)
+    assert app.refuse(head, BodyTooLarge("too large")).status == 413
+    page = parts.metrics.expose("")[0].decode()
+    assert '\nmodel_request_duration_seconds_count{code="413",method="predict"} 1.0\n' in page
 
 
 async def test_while_draining_every_answer_closes_its_connection(parts: Parts) -> None:
@@ -196,6 +139,7 @@ class Elsewhere(PodClient):
     """Another revision."""
 
     async def send(self, method: str, address: str, path: str, **request: Any) -> Answer:
+        assert "content-length" not in dict(request["headers"])
         if address == "gone:1":
             raise Unreachable("refused")
         headers = [("Model-Revision", "r2"), ("Prediction-Id", "t"), ("Content-Type", "a/b"), ("Connection", "x")]
@@ -208,7 +152,6 @@ async def test_a_forwarded_answer_is_passed_back_whole(tmp_path: Path) -> None:
     status, headers, body = await call(PredictionApp(parts), "POST", PREDICT, BODY)
     assert (status, body) == (418, b'POST /v1/models/m:predict {"instances": [1]}')
     assert headers == {
-        "content-length": str(len(body)),
         "model-revision": "r2",
         "prediction-id": "t",
         "content-type": "a/b",
@@ -218,6 +161,13 @@ async def test_a_forwarded_answer_is_passed_back_whole(tmp_path: Path) -> None:
     page = parts.metrics.expose("")[0].decode()
     assert "\nmodel_requests_forwarded_total 1.0\n" in page
     assert "\nmodel_request_duration_seconds_count" not in page  # The pod that answered measures it.
+
+
+async def test_a_path_is_passed_on_as_it_came(tmp_path: Path) -> None:
+    parts = serving_parts(tmp_path, Elsewhere())
+    parts.state.rotate("there:1")
+    body = (await call(PredictionApp(parts), "GET", "/v1/models/a b?%23?x=%20"))[2]
+    assert body == b"GET /v1/models/a%20b?%23?x=%20 "
 
 
 async def test_a_client_cannot_pretend_to_be_a_pod(tmp_path: Path) -> None:

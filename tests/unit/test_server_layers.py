@@ -27,9 +27,7 @@ IMPURE = {
     "random",
     "secrets",
     "socket",
-    "starlette",
     "time",
-    "uvicorn",
 }
 
 

@@ -7,7 +7,8 @@ import hmac
 from typing import TYPE_CHECKING, Final
 
 from model_server.contract import StartFailure
-from model_server.errors import RequestError, StartError
+from model_server.errors import StartError
+from model_server.http.limits import HttpError
 from model_server.http.tls import Identity, has_changed, read_identity
 from model_server.logs import event, warning
 
@@ -19,10 +20,13 @@ WATCH_SECONDS: Final = 10.0
 """How often the files are looked at. Kubernetes itself takes up to a minute to bring new ones."""
 
 
-class Unauthorized(RequestError):  # noqa: N818  # Named after HTTP's code.
+class Unauthorized(HttpError):  # noqa: N818  # Named after HTTP's code.
     """The client has not shown that it may ask."""
 
     status = 401
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, ("WWW-Authenticate", "Bearer"))
 
 
 class Access:

@@ -32,14 +32,18 @@ class BadRequest(RequestError):  # noqa: N818  # Named after HTTP's codes, as ar
     status = 400
 
 
-class MethodNotAllowed(RequestError):  # noqa: N818
+class HttpError(RequestError):
+    """An error with headers of its own."""
+
+    def __init__(self, message: str, *headers: tuple[str, str]) -> None:
+        super().__init__(message)
+        self.headers = headers
+
+
+class MethodNotAllowed(HttpError):  # noqa: N818
     """The path is there, but not for this method."""
 
     status = 405
-
-    def __init__(self, message: str, allow: str) -> None:
-        super().__init__(message)
-        self.allow = allow
 
 
 class RequestTimeout(RequestError):  # noqa: N818

@@ -65,7 +65,7 @@ class Routes(Generic[Call]):
             allowed |= methods.keys() | ({"HEAD"} if "GET" in methods else set())
         if allowed:
             allow = ", ".join(sorted(allowed))
-            raise MethodNotAllowed(f"Malformed request: {method} {path}; this path takes {allow}", allow)
+            raise MethodNotAllowed(f"Malformed request: {method} {path}; this path takes {allow}", ("Allow", allow))
         raise NotFound(f"no such path: {path}. Predictions are asked for with POST /v1/models/MODEL:predict")
 
 

@@ -1,12 +1,15 @@
-"""Calls the model server's applications without a network, with a made-up model instead of TensorFlow."""
+"""Calls what answers the model server's ports without a network, with a made-up model instead of TensorFlow."""
 
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from model_server.contract import Env
+from model_server.errors import RequestError
+from model_server.http.messages import Head, Peer, Request, Response
 from model_server.pods import PodClient
 from model_server.prediction_id import Key, KeyRing
 from model_server.server import assemble
@@ -17,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from model_server.app import Parts
-    from starlette.types import ASGIApp, Message
+    from model_server.http.messages import Handler
+    from model_server.parts import Parts
 
 TOKEN = "token"
 
@@ -30,6 +33,7 @@ class Half:
         x, y = (TensorSpec(name, "DT_FLOAT", (None,)) for name in "xy")
         self.signatures: Mapping[str, Signature] = {"serving_default": Signature({"x": x}, {"y": y})}
         self.batchable = frozenset({"serving_default"})
+        self.quick: Mapping[str, int] = {}
 
     def predict(self, signature_name: str, inputs: Any) -> dict[str, Any]:
         return {"y": np.full_like(inputs["x"], 0.5)}
@@ -50,26 +54,28 @@ def serving_parts(
 
 
 async def call(
-    app: ASGIApp, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    app: Handler, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
 ) -> tuple[int, dict[str, str], bytes]:
-    """One request: `body` becomes JSON, or is a list of chunks of which None is the end of the connection."""
-    chunks = body if isinstance(body, list) else [b"" if body is None else json.dumps(body).encode()]
-    sent: list[Message] = []
-    waiting = list(chunks)
+    """One request, whose body is bytes or becomes JSON; its status, headers with names in lower case, and body."""
+    content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    response = await answer(app, a_head(method, path, headers), content)
+    names = {name.lower(): value for name, value in response.headers}
+    names |= {"content-type": response.content_type} | ({"connection": "close"} if response.close else {})
+    return response.status, names, response.body
 
-    async def receive() -> Message:
-        chunk = waiting.pop(0)
-        if chunk is None:
-            return {"type": "http.disconnect"}
-        return {"type": "http.request", "body": chunk, "more_body": bool(waiting)}
 
-    async def send(message: Message) -> None:
-        sent.append(message)
-
+def a_head(method: str, path: str, headers: dict[str, str] | None = None) -> Head:
+    """A request without its body."""
     raw = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
-    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": raw, "http_version": "1.1"}
-    await app(scope, receive, send)
-    if not sent:
-        return 0, {}, b""
-    names = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
-    return sent[0]["status"], names, b"".join(message.get("body", b"") for message in sent[1:])
+    path, _, query = path.partition("?")
+    return Head(method, path, query, raw, Peer(""), time.perf_counter())
+
+
+async def answer(app: Handler, head: Head, body: bytes) -> Response:
+    """What a connection does with a request."""
+    try:
+        app.limit(head)
+    except RequestError as error:
+        return app.refuse(head, error)
+    response = app.answer(Request(head, body))
+    return response if isinstance(response, Response) else await response

@@ -54,7 +54,7 @@ def format_of_file(path: Path) -> ModelFormat | None:
         try:
             with zipfile.ZipFile(path) as archive:
                 return ModelFormat.KERAS if _KERAS_FILES.issubset(archive.namelist()) else None
-        except (zipfile.BadZipFile, OSError, ValueError):
+        except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):
             return None
     return None
 

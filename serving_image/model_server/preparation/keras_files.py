@@ -7,8 +7,12 @@ elsewhere: CVE-2026-1669) and say of a few bytes that they are a terabyte (CVE-2
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 import stat
+import struct
+import tempfile
 import zipfile
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -20,6 +24,8 @@ from model_server.preparation.keras_config import check_config
 from model_server.unpack import safe_relative
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from model_server.loading import Found
 
 CONFIG: Final = "config.json"
@@ -31,6 +37,9 @@ MAX_OBJECTS: Final = 1_000_000
 _TOP: Final = frozenset({CONFIG, "metadata.json", WEIGHTS})
 _ASSETS: Final = "assets"
 _ENCRYPTED: Final = 1
+_CHUNK: Final = 2**20
+_LOCAL_HEADER: Final = 30
+"""Bytes before the name of a file in a zip; the last four are the lengths of what follows."""
 _REGULAR: Final = (0, stat.S_IFREG, stat.S_IFDIR)
 _MODEL_CONFIG: Final = "model_config"
 
@@ -67,7 +76,9 @@ def _check_archive(found: Found, memory_bytes: int) -> None:
         if archive.getinfo(CONFIG).file_size > MAX_CONFIG_BYTES:
             raise _refused(f"its {CONFIG} is larger than {MAX_CONFIG_BYTES} bytes")
         check_config(_json(archive.read(CONFIG)))
-        with archive.open(WEIGHTS) as file, _open_hdf5(file) as data:
+        for member in members:
+            _check_sum(archive, member)
+        with _open_member(archive, found.path, archive.getinfo(WEIGHTS)) as file, _open_hdf5(file) as data:
             _check_hdf5(data, memory_bytes)
 
 
@@ -77,6 +88,55 @@ def _check_member(member: zipfile.ZipInfo) -> None:
         raise _refused(f"it holds {member.filename[:80]!r}, which is no part of a Keras model")
     if stat.S_IFMT(member.external_attr >> 16) not in _REGULAR or member.flag_bits & _ENCRYPTED:
         raise _refused(f"{member.filename[:80]!r} in it is no plain file")
+
+
+def _check_sum(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Read a part to its end: only then is its checksum looked at."""
+    with archive.open(member) as file:
+        while file.read(_CHUNK):
+            pass
+
+
+def _open_member(archive: zipfile.ZipFile, path: Path, member: zipfile.ZipInfo) -> IO[bytes]:
+    """Open a part for reading here and there, for which `zipfile` would read it again and again from its beginning."""
+    if member.compress_type != zipfile.ZIP_STORED:  # Not by Keras, but it would be read.
+        copy = tempfile.TemporaryFile()  # noqa: SIM115  # The caller closes it.
+        with archive.open(member) as file:
+            shutil.copyfileobj(file, copy, _CHUNK)
+        return copy
+    with path.open("rb") as file:
+        file.seek(member.header_offset)
+        names, extra = struct.unpack("<HH", file.read(_LOCAL_HEADER)[-4:])
+    return io.BufferedReader(_Window(path, member.header_offset + _LOCAL_HEADER + names + extra, member.file_size))
+
+
+class _Window(io.RawIOBase):
+    """A part of a file as a file of its own."""
+
+    def __init__(self, path: Path, start: int, size: int) -> None:
+        self._file = path.open("rb", buffering=0)
+        self._start, self._size, self._at = start, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        self._file.seek(self._start + self._at)
+        content = self._file.read(min(len(buffer), max(0, self._size - self._at)))
+        buffer[: len(content)] = content
+        self._at += len(content)
+        return len(content)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _open_hdf5(file: IO[bytes]) -> Any:

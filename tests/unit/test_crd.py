@@ -103,6 +103,8 @@ def test_every_plain_default_is_told(schema: dict[str, Any]) -> None:
         ".accuracy.alpha",
         ".accuracy.minimumLabels",
         ".accuracy.sampleInterval",
+        ".feedback.counted",
+        ".feedback.maturity",
         ".accuracy.source",
         ".rollback.enabled",
         ".rollback.probation",

@@ -39,6 +39,8 @@ def test_a_name_never_changes_between_releases() -> None:
         {"serving": {"image": "mine:2"}},
         {"serving": FULL["serving"] | {"env": [{"name": "A", "value": "2"}]}},
         {"serving": {"image": "mine:1"}},
+        {"feedback": {"auditFraction": 0.1}},
+        {"model": MODEL | {"task": "regression", "tolerance": 1}},
         {"serving": FULL["serving"] | {"batching": {"maxBatchSize": 8}}},
     ],
     ids=str,

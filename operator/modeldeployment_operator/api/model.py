@@ -47,6 +47,13 @@ class ModelFormat(StrEnum):
     SAVED_MODEL = "saved_model"
 
 
+class Task(StrEnum):
+    """What a model does."""
+
+    CLASSIFICATION = "classification"
+    REGRESSION = "regression"
+
+
 _FETCHING: Final = {
     Env.MAX_MODEL_BYTES.value,
     Env.FETCH_SECONDS.value,
@@ -84,6 +91,14 @@ class ModelSource(ApiModel):
         description="Names of the classes in the order of the model's outputs. Of two classes the second is the "
         "positive one. With them, labels can be sent by name.",
     )
+    task: Task | None = Field(
+        None,
+        description="What the model does: classification, as if absent, or regression, where an instance is answered "
+        "by one number, and labels are numbers.",
+    )
+    tolerance: float | None = Field(
+        None, gt=0, description="By how much the number of a regression may be off and still counts as right."
+    )
     registry_secret: LocalObjectReference | None = Field(
         None, description="Secret of the type kubernetes.io/dockerconfigjson to fetch an oci:// model with."
     )
@@ -98,5 +113,16 @@ class ModelSource(ApiModel):
             cel="!has(self.registrySecret) || self.uri.startsWith('oci://')",
             holds=lambda self: self.registry_secret is None or self.uri.startswith("oci://"),
             message="registrySecret is for models in registries, oci://…",
+        ),
+        Rule(
+            cel="has(self.tolerance) == (has(self.task) && self.task == 'regression')",
+            holds=lambda self: (self.tolerance is not None) == (self.task is Task.REGRESSION),
+            message="a regression needs a tolerance, by which a number may be off and still counts as right; a "
+            "classification has none",
+        ),
+        Rule(
+            cel="!(has(self.labels) && has(self.task) && self.task == 'regression')",
+            holds=lambda self: self.labels is None or self.task is not Task.REGRESSION,
+            message="a regression has no classes: leave out labels",
         ),
     )

@@ -12,8 +12,9 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from modeldeployment_operator.api.base import ApiModel, Rule, lasts, seconds
+from modeldeployment_operator.api.feedback import MATURE_AT_ONCE, Feedback
 from modeldeployment_operator.api.kubernetes import LabelMap, Opaque
-from modeldeployment_operator.api.model import ModelSource
+from modeldeployment_operator.api.model import ModelSource, Task
 from modeldeployment_operator.api.serving import Serving
 
 Interval = Annotated[str, Field(max_length=16), lasts("1s", "24h")]
@@ -27,6 +28,11 @@ LONGEST_LATENCY: Final = "10s"
 Latency = Annotated[str, Field(max_length=16), lasts("1ms", LONGEST_LATENCY)]
 LabelsWithin = Annotated[str, Field(max_length=16), lasts("1m", "720h")]
 SCRAPE_INTERVAL: Final = "30s"
+PROBATION: Final = "24h"
+LABELS_WITHIN: Final = "24h"
+_HAS_MATURITY: Final = (
+    f"has(self.feedback) && has(self.feedback.maturity) && self.feedback.maturity != '{MATURE_AT_ONCE}'"
+)
 Ratio = Annotated[float, Field(ge=0, lt=1)]
 Relabelings = Annotated[list[Opaque], Field(max_length=64)]
 """As the Prometheus Operator has them; passed on as they are, and checked by the cluster."""
@@ -101,7 +107,7 @@ class Rollback(ApiModel):
         True, description="Give the traffic back to the last good revision. If false, a verdict is only reported."
     )
     probation: Probation = Field(
-        "24h", description="How long the previous revision is kept running, ready to take the traffic back at once."
+        PROBATION, description="How long the previous revision is kept running, ready to take the traffic back at once."
     )
 
 
@@ -159,7 +165,7 @@ class PrometheusRule(ApiModel):
         0.9, description="Highest share of the time that the threads of a revision may be busy."
     )
     labels_within: LabelsWithin = Field(
-        "24h",
+        LABELS_WITHIN,
         description="Time in which some label must come for predictions; Prometheus must keep data a tenth longer.",
     )
 
@@ -181,6 +187,7 @@ class ModelDeploymentSpec(ApiModel):
     model: ModelSource = Field(description="The model to serve.")
     replicas: int | None = Field(None, ge=0, le=1000, description="Number of serving pods; 1 if absent.")
     serving: Serving = Field(default_factory=Serving, description="How the pods run.")
+    feedback: Feedback | None = Field(None, description="How labels are asked for, counted and told apart.")
     accuracy: Accuracy | None = Field(
         None, description="The quality demanded of the model. Without it nothing is judged and nothing rolled back."
     )
@@ -204,5 +211,46 @@ class ModelDeploymentSpec(ApiModel):
                 or len(self.model.labels) == 2
             ),
             message="precision, recall and f1 are judged for two classes: judge accuracy, or give two model.labels",
+        ),
+        Rule(
+            cel="!has(self.model.task) || self.model.task != 'regression' || !(has(self.accuracy) && "
+            "has(self.accuracy.metric) && self.accuracy.metric != 'accuracy' || "
+            "has(self.feedback) && has(self.feedback.topK))",
+            holds=lambda self: (
+                self.model.task is not Task.REGRESSION
+                or (
+                    (self.accuracy is None or self.accuracy.metric is AccuracyMetric.ACCURACY)
+                    and (self.feedback is None or self.feedback.top_k is None)
+                )
+            ),
+            message="a regression has no classes: judge accuracy, the share of numbers within the tolerance, and leave "
+            "out topK",
+        ),
+        Rule(
+            cel=f"!({_HAS_MATURITY}) || !has(self.accuracy) || has(self.rollback) && has(self.rollback.enabled) && "
+            "!self.rollback.enabled || duration(self.feedback.maturity) < "
+            f"duration(has(self.rollback) && has(self.rollback.probation) ? self.rollback.probation : '{PROBATION}')",
+            holds=lambda self: (
+                self.feedback is None
+                or self.feedback.maturity == MATURE_AT_ONCE
+                or self.accuracy is None
+                or not self.rollback.enabled
+                or seconds(self.feedback.maturity) < seconds(self.rollback.probation)
+            ),
+            message="rollback.probation must be longer than feedback.maturity: until then no label counts, and nothing "
+            "is proven",
+        ),
+        Rule(
+            cel=f"!({_HAS_MATURITY}) || duration(self.feedback.maturity) < duration("
+            "has(self.monitoring) && has(self.monitoring.prometheusRule) && "
+            "has(self.monitoring.prometheusRule.labelsWithin) ? self.monitoring.prometheusRule.labelsWithin : "
+            f"'{LABELS_WITHIN}')",
+            holds=lambda self: (
+                self.feedback is None
+                or self.feedback.maturity == MATURE_AT_ONCE
+                or seconds(self.feedback.maturity) < seconds(self.monitoring.prometheus_rule.labels_within)
+            ),
+            message="monitoring.prometheusRule.labelsWithin must be longer than feedback.maturity: until then no label "
+            "counts",
         ),
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from modeldeployment_operator.api.base import ApiModel
+from modeldeployment_operator.api.feedback import Feedback
 from modeldeployment_operator.api.model import ModelSource
 from modeldeployment_operator.api.serving import Batching, ServerVariable
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
@@ -23,6 +24,7 @@ class Template(ApiModel):
     image: str
     env: list[ServerVariable] | None = None
     batching: Batching | None = None
+    feedback: Feedback | None = None
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,22 @@ def snapshot_of(name: str, spec: ModelDeploymentSpec, default_image: str) -> Sna
         "env": [document_of(variable) for variable in spec.serving.env or ()],
     }
     # What came later than the first release stands there only if it is given: the names of the rest stay as they are.
-    wish |= {"batching": document_of(spec.serving.batching)} if spec.serving.batching else {}
+    later = {"batching": spec.serving.batching, "feedback": spec.feedback}
+    wish |= {key: _given(part) for key, part in later.items() if part is not None}
     model = spec.model if spec.model.name else spec.model.model_copy(update={"name": name})
     template = Template(
         model=model,
         image=spec.serving.image or default_image,
         env=spec.serving.env,
         batching=spec.serving.batching,
+        feedback=spec.feedback,
     )
     return Snapshot(f"{name}-{digest_of(wish)}", template)
+
+
+def _given(part: ApiModel) -> dict[str, Any]:
+    """Return what a user wrote, so that a default that comes later changes no name."""
+    return part.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def document_of(model: ApiModel) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from model_server.contract import Env
 from modeldeployment_operator.core import names
 from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.resources.containers import COMMON, SERVER_CONTAINER, environment, mount
+from modeldeployment_operator.core.resources.labels import label_secrets, label_settings
 from modeldeployment_operator.core.revisions import Snapshot, document_of
 
 START_SECONDS: Final = 600
@@ -19,11 +20,16 @@ START_SECONDS: Final = 600
 def build_server_container(observation: Observation, snapshot: Snapshot) -> dict[str, Any]:
     """Return the container that serves the model that was fetched."""
     resources = observation.spec.serving.resources
+    wanted = snapshot.template.batching
+    batching = {Env.BATCHING: wanted.model_dump_json(by_alias=False, exclude_none=True) if wanted else None}
     return {
         "name": SERVER_CONTAINER,
         "image": snapshot.template.image,
         "command": list(contract.SERVE_COMMAND),
-        "env": environment(observation, snapshot, snapshot.template.env or (), _settings(snapshot)),
+        "env": [
+            *environment(observation, snapshot, snapshot.template.env or (), label_settings(snapshot) | batching),
+            *label_secrets(snapshot),
+        ],
         "ports": [
             {"name": contract.HTTP_PORT_NAME, "containerPort": contract.HTTP_PORT, "protocol": "TCP"},
             {"name": contract.GRPC_PORT_NAME, "containerPort": contract.GRPC_PORT, "protocol": "TCP"},
@@ -49,12 +55,6 @@ def server_volumes(observation: Observation) -> list[dict[str, Any]]:
         {"name": "state", "emptyDir": {}},
         {"name": "keys", "secret": {"secretName": names.keys_secret(observation.key.name)}},
     ]
-
-
-def _settings(snapshot: Snapshot) -> dict[Env, str | None]:
-    """Return what the server is told and the container that fetches is not."""
-    batching = snapshot.template.batching
-    return {Env.BATCHING: batching.model_dump_json(by_alias=False, exclude_none=True) if batching else None}
 
 
 def _probe(path: str, **timing: int) -> dict[str, Any]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvloop
 from model_server.http.messages import Request, Response
 from model_server.http.server import bind, listening
-from model_server.http2.server import serve
+from model_server.http2.server import Listening
 from model_server.rpc.calls import Call, Calls, Method, Rules
 
 if TYPE_CHECKING:
@@ -48,13 +49,19 @@ def http_floor(answers: dict[int, bytes], address: str, port: int) -> AbstractAs
     return listening(Same(answers), bind(address, port))
 
 
-def grpc_floor(answers: dict[int, bytes], address: str, port: int) -> AbstractAsyncContextManager[Any]:
+@asynccontextmanager
+async def grpc_floor(answers: dict[int, bytes], address: str, port: int) -> AsyncIterator[None]:
     async def answer(call: Call) -> bytes:
         return answers[len(call.message)]
 
     paths = ("/tensorflow.serving.PredictionService/Predict", "/inference.GRPCInferenceService/ModelInfer")
     calls = Calls({path: Method("predict", LIMIT, answer) for path in paths}, Rules(), 8 * LIMIT)
-    return serve(calls, bind(address, port), finish_seconds=1)
+    listening = Listening(calls, bind(address, port))
+    await listening.listen()
+    try:
+        yield
+    finally:
+        await listening.close(1.0)
 
 
 async def main(answers: dict[int, bytes], kind: str, address: str, port: int, ready_port: int) -> None:

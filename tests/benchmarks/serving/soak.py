@@ -145,9 +145,8 @@ class _Sampler:
     def figures(self) -> dict[str, Any]:
         """Tell seconds, RSS and anonymous megabytes of each sample."""
         first, last = self._from_to()
-        print(
-            f"anonymous memory: {first:.1f} MB after a half, {last:.1f} MB at the end; RSS {self._samples[-1][1]:.0f} MB"
-        )
+        rss = self._samples[-1][1]
+        print(f"anonymous memory: {first:.1f} MB after a half, {last:.1f} MB at the end; RSS {rss:.0f} MB")
         return {"samples": self._samples, "anonymous_mb": {"half": first, "end": last}}
 
     def failures(self) -> list[str]:

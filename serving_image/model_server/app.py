@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from model_server import contract
-from model_server.endpoints import feedback, tensorflow
+from model_server.endpoints import documents, examples, feedback, open_inference, tensorflow
 from model_server.endpoints.call import Call, error_response
 from model_server.errors import RequestError
 from model_server.http.messages import Response
@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 
 def data_routes(parts: Parts) -> Iterable[Route[Call]]:
     """Collect what the data port answers."""
-    yield from tensorflow.routes(parts.settings.max_body_bytes)
+    limit = parts.settings.max_body_bytes
+    yield from tensorflow.routes(limit)
+    yield from examples.routes(limit)
+    yield from open_inference.routes(limit)
     yield from feedback.routes()
+    yield from documents.routes()
 
 
 class PredictionApp:

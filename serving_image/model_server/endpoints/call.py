@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from model_server import wire
+from model_server import contract, wire
 from model_server.http.limits import HttpError
 from model_server.http.messages import JSON, Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from model_server.dataplane.question import Answer
     from model_server.errors import RequestError
     from model_server.http.messages import Head
     from model_server.parts import Parts
@@ -50,6 +51,16 @@ class Call:
 def json_response(body: bytes, code: int = 200) -> Response:
     """Make a response of JSON that is written already."""
     return Response(body, code)
+
+
+def answer_response(body: bytes, answer: Answer) -> Response:
+    """Make the response to a question, with what is to be known of its prediction."""
+    headers = []
+    if answer.prediction_id is not None:
+        headers.append((contract.PREDICTION_ID_HEADER, answer.prediction_id))
+    if answer.audited:
+        headers.append((contract.AUDIT_HEADER, "true"))
+    return Response(body, headers=headers)
 
 
 def error_response(error: RequestError) -> Response:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 def routes() -> Iterator[Route[Call]]:
     """Tell what is answered."""
-    path = contract.MODEL_PATH_TEMPLATE + contract.FEEDBACK_SUFFIX
-    yield Route("POST", path, Method.FEEDBACK, FEEDBACK_BYTES, feedback)
+    for template in (contract.MODEL_PATH_TEMPLATE, contract.V2_MODEL_PATH_TEMPLATE):
+        yield Route("POST", template + contract.FEEDBACK_SUFFIX, Method.FEEDBACK, FEEDBACK_BYTES, feedback)
 
 
 async def feedback(call: Call) -> Response:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from model_server import contract
-from model_server.endpoints.call import json_response
+from model_server.endpoints.call import answer_response, json_response
+from model_server.errors import InvalidArgument
 from model_server.http.limits import SMALL_BYTES
 from model_server.http.routes import Route
 from model_server.protocols import tensorflow_rest
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 def routes(limit: int) -> Iterator[Route[Call]]:
     """Tell what is answered; `limit` is that of the bodies of predictions."""
+    yield Route("GET", "/v1/models", Method.STATUS, SMALL_BYTES, no_model)
     for place in ("", "/versions/{version}", "/labels/{label}"):
         path = contract.MODEL_PATH_TEMPLATE + place
         yield Route("POST", path + contract.PREDICT_SUFFIX, Method.PREDICT, limit, predict)
@@ -32,12 +34,13 @@ async def predict(call: Call) -> Response:
     servable = call.parts.catalog.find(call.model, call.version, call.label)
     asked = tensorflow_rest.read_predict(call.body, servable.signatures)
     answer = await servable.ask(asked.question())
-    response = json_response(tensorflow_rest.write_predict(asked, answer.outputs))
-    if answer.prediction_id is not None:
-        response.headers.append((contract.PREDICTION_ID_HEADER, answer.prediction_id))
-    if answer.audited:
-        response.headers.append((contract.AUDIT_HEADER, "true"))
-    return response
+    return answer_response(tensorflow_rest.write_predict(asked, answer.outputs), answer)
+
+
+def no_model(call: Call) -> Response:
+    """Refuse to tell of all models, as TensorFlow Serving does. Raises `InvalidArgument`."""
+    names = ", ".join(call.parts.catalog.models())
+    raise InvalidArgument(f"Missing model name in request. This server has: {names}")
 
 
 def status(call: Call) -> Response:

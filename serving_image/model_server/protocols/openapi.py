@@ -69,7 +69,8 @@ def document(*, secured: bool = False) -> Schema:
 
 
 def _tensorflow() -> Schema:
-    paths: Schema = {}
+    refused = {"400": _error("A model is to be named."), "413": _error(_ERRORS[413])}
+    paths: Schema = {"/v1/models": {"get": {"summary": "Nothing", "parameters": [], "responses": refused}}}
     for place, names in (("", ()), ("/versions/{version}", ("version",)), ("/labels/{label}", ("label",))):
         path, names = contract.MODEL_PATH_TEMPLATE + place, ("model", *names)
         predicted = _post("Predict, by rows or by columns", "PredictRequest", "PredictResponse", _OF_MODELS, names)

@@ -18,6 +18,7 @@ from model_server.contract import Counts, Env
 
 KEY = "ab" * 32
 TOKEN = "operator's token"
+GRPC_PORT = 18500
 HTTP_PORT = 18501
 ADMIN_PORT = 18502
 START_SECONDS = 120.0
@@ -84,6 +85,7 @@ class ModelServer:
         (self.folder / contract.ADMIN_TOKEN_FILE).write_text(TOKEN)
         arguments = {
             "--host": self.address,
+            "--grpc-port": GRPC_PORT,
             "--http-port": HTTP_PORT,
             "--admin-port": ADMIN_PORT,
             "--model-dir": self.model_dir,

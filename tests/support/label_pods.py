@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 KEY = Key.from_secret(b"k" * 32)
 KEYS = KeyRing(KEY)
 NOW = 1_790_000_000
+_issued = itertools.count()
 
 
 class Network(PodClient):
@@ -84,13 +87,7 @@ class Pod:
         self.metrics = Metrics(self.book, self.uid, None, options)
         self.rejected = self.metrics.rejected
         this = Self(fingerprint("m", revision), pod_mark(self.uid), address)
-        self.issued = 0
-
-        def nonce(size: int) -> bytes:
-            self.issued += 1
-            return self.issued.to_bytes(size)
-
-        self.issuer = Issuer(keys, this.fingerprint, this.pod, address, clock, nonce, options.audit_fraction)
+        self.issuer = Issuer(keys, this.fingerprint, this.pod, address, clock, _nonce, options.audit_fraction)
 
         async def siblings() -> set[Any]:
             if network.is_nameless:
@@ -116,3 +113,8 @@ class Pod:
     async def take(self, *labels: tuple[object, object], passed: Passed | None = None) -> list[str]:
         results = await self.intake.take([Label(*label) for label in labels], passed)
         return ["accepted" if result is None else result.reason.value for result in results]
+
+
+def _nonce(size: int) -> bytes:
+    """Bytes as random as any, and the same in each run of a test."""
+    return hashlib.blake2b(next(_issued).to_bytes(8), digest_size=size).digest()

@@ -1,4 +1,4 @@
-"""Writes SavedModels as TensorFlow Serving's pages and clients know them: `python -m tests.serving.classic_models FOLDER`.
+"""Writes SavedModels that TensorFlow Serving's clients know: `python -m tests.serving.classic_models FOLDER`.
 
 half_plus_two/     the examples of its page: x / 2 + 2, also as regression and classification of `tf.Example`s
 half_plus_three/   x / 2 + 3, with a signature for regression

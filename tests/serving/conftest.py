@@ -30,9 +30,19 @@ class StartServer(Protocol):
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The models of `sample_models`."""
-    folder = tmp_path_factory.mktemp("models")
+    return _written("sample_models", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def classic_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The models of `classic_models`."""
+    return _written("classic_models", tmp_path_factory)
+
+
+def _written(module: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp(module)
     made = subprocess.run(
-        [sys.executable, "-m", "tests.serving.sample_models", str(folder)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", f"tests.serving.{module}", str(folder)], capture_output=True, text=True, check=False
     )
     assert made.returncode == 0, made.stderr
     return folder
@@ -77,5 +87,13 @@ def start(models: Path, tmp_path: Path) -> Iterator[StartServer]:
 def shared(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
     """As `start`, for servers that a whole module uses."""
     pods = Pods(models, tmp_path_factory.mktemp("shared"))
+    yield pods.start
+    pods.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_classic(classic_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """As `shared`, with `classic_models`."""
+    pods = Pods(classic_models, tmp_path_factory.mktemp("shared"))
     yield pods.start
     pods.stop()

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 PREFIX: Final = b"model-server:label:"
 STORE_SECONDS: Final = 2.0
-"""How long the store may take to answer, or to take a connection."""
+"""How long the store may take to answer, or to take a connection; and how long a request waits for a connection."""
+CONNECTIONS: Final = 16
 
 
 class StoreUnavailable(Exception):  # noqa: N818  # A fact about the store.
@@ -45,13 +46,23 @@ class RedisStore:
     """A Redis or Valkey."""
 
     def __init__(self, url: str, pod_uid: str) -> None:
-        import redis.asyncio as redis  # Here, because it takes time and memory that only those need who have a store.
+        # Here, because it takes time and memory that only those need who have a store.
+        import redis.asyncio as redis
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
 
         self._owner = hashlib.sha256(b"owner\0" + pod_uid.encode()).hexdigest()[:16].encode()
         self._errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)
-        self._client = redis.Redis.from_url(
-            url, socket_timeout=STORE_SECONDS, socket_connect_timeout=STORE_SECONDS, max_connections=16
+        pool = redis.BlockingConnectionPool.from_url(
+            url,
+            max_connections=CONNECTIONS,
+            timeout=STORE_SECONDS,
+            socket_timeout=STORE_SECONDS,
+            socket_connect_timeout=STORE_SECONDS,
+            # A claim may be made again; once is enough for a connection that was closed in the meantime.
+            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         )
+        self._client = redis.Redis.from_pool(pool)
 
     async def claim(self, claims: Sequence[Claim]) -> list[bool]:
         """Claim in one round trip. Raises `StoreUnavailable`."""

@@ -35,7 +35,8 @@ def data_routes(parts: Parts) -> Iterable[Route[Call]]:
     yield from tensorflow.routes(limit)
     yield from examples.routes(limit)
     yield from open_inference.routes(limit)
-    yield from feedback.routes()
+    if parts.settings.feedback_port is None:
+        yield from feedback.routes()
     yield from documents.routes()
 
 

@@ -111,6 +111,14 @@ class Env(StrEnum):
     """Of the init container: a folder that pods share, with models by their digests. Or absent: no cache."""
     CACHE_MAX_BYTES = "MODEL_CACHE_MAX_BYTES"
     """Of the init container: what the cache may hold; the least recently used goes first. Or absent: 20 GiB."""
+    TLS_DIR = "MODEL_TLS_DIR"
+    """A folder with `tls.crt` and `tls.key`, as a Secret of the type kubernetes.io/tls is mounted: the ports for clients
+    speak TLS. Beside them `ca.crt`: clients show a certificate of that authority. The certificate is for servers and
+    clients, as pods of the model show it to each other. Read again when the files change. Or absent: no TLS."""
+    TOKENS_FILE = "MODEL_TOKENS_FILE"
+    """A file with bearer tokens, one a line, of which clients send one. Read again when it changes. Or absent."""
+    FEEDBACK_PORT = "MODEL_FEEDBACK_PORT"
+    """A port of its own for labels, which are then taken nowhere else. Or absent: they come to the HTTP port."""
     BATCHING = "MODEL_BATCHING"
     """JSON object with TensorFlow Serving's batching parameters (`max_batch_size`, …). Or absent."""
     EXTRA_OPS = "MODEL_EXTRA_OPS"

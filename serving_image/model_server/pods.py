@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 
 from model_server import traces
+from model_server.http.access import Access
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,23 +47,28 @@ class Answer:
 class PodClient:
     """Sends requests to other pods over connections that are kept open."""
 
-    def __init__(self) -> None:
+    def __init__(self, access: Access | None = None) -> None:
+        self.access = access or Access()
+        """What this pod shows to others, and what it wants to see of them."""
         self._session: aiohttp.ClientSession | None = None
 
     async def send(  # The parts of an HTTP request.
         self, method: str, address: str, path: str, *, headers: Mapping[str, str] | Headers, body: bytes, seconds: float
     ) -> Answer:
         """Send a request to HOST:PORT. Raises `Unreachable` or `Lost`, which may be `TimedOut`."""
+        identity = self.access.identity
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
         try:
             with traces.current.get().call(method, address, path) as call:
                 async with self._open().request(
                     method,
-                    f"http://{address}{path}",
-                    headers=call.headers(headers),
+                    f"{'http' if identity is None else 'https'}://{address}{path}",
+                    headers=call.headers(self._authorized(headers)),
                     data=body or None,
                     timeout=timeout,
                     allow_redirects=False,
+                    ssl=True if identity is None else identity.client,
+                    server_hostname=None if identity is None else identity.name,
                 ) as response:
                     call.answered(response.status)
                     return Answer(response.status, list(response.headers.items()), await response.read())
@@ -72,6 +78,14 @@ class PodClient:
             raise TimedOut(f"no answer within {seconds:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise Lost(str(error) or type(error).__name__) from error
+
+    def _authorized(self, headers: Mapping[str, str] | Headers) -> Mapping[str, str] | Headers:
+        """Add a bearer token, where clients need one and this request is not a client's that has its own."""
+        authorization = self.access.authorization
+        pairs = headers if isinstance(headers, list) else list(headers.items())
+        if authorization is None or any(name.lower() == "authorization" for name, _ in pairs):
+            return headers
+        return [*pairs, ("Authorization", authorization)]
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -12,15 +12,13 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from model_server import contract, cpus, grpc_server, loading
-from model_server.admin import AdminApp
-from model_server.app import PredictionApp
 from model_server.classes import class_count
 from model_server.contract import Env, StartFailure
 from model_server.dataplane.one_model import OneModel
 from model_server.errors import StartError
 from model_server.fetch_metrics import read_report
 from model_server.forwarder import Forwarder
-from model_server.http.server import bind, listening
+from model_server.http.access import Access
 from model_server.intake import Others
 from model_server.keys import follow
 from model_server.labelling import Revision, open_labelling, open_store
@@ -28,6 +26,7 @@ from model_server.logs import event
 from model_server.parts import Parts
 from model_server.passing import Seal
 from model_server.pods import PodClient, addresses_of
+from model_server.ports import answering
 from model_server.preparation.parent import saved_model_of
 from model_server.state import Phase, State
 from model_server.tensors import DEFAULT_SIGNATURE
@@ -48,7 +47,7 @@ async def serve(settings: ServeSettings, secrets: Secrets) -> bool:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    place, client = settings.place, PodClient()
+    client = PodClient(Access(settings.tls_dir, settings.tokens_file))
     parts = assemble(settings, secrets, client)
     if settings.traces:
         from model_server import tracing  # Here, because it takes memory and time that only those need who want traces.
@@ -57,8 +56,7 @@ async def serve(settings: ServeSettings, secrets: Secrets) -> bool:
     following = asyncio.create_task(follow(settings.place.keys_dir, secrets.feedback_keys))
     async with (
         contextlib.aclosing(client),
-        listening(AdminApp(parts, secrets.admin_token), bind(place.host, place.admin_port)),
-        listening(PredictionApp(parts), bind(place.host, place.http_port), parts.bodies),
+        answering(parts, secrets.admin_token),
         grpc_server.listen(parts),
     ):
         started = time.monotonic()
@@ -87,7 +85,7 @@ def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Pa
         return await addresses_of(settings.peers_host) if settings.peers_host else set()
 
     path = contract.MODEL_PATH_TEMPLATE.format(model=settings.model) + contract.FEEDBACK_SUFFIX
-    others = Others(client, path, place.http_port, seal, siblings)
+    others = Others(client, path, settings.feedback_port or place.http_port, seal, siblings)
     store = open_store(settings)
     revision = Revision(settings.model, settings.revision, settings.labels, place.state_dir)
     labelling = open_labelling(settings, revision, keys, others, store, {})
@@ -102,6 +100,7 @@ def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Pa
         store=store,
         forwarder=Forwarder(client, seal),
         seal=seal,
+        access=client.access,
     )
 
 

@@ -82,6 +82,10 @@ class ServeSettings:
     peers_host: str | None
     drain_seconds: float
     max_body_bytes: int
+    tls_dir: Path | None
+    tokens_file: Path | None
+    feedback_port: int | None
+    """None: labels come to the HTTP port."""
     batching: BatchSettings
     label_options: LabelOptions
     traces: bool
@@ -140,6 +144,9 @@ def serve_settings(environment: Mapping[str, str], place: Place) -> ServeSetting
         peers_host=environment.get(Env.PEERS_HOST) or None,
         drain_seconds=_seconds(environment.get(Env.DRAIN_SECONDS, "")),
         max_body_bytes=_body_bytes(environment.get(Env.MAX_BODY_BYTES, "")),
+        tls_dir=_path(environment.get(Env.TLS_DIR, "")),
+        tokens_file=_path(environment.get(Env.TOKENS_FILE, "")),
+        feedback_port=_port(environment, place),
         batching=read_batch_settings(environment.get(Env.BATCHING, "")),
         label_options=read_label_options(environment),
         traces=traces.wanted(environment),
@@ -224,6 +231,20 @@ def _count(environment: Mapping[str, str], name: Env, default: int) -> int:
 
 def _extra_ops(environment: Mapping[str, str]) -> frozenset[str]:
     return frozenset(filter(None, map(str.strip, environment.get(Env.EXTRA_OPS, "").split(","))))
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def _port(environment: Mapping[str, str], place: Place) -> int | None:
+    text = environment.get(Env.FEEDBACK_PORT, "")
+    if not text:
+        return None
+    port = int(text) if re.fullmatch(r"[1-9][0-9]{0,4}", text, re.ASCII) else 0
+    if not 0 < port < 2**16 or port in {place.http_port, place.admin_port, place.grpc_port}:
+        raise _bad(f"{Env.FEEDBACK_PORT} is {text!r}, no port that is free")
+    return port
 
 
 def _body_bytes(text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,11 +44,14 @@ class Half:
 
 
 def serving_parts(
-    state_dir: Path, client: PodClient | None = None, environment: Mapping[str, str] | None = None
+    state_dir: Path,
+    client: PodClient | None = None,
+    environment: Mapping[str, str] | None = None,
+    place: Place | None = None,
 ) -> Parts:
     """The parts of a server for model `m`, revision `r1`, that has loaded its model."""
     pod: dict[str, str] = {Env.MODEL_NAME: "m", Env.REVISION: "r1", Env.POD_UID: "uid", Env.POD_IP: "10.0.0.1"}
-    settings = serve_settings({**pod, **(environment or {})}, Place(state_dir=state_dir))
+    settings = serve_settings({**pod, **(environment or {})}, replace(place or Place(), state_dir=state_dir))
     parts = assemble(settings, Secrets(KeyRing(Key.from_secret(b"k" * 32)), TOKEN.encode()), client or PodClient())
     parts.begin(Half(), 1, load_seconds=0.5)
     return parts

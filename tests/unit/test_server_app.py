@@ -157,7 +157,7 @@ async def test_a_forwarded_answer_is_passed_back_whole(tmp_path: Path) -> None:
         "content-type": "a/b",
         "connection": "close",
     }
-    assert parts.book.predictions == 0
+    assert parts.book.predictions.made == 0
     page = parts.metrics.expose("")[0].decode()
     assert "\nmodel_requests_forwarded_total 1.0\n" in page
     assert "\nmodel_request_duration_seconds_count" not in page  # The pod that answered measures it.

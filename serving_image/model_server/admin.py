@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from model_server import contract, wire
 from model_server.endpoints.call import error_response, json_response
-from model_server.errors import RequestError
+from model_server.errors import NotFound, RequestError
 from model_server.http.access import Unauthorized
 from model_server.http.limits import SMALL_BYTES
 from model_server.http.messages import Response
@@ -74,7 +74,7 @@ class AdminApp:
 
 
 def _metrics(call: _Call) -> Response:
-    body, content_type = call.parts.metrics.expose(call.request.head.header(b"accept") or "")
+    body, content_type = call.parts.page.expose(call.request.head.header(b"accept") or "")
     return Response(body, content_type=content_type)
 
 
@@ -88,6 +88,8 @@ def _ready(call: _Call) -> Response:
 
 
 def _counts(call: _Call) -> Response:
+    if call.parts.book is None:
+        raise NotFound("this server has several models: /metrics has the labels of each")
     return json_response(wire.dump(call.parts.book.counts(call.parts.state.forward_to)))
 
 

@@ -114,7 +114,8 @@ class PredictionApp:
         return self._headed(response)
 
     def _headed(self, response: Response) -> Response:
-        response.headers.append((contract.REVISION_HEADER, self._parts.settings.revision))
+        if self._parts.revision:
+            response.headers.append((contract.REVISION_HEADER, self._parts.revision))
         response.close = self._parts.state.is_leaving
         return response
 

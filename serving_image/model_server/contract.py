@@ -111,6 +111,9 @@ class Env(StrEnum):
     """Of the init container: a folder that pods share, with models by their digests. Or absent: no cache."""
     CACHE_MAX_BYTES = "MODEL_CACHE_MAX_BYTES"
     """Of the init container: what the cache may hold; the least recently used goes first. Or absent: 20 GiB."""
+    MODELS_FILE = "MODEL_CONFIG_FILE"
+    """A model configuration file of TensorFlow Serving's, to serve several models without an operator. Or absent: the
+    one model of this environment."""
     TLS_DIR = "MODEL_TLS_DIR"
     """A folder with `tls.crt` and `tls.key`, as a Secret of the type kubernetes.io/tls is mounted: the ports for clients
     speak TLS. Beside them `ca.crt`: clients show a certificate of that authority. The certificate is for servers and

@@ -100,6 +100,7 @@ class _Table:
             f"/{INFERENCE}/ModelInfer": self._asked(inference, "infer", most, kind="predict"),
             f"/{FEEDBACK}/Send": self._here(feedback, "send", FEEDBACK_BYTES, kind="feedback"),
             f"/{HEALTH}/Check": self._here(health, "check", kind="other"),
+            f"/{HEALTH}/List": self._here(health, "list", kind="other"),
             f"/{HEALTH}/Watch": self._talks(health, "watch"),
         }
         return table | {f"/{name}/ServerReflectionInfo": self._talks(reflection, "info") for name in REFLECTION}
@@ -146,7 +147,7 @@ class _PodRules(Rules):
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._trailing = ((REVISION, parts.settings.revision),)
+        self._trailing = ((REVISION, parts.revision),) if parts.revision else ()
 
     def authorize(self, call: Call) -> None:
         """Ask for a bearer token, if this server wants one; not those who only ask whether it is well."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from model_server.prediction_id import Address, KeyRing
 
+SEVERAL: Final = "several"
+"""What a server with a models file calls itself, if it is told nothing else."""
 DEFAULT_DRAIN_SECONDS: Final = 5.0
 DEFAULT_BODY_BYTES: Final = 16 * 2**20
 """Reading one keeps all else from being answered for half a second or so."""
@@ -82,6 +84,8 @@ class ServeSettings:
     peers_host: str | None
     drain_seconds: float
     max_body_bytes: int
+    models_file: Path | None
+    """With it, `model` and `revision` stand for the server, and `labels` and `format` are those of no model."""
     tls_dir: Path | None
     tokens_file: Path | None
     feedback_port: int | None
@@ -131,9 +135,10 @@ def fetch_settings(environment: Mapping[str, str], place: Place) -> FetchSetting
 
 def serve_settings(environment: Mapping[str, str], place: Place) -> ServeSettings:
     """Read the environment of the serving container. Raises `StartError`."""
+    several = environment.get(Env.MODELS_FILE, "")
     return ServeSettings(
-        model=_required(environment, Env.MODEL_NAME),
-        revision=_required(environment, Env.REVISION),
+        model=_required(environment, Env.MODEL_NAME, SEVERAL if several else ""),
+        revision=_required(environment, Env.REVISION, SEVERAL if several else ""),
         version=_version(environment.get(Env.MODEL_URI, "")),
         format=_format(environment),
         labels=_labels(environment.get(Env.MODEL_LABELS, "")),
@@ -147,6 +152,7 @@ def serve_settings(environment: Mapping[str, str], place: Place) -> ServeSetting
         tls_dir=_path(environment.get(Env.TLS_DIR, "")),
         tokens_file=_path(environment.get(Env.TOKENS_FILE, "")),
         feedback_port=_port(environment, place),
+        models_file=Path(several) if several else None,
         batching=read_batch_settings(environment.get(Env.BATCHING, "")),
         label_options=read_label_options(environment),
         traces=traces.wanted(environment),
@@ -169,8 +175,8 @@ def read_secrets(folder: Path) -> Secrets:
     return Secrets(feedback_keys, admin_token)
 
 
-def _required(environment: Mapping[str, str], name: Env) -> str:
-    value = environment.get(name)
+def _required(environment: Mapping[str, str], name: Env, default: str = "") -> str:
+    value = environment.get(name) or default
     if not value:
         raise _bad(f"{name} is not set")
     return value

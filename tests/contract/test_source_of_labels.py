@@ -17,7 +17,7 @@ from modeldeployment_operator.core.promql import read_answers
 from modeldeployment_operator.core.samples import samples_of
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.serving.in_process import TOKEN, Half, call, serving_parts
+from tests.serving.in_process import TOKEN, Half, begin, call, serving_parts
 from tests.support.observations import KEY, a_pod, a_template, an_observation
 from tests.support.prometheus_answers import a_series, an_answer
 
@@ -48,7 +48,7 @@ async def test_prometheus_and_the_pod_tell_the_same(tmp_path: Path, names: Seque
     pod = a_pod(REVISION)
     environment = {Env.POD_UID: pod.uid} | ({Env.MODEL_LABELS: json.dumps(names)} if names else {})
     parts = serving_parts(tmp_path, environment=environment)
-    parts.begin(Echo(), 1, load_seconds=0)
+    begin(parts, Echo())
     await label(parts, {1: [0.9, 0.8, 0.1, math.nan], 0: [0.2, 0.3, 0.4, 0.7, math.nan, math.nan]})
 
     target = {"namespace": KEY.namespace, "pod": pod.name, "model": KEY.name, "revision": REVISION}

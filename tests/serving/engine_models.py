@@ -7,6 +7,8 @@ ragged/     ragged numbers → their sums by row
 table/      texts → numbers, by a table that is filled from a file among the assets
 coarse/     bfloat16 → bfloat16
 counter/    its signature `count` changes the model
+times/N/    versions 1 and 2: numbers → a half and a quarter of them; with recorded requests, the second one of which it
+            has to refuse
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 
 import keras
 import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
 
 from tests.serving.model_rows import ROWS
 
@@ -69,6 +72,25 @@ class Counter(tf.Module):
         return {"y": x + self.count.assign_add(1.0)}
 
 
+class Times(tf.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = tf.Variable(factor)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def answer(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"y": x * self.factor}
+
+
+def record_requests(folder: Path) -> None:
+    (folder / "assets.extra").mkdir()
+    with tf.io.TFRecordWriter(str(folder / "assets.extra" / "tf_serving_warmup_requests")) as file:
+        for name in ("x", "z"):
+            log = prediction_log_pb2.PredictionLog()
+            log.predict_log.request.inputs[name].CopyFrom(tf.make_tensor_proto([0.5, 0.25]))
+            file.write(log.SerializeToString())
+
+
 def write(module: tf.Module, folder: Path, **others: object) -> None:
     tf.saved_model.save(module, str(folder), signatures={"serving_default": module.answer, **others})
 
@@ -86,6 +108,9 @@ def main(folder: Path) -> None:
     write(Scaled(), folder / "scaled")
     write(Ragged(), folder / "ragged")
     write(Coarse(), folder / "coarse")
+    for version, factor in ((1, 0.5), (2, 0.25)):
+        write(Times(factor), folder / "times" / str(version))
+        record_requests(folder / "times" / str(version))
     counter = Counter()
     write(counter, folder / "counter", count=counter.add)
 

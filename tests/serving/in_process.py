@@ -11,10 +11,12 @@ import numpy as np
 from model_server.contract import Env
 from model_server.errors import RequestError
 from model_server.http.messages import Head, Peer, Request, Response
+from model_server.one import One
 from model_server.pods import PodClient
 from model_server.prediction_id import Key, KeyRing
 from model_server.server import assemble
 from model_server.settings import Place, Secrets, serve_settings
+from model_server.state import Phase
 from model_server.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from model_server.http.messages import Handler
     from model_server.parts import Parts
+    from model_server.tensors import Model
 
 TOKEN = "token"
 
@@ -53,8 +56,15 @@ def serving_parts(
     pod: dict[str, str] = {Env.MODEL_NAME: "m", Env.REVISION: "r1", Env.POD_UID: "uid", Env.POD_IP: "10.0.0.1"}
     settings = serve_settings({**pod, **(environment or {})}, replace(place or Place(), state_dir=state_dir))
     parts = assemble(settings, Secrets(KeyRing(Key.from_secret(b"k" * 32)), TOKEN.encode()), client or PodClient())
-    parts.begin(Half(), 1, load_seconds=0.5)
+    begin(parts, Half(), load_seconds=0.5)
     return parts
+
+
+def begin(parts: Parts, model: Model, threads: int = 1, *, load_seconds: float = 0) -> None:
+    """Have it answer with this model from now on."""
+    assert isinstance(parts.content, One)
+    parts.content.begin(model, threads, load_seconds=load_seconds)
+    parts.state.phase = Phase.SERVING
 
 
 async def call(

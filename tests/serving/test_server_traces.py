@@ -21,7 +21,7 @@ from model_server.traces import Tracing
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 
-from tests.serving.in_process import TOKEN, Half, a_head, call, serving_parts
+from tests.serving.in_process import TOKEN, Half, a_head, begin, call, serving_parts
 from tests.serving.otlp_receiver import Receiver
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ async def test_errors_of_the_server_are_errors_of_its_span(
         def predict(self, signature_name: str, inputs: Any) -> dict[str, Any]:
             raise RuntimeError
 
-    parts.begin(Broken(), 1, load_seconds=0)
+    begin(parts, Broken())
     assert (await call(PredictionApp(parts), method, path, BODY))[0] == status
     parts.tracing.close()
     (request,) = (span for span in receiver.spans if span.kind == "server")
@@ -143,7 +143,7 @@ async def test_a_client_that_hangs_up_is_told(parts: Parts, receiver: Receiver) 
     app = PredictionApp(parts)
     app.gone(a_head("POST", PREDICT))  # Before the body was there.
     slow = Slow()
-    parts.begin(slow, 1, load_seconds=0)
+    begin(parts, slow)
     asking = asyncio.create_task(call(app, "POST", PREDICT, BODY))
     await asyncio.to_thread(slow.begun.wait, 10)
     asking.cancel()

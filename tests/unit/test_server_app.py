@@ -15,7 +15,7 @@ from model_server.passing import Passed
 from model_server.pods import Answer, PodClient, Unreachable
 from model_server.state import Phase
 
-from tests.serving.in_process import Half, a_head, call, serving_parts
+from tests.serving.in_process import Half, a_head, begin, call, serving_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ async def test_an_unforeseen_error_is_no_secret_and_no_traceback(
         def predict(self, signature_name: str, inputs: Any) -> dict[str, Any]:
             raise RuntimeError("the inside")
 
-    parts.begin(Broken(), 1, load_seconds=0)
+    begin(parts, Broken())
     status, _, body = await call(PredictionApp(parts), "POST", PREDICT, BODY)
     assert status == 500
     assert b"the inside" not in body
@@ -46,7 +46,7 @@ async def test_an_unforeseen_error_is_no_secret_and_no_traceback(
 
 
 async def test_while_loading_it_asks_for_patience(parts: Parts) -> None:
-    parts.catalog.loaded, parts.state.phase = None, Phase.LOADING
+    parts.content.catalog.loaded, parts.state.phase = None, Phase.LOADING  # type: ignore[attr-defined]
     status, _, body = await call(PredictionApp(parts), "POST", PREDICT, BODY)
     assert (status, "loading" in json.loads(body)["error"]) == (503, True)
     _, _, body = await call(PredictionApp(parts), "GET", "/v1/models/m")
@@ -60,7 +60,7 @@ async def test_a_model_that_shows_to_be_no_classifier_gives_no_ids_any_more(
         def predict(self, signature_name: str, inputs: Any) -> dict[str, Any]:
             return {"y": inputs["x"]}
 
-    parts.begin(Identity(), 1, load_seconds=0)
+    begin(parts, Identity())
     app = PredictionApp(parts)
     given = []
     for value in (0.25, 7, 0.25, 7):
@@ -76,7 +76,7 @@ async def test_a_model_that_shows_to_be_no_classifier_gives_no_ids_any_more(
 async def test_only_the_default_signature_gives_ids(parts: Parts) -> None:
     half = Half()
     half.signatures = {**half.signatures, "other": half.signatures["serving_default"]}
-    parts.begin(half, 1, load_seconds=0)
+    begin(parts, half)
     status, headers, _ = await call(PredictionApp(parts), "POST", PREDICT, {**BODY, "signature_name": "other"})
     assert (status, "prediction-id" in headers) == (200, False)
 

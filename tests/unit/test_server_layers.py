@@ -31,19 +31,35 @@ IMPURE = {
 }
 
 
-def imports(file: Path) -> set[str]:
-    """The packages that a module imports when it runs: what is imported for types alone does not count."""
+def modules_imported(file: Path) -> set[str]:
+    """The modules that a module imports when it runs: what is imported for types alone does not count."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             node.body = []
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
-    return {name.partition(".")[0] for name in names}
+    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    return names | {f"{node.module}.{alias.name}" for node in froms for alias in node.names}
 
 
-def test_only_the_engine_knows_tensorflow() -> None:
-    assert {name for name, file in MODULES.items() if imports(file) & TENSORFLOW} == {"engine"}
+def imports(file: Path) -> set[str]:
+    """The packages that it imports."""
+    return {name.partition(".")[0] for name in modules_imported(file)}
+
+
+def runs_tensorflow(file: Path) -> bool:
+    """Whether it imports more of TensorFlow than messages."""
+    names = {name for name in modules_imported(file) if name.partition(".")[0] in TENSORFLOW}
+    return any(not name.startswith("tensorflow.core.") for name in names)
+
+
+def test_tensorflow_runs_where_models_are_run_and_made() -> None:
+    running = {name for name, file in MODULES.items() if runs_tensorflow(file)}
+    assert running == {"runtime", "recorded", "preparation.keras_export"}
+
+
+def test_keras_is_for_the_child_alone_that_opens_foreign_files() -> None:
+    assert {name for name, file in MODULES.items() if "keras" in imports(file)} == {"preparation.keras_export"}
 
 
 def test_only_who_is_asked_for_traces_knows_what_makes_them() -> None:
@@ -52,7 +68,7 @@ def test_only_who_is_asked_for_traces_knows_what_makes_them() -> None:
 
 def test_prometheus_is_known_where_metrics_are_shown() -> None:
     known = {name for name, file in MODULES.items() if "prometheus_client" in imports(file)}
-    assert known == {"collectors", "metrics"}
+    assert known == {"collectors", "fetch_metrics", "metrics"}
 
 
 def test_the_operator_can_import_the_contract_alone() -> None:

@@ -119,13 +119,15 @@ format: deps  ## Rewrite the code in the project's style
 	$(VENV)/bin/ruff format .
 
 CRD := crds/modeldeployments.modelops.dev.yaml
-generate: deps  ## Make the CRD from the models, and the dashboards from their descriptions
+generate: deps  ## Make the CRD from the models, the dashboards from their descriptions, messages from .proto files
 	$(PYTHON) -m modeldeployment_operator.api.crd > $(CRD)
 	$(PYTHON) -m manifests.dashboards
+	$(PYTHON) -m tests.support.protocol_buffers
 
 verify: deps  ## Fail if a generated file is not what `make generate` makes
 	$(PYTHON) -m modeldeployment_operator.api.crd | diff -u $(CRD) - || { echo "run: make generate"; exit 1; }
 	$(PYTHON) -m manifests.dashboards --check
+	$(PYTHON) -m tests.support.protocol_buffers --check
 
 COMPILE := $(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11
 LOCK := $(COMPILE) --python-platform x86_64-unknown-linux-gnu pyproject.toml

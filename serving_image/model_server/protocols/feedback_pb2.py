@@ -4,38 +4,41 @@
 # source: model_server/protocols/feedback.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 7, 35, 1, "", "model_server/protocols/feedback.proto"
+    _runtime_version.Domain.PUBLIC,
+    7,
+    35,
+    1,
+    '',
+    'model_server/protocols/feedback.proto'
 )
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n%model_server/protocols/feedback.proto\x12\x0bmodelops.v1"`\n\x05Label\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x06number\x18\x02 \x01(\x03H\x00\x12\x0e\n\x04name\x18\x03 \x01(\tH\x00\x12\x0f\n\x05truth\x18\x04 \x01(\x08H\x00\x12\x0f\n\x05score\x18\x05 \x01(\x01H\x00\x42\x07\n\x05label"@\n\x0bSendRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12"\n\x06labels\x18\x02 \x03(\x0b\x32\x12.modelops.v1.Label"G\n\x06Result\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t"4\n\x0cSendResponse\x12$\n\x07results\x18\x01 \x03(\x0b\x32\x13.modelops.v1.Result2P\n\x0f\x46\x65\x65\x64\x62\x61\x63kService\x12=\n\x04Send\x12\x18.modelops.v1.SendRequest\x1a\x19.modelops.v1.SendResponse"\x00\x62\x06proto3'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%model_server/protocols/feedback.proto\x12\x0bmodelops.v1\"`\n\x05Label\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x06number\x18\x02 \x01(\x03H\x00\x12\x0e\n\x04name\x18\x03 \x01(\tH\x00\x12\x0f\n\x05truth\x18\x04 \x01(\x08H\x00\x12\x0f\n\x05score\x18\x05 \x01(\x01H\x00\x42\x07\n\x05label\"@\n\x0bSendRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\"\n\x06labels\x18\x02 \x03(\x0b\x32\x12.modelops.v1.Label\"G\n\x06Result\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"4\n\x0cSendResponse\x12$\n\x07results\x18\x01 \x03(\x0b\x32\x13.modelops.v1.Result2P\n\x0f\x46\x65\x65\x64\x62\x61\x63kService\x12=\n\x04Send\x12\x18.modelops.v1.SendRequest\x1a\x19.modelops.v1.SendResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "model_server.protocols.feedback_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'model_server.protocols.feedback_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_LABEL"]._serialized_start = 54
-    _globals["_LABEL"]._serialized_end = 150
-    _globals["_SENDREQUEST"]._serialized_start = 152
-    _globals["_SENDREQUEST"]._serialized_end = 216
-    _globals["_RESULT"]._serialized_start = 218
-    _globals["_RESULT"]._serialized_end = 289
-    _globals["_SENDRESPONSE"]._serialized_start = 291
-    _globals["_SENDRESPONSE"]._serialized_end = 343
-    _globals["_FEEDBACKSERVICE"]._serialized_start = 345
-    _globals["_FEEDBACKSERVICE"]._serialized_end = 425
+  DESCRIPTOR._loaded_options = None
+  _globals['_LABEL']._serialized_start=54
+  _globals['_LABEL']._serialized_end=150
+  _globals['_SENDREQUEST']._serialized_start=152
+  _globals['_SENDREQUEST']._serialized_end=216
+  _globals['_RESULT']._serialized_start=218
+  _globals['_RESULT']._serialized_end=289
+  _globals['_SENDRESPONSE']._serialized_start=291
+  _globals['_SENDRESPONSE']._serialized_end=343
+  _globals['_FEEDBACKSERVICE']._serialized_start=345
+  _globals['_FEEDBACKSERVICE']._serialized_end=425
 # @@protoc_insertion_point(module_scope)

@@ -18,14 +18,7 @@ class Label(_message.Message):
     name: str
     truth: bool
     score: float
-    def __init__(
-        self,
-        id: _Optional[str] = ...,
-        number: _Optional[int] = ...,
-        name: _Optional[str] = ...,
-        truth: _Optional[bool] = ...,
-        score: _Optional[float] = ...,
-    ) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., number: _Optional[int] = ..., name: _Optional[str] = ..., truth: _Optional[bool] = ..., score: _Optional[float] = ...) -> None: ...
 
 class SendRequest(_message.Message):
     __slots__ = ("model", "labels")
@@ -33,9 +26,7 @@ class SendRequest(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     model: str
     labels: _containers.RepeatedCompositeFieldContainer[Label]
-    def __init__(
-        self, model: _Optional[str] = ..., labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ...
-    ) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ...) -> None: ...
 
 class Result(_message.Message):
     __slots__ = ("id", "accepted", "reason", "message")
@@ -47,13 +38,7 @@ class Result(_message.Message):
     accepted: bool
     reason: str
     message: str
-    def __init__(
-        self,
-        id: _Optional[str] = ...,
-        accepted: _Optional[bool] = ...,
-        reason: _Optional[str] = ...,
-        message: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., accepted: _Optional[bool] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class SendResponse(_message.Message):
     __slots__ = ("results",)

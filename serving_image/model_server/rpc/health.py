@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListResponse
 
 from model_server.errors import NotFound
 from model_server.rpc.open_inference import parse
@@ -32,6 +32,14 @@ class Health:
             raise NotFound(f"unknown service {request.service[:200]}")
         return self._answer(request.service)
 
+    async def list(self, call: Call) -> bytes:
+        """List: all services as they are now."""
+        response = HealthListResponse()
+        for service in self._services:
+            response.statuses[service].status = self._status(service)
+        text: bytes = response.SerializeToString()
+        return text
+
     async def watch(self, call: Call, conversation: Conversation) -> None:
         """Watch: as it is now, and whenever it changes."""
         request = parse(HealthCheckRequest, await conversation.next() or b"")
@@ -43,12 +51,12 @@ class Health:
                 told = answer
             await asyncio.sleep(WATCH_SECONDS)
 
-    def _answer(self, service: str) -> bytes:
+    def _status(self, service: str) -> int:
+        """Tell it as a number of HealthCheckResponse.ServingStatus."""
         if service not in self._services:
-            status = HealthCheckResponse.SERVICE_UNKNOWN
-        elif self._is_serving():
-            status = HealthCheckResponse.SERVING
-        else:
-            status = HealthCheckResponse.NOT_SERVING
-        text: bytes = HealthCheckResponse(status=status).SerializeToString()
+            return int(HealthCheckResponse.SERVICE_UNKNOWN)
+        return int(HealthCheckResponse.SERVING if self._is_serving() else HealthCheckResponse.NOT_SERVING)
+
+    def _answer(self, service: str) -> bytes:
+        text: bytes = HealthCheckResponse(status=self._status(service)).SerializeToString()
         return text

@@ -11,6 +11,7 @@ import contextlib
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from model_server.errors import Unimplemented
 from model_server.http.limits import FEEDBACK_BYTES, IN_FLIGHT_BYTES, SMALL_BYTES
 from model_server.http.server import bind
 from model_server.http.tls import read_identity
@@ -98,7 +99,7 @@ class _Table:
             f"/{INFERENCE}/ServerMetadata": self._here(inference, "server_metadata", kind="metadata"),
             f"/{INFERENCE}/ModelMetadata": self._asked(inference, "metadata"),
             f"/{INFERENCE}/ModelInfer": self._asked(inference, "infer", most, kind="predict"),
-            f"/{FEEDBACK}/Send": self._here(feedback, "send", FEEDBACK_BYTES, kind="feedback"),
+            f"/{FEEDBACK}/Send": self._labels(feedback),
             f"/{HEALTH}/Check": self._here(health, "check", kind="other"),
             f"/{HEALTH}/List": self._here(health, "list", kind="other"),
             f"/{HEALTH}/Watch": self._talks(health, "watch"),
@@ -133,6 +134,17 @@ class _Table:
             return answer
 
         return Method(kind or name, limit, handle)
+
+    def _labels(self, late: _Late) -> Method:
+        """Take labels, unless they have a port of their own: who may predict may not send them then."""
+        port = self._parts.settings.feedback_port
+        if port is None:
+            return self._here(late, "send", FEEDBACK_BYTES, kind="feedback")
+
+        async def refuse(call: Call) -> bytes:
+            raise Unimplemented(f"labels are not taken here, but over HTTP on port {port}")
+
+        return Method("feedback", FEEDBACK_BYTES, refuse)
 
     @staticmethod
     def _talks(late: _Late, name: str) -> Method:

@@ -27,6 +27,7 @@ V2_MODEL_PATH_TEMPLATE: Final = "/v2/models/{model}"
 PREDICT_SUFFIX: Final = ":predict"
 METADATA_SUFFIX: Final = "/metadata"
 FEEDBACK_SUFFIX: Final = "/feedback"
+FEEDBACK_PATH_TEMPLATE: Final = MODEL_PATH_TEMPLATE + FEEDBACK_SUFFIX
 
 # --- Paths on the admin port -------------------------------------------------------------------------------
 METRICS_PATH: Final = "/metrics"
@@ -59,8 +60,8 @@ PVC_DIR: Final = "/source"
 """Where the init container finds the claim of a `pvc://CLAIM/PATH` URI, or the ConfigMap of a `configmap://NAME/KEY`
 one, read-only."""
 REGISTRY_AUTH_DIR: Final = "/etc/model-server/registry"
-"""Where the init container finds a Secret of the type kubernetes.io/dockerconfigjson for `oci://` URIs, if there is one:
-the key `.dockerconfigjson`, or a Docker `config.json`."""
+"""Where the init container finds a Secret of the type kubernetes.io/dockerconfigjson for `oci://` URIs, if there is
+one: the key `.dockerconfigjson`, or a Docker `config.json`."""
 CACHE_DIR: Final = "/var/cache/model-server"
 """Where a cache that several pods share is mounted in the init container, if there is one; Env.CACHE_DIR tells."""
 FETCH_REPORT_FILE: Final = ".fetch.json"
@@ -115,8 +116,8 @@ class Env(StrEnum):
     """A model configuration file of TensorFlow Serving's, to serve several models without an operator. Or absent: the
     one model of this environment."""
     TLS_DIR = "MODEL_TLS_DIR"
-    """A folder with `tls.crt` and `tls.key`, as a Secret of the type kubernetes.io/tls is mounted: the ports for clients
-    speak TLS. Beside them `ca.crt`: clients show a certificate of that authority. The certificate is for servers and
+    """A folder with `tls.crt` and `tls.key`, as a Secret of the type kubernetes.io/tls is mounted: the ports for
+    clients speak TLS. Beside them `ca.crt`: clients show a certificate of that authority. The certificate is for servers and
     clients, as pods of the model show it to each other. Read again when the files change. Or absent: no TLS."""
     TOKENS_FILE = "MODEL_TOKENS_FILE"
     """A file with bearer tokens, one a line, of which clients send one. Read again when it changes. Or absent."""

@@ -80,8 +80,8 @@ def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Pa
     async def siblings() -> set[Address]:
         return await addresses_of(settings.peers_host) if settings.peers_host else set()
 
-    path = contract.MODEL_PATH_TEMPLATE.format(model=settings.model) + contract.FEEDBACK_SUFFIX
-    others = Others(client, path, place.http_port, seal, siblings)
+    path = contract.FEEDBACK_PATH_TEMPLATE.format(model=settings.model)
+    others = Others(client, path, settings.feedback_port or place.http_port, seal, siblings)
     store, here = open_store(settings), dict[bytes, Intake]()
     revision = Revision(settings.model, settings.revision, settings.labels, place.state_dir)
     labelling = open_labelling(settings, revision, keys, others, store, here)

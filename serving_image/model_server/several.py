@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from model_server import cpus
+from model_server import contract, cpus
 from model_server.classes import class_count
 from model_server.dataplane.many_models import ManyModels
 from model_server.dataplane.reloading import Reloading
@@ -86,7 +87,8 @@ class Loader:
         if labelling is None:
             folder = self._settings.place.state_dir / name / str(number)
             revision = Revision(name, _revision(name, number), None, folder)
-            labelling = open_labelling(self._settings, revision, self._keys, self._others, self._store, self._here)
+            others = replace(self._others, path=contract.FEEDBACK_PATH_TEMPLATE.format(model=name))
+            labelling = open_labelling(self._settings, revision, self._keys, others, self._store, self._here)
             self._labellings[name, number] = labelling
             self._metrics.add(name, number, labelling.metrics)
         return labelling

@@ -12,6 +12,7 @@ from model_server.errors import Unavailable
 from model_server.http.limits import SMALL_BYTES
 from model_server.http.routes import Route
 from model_server.protocols import open_inference_rest as protocol
+from model_server.protocols import this_server
 from model_server.protocols.tensorflow_rest import Method
 from model_server.state import Phase
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from model_server.endpoints.call import Call
     from model_server.http.messages import Response
 
-SERVER: Final = "modeldeployment-model-server"
-SERVER_VERSION: Final = "1"
 _JSON_LENGTH: Final = protocol.JSON_LENGTH_HEADER.lower().encode()
 
 
@@ -41,7 +40,7 @@ def routes(limit: int) -> Iterator[Route[Call]]:
 def server(call: Call) -> Response:
     """Tell what this server is."""
     del call
-    return json_response(protocol.write_server(SERVER, SERVER_VERSION))
+    return json_response(protocol.write_server(this_server.NAME, this_server.version()))
 
 
 def live(call: Call) -> Response:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from model_server.dataplane.servable import VersionState
 from model_server.errors import InvalidArgument, RequestError
 from model_server.protocols import open_inference_grpc as messages
 from model_server.protocols import open_inference_pb2 as kinds
+from model_server.protocols import this_server
 from model_server.rpc.answers import note
 
 if TYPE_CHECKING:
@@ -16,15 +16,6 @@ if TYPE_CHECKING:
 
     from model_server.dataplane.servable import Catalog
     from model_server.rpc.calls import Call
-
-SERVER_NAME: Final = "model_server"
-
-
-def _version() -> str:
-    try:
-        return version("modeldeployment-operator")
-    except PackageNotFoundError:  # The image has the files, not the package.
-        return "0"
 
 
 class OpenInference:
@@ -53,7 +44,7 @@ class OpenInference:
 
     async def server_metadata(self, call: Call) -> bytes:
         """ServerMetadata: what this server is."""
-        return _bytes(kinds.ServerMetadataResponse(name=SERVER_NAME, version=_version()))
+        return _bytes(kinds.ServerMetadataResponse(name=this_server.NAME, version=this_server.version()))
 
     async def metadata(self, call: Call) -> bytes:
         """ModelMetadata: what a model takes and gives."""

@@ -117,8 +117,9 @@ class Env(StrEnum):
     one model of this environment."""
     TLS_DIR = "MODEL_TLS_DIR"
     """A folder with `tls.crt` and `tls.key`, as a Secret of the type kubernetes.io/tls is mounted: the ports for
-    clients speak TLS. Beside them `ca.crt`: clients show a certificate of that authority. The certificate is for servers and
-    clients, as pods of the model show it to each other. Read again when the files change. Or absent: no TLS."""
+    clients speak TLS. Beside them `ca.crt`: clients show a certificate of that authority. The certificate is for
+    servers and clients, as pods of the model show it to each other. Read again when the files change. Or absent: no
+    TLS."""
     TOKENS_FILE = "MODEL_TOKENS_FILE"
     """A file with bearer tokens, one a line, of which clients send one. Read again when it changes. Or absent."""
     FEEDBACK_PORT = "MODEL_FEEDBACK_PORT"

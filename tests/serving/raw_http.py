@@ -1,12 +1,17 @@
-"""A server of our own HTTP with a simple handler, and clients that send whatever bytes they like."""
+"""A server of our own HTTP with a simple handler, and clients that send whatever bytes they like.
+
+`python -m tests.serving.raw_http` is such a server as a process: it prints its port, and ends with its input.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import uvloop
 from model_server.http.connection import Awaited
 from model_server.http.messages import Head, Request, Response
 from model_server.http.server import PATIENCE, HttpServer, bind
@@ -143,3 +148,15 @@ async def served(
         await server.close(5)
     assert not server.shared.connections
     assert server.shared.bodies.held == 0
+
+
+async def _main() -> None:
+    async with served() as it:
+        it.handler.may_answer.set()
+        print(it.address[1], flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_main())

@@ -98,6 +98,10 @@ def test_a_secured_port_says_so() -> None:
     assert "security" not in DOCUMENT
 
 
+def test_labels_may_have_a_port_of_their_own() -> None:
+    assert not [path for path in openapi.document(labels=False)["paths"] if path.endswith("/feedback")]
+
+
 def test_types_of_tensors_are_those_of_the_protocol() -> None:
     assert DOCUMENT["components"]["schemas"]["V2Tensor"]["properties"]["datatype"] == {"type": "string"}
     (request,) = DOCUMENT["components"]["schemas"]["InferRequest"]["properties"]["inputs"]["items"]["properties"][

@@ -26,9 +26,10 @@ def routes() -> Iterator[Route[Call]]:
 
 def document(call: Call) -> Response:
     """Give the OpenAPI document."""
-    return json_response(_written(secured=call.parts.access.authorization is not None))
+    secured, labels = call.parts.access.authorization is not None, call.parts.settings.feedback_port is None
+    return json_response(_written(secured=secured, labels=labels))
 
 
 @cache
-def _written(*, secured: bool) -> bytes:
-    return wire.dump(openapi.document(secured=secured))
+def _written(*, secured: bool, labels: bool) -> bytes:
+    return wire.dump(openapi.document(secured=secured, labels=labels))

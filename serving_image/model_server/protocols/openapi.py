@@ -37,14 +37,11 @@ _OF_LOOKS: Final = (400, 404, 413, 500, 503)
 _OF_LABELS: Final = (400, 403, 404, 408, 409, 410, 413, 415, 500, 503)
 
 
-def document(*, secured: bool = False) -> Schema:
-    """Make the document; `secured`: requests need a bearer token."""
-    paths = {
-        **_tensorflow(),
-        **_open_inference(),
-        **_labels(),
-        PATH: {"get": _get("This document", {"type": "object"})},
-    }
+def document(*, secured: bool = False, labels: bool = True) -> Schema:
+    """Make the document. `secured`: requests need a bearer token; `labels`: they are taken on this port."""
+    paths = {**_tensorflow(), **_open_inference(), PATH: {"get": _get("This document", _OBJECT)}}
+    if labels:
+        paths |= _labels()
     made: Schema = {
         "openapi": "3.1.0",
         "info": {

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 HORIZON_SECONDS: Final = 30 * 24 * 3600
 """A label that comes later than this after its prediction is not counted."""
 CAPACITY: Final = 1_000_000
-"""Ids that are remembered; about 110 MB when full."""
+"""Ids that are remembered; 130 bytes for each, so 130 MB when full."""
 _BUCKET_SECONDS: Final = 60
 
 

@@ -280,6 +280,43 @@ def test_where_and_how_the_pods_run_is_passed_on() -> None:
     assert [one["image"] for one in (*pod["initContainers"], *pod["containers"])] == ["mine:2"] * 2
 
 
+def test_tls_and_tokens_are_for_clients_and_the_admin_port_stays_plain() -> None:
+    serving = {"tls": {"secretName": "news-tls"}, "tokens": {"name": "clients", "key": "tokens"}}
+    observation = observed({"serving": serving})
+    pod, own = pod_of(observation), made(observation)[f"Service/{observation.desired.name}"]["spec"]
+
+    assert env_of(observation)["MODEL_TLS_DIR"] == "/etc/model-server/tls"
+    assert env_of(observation)["MODEL_TOKENS_FILE"] == "/etc/model-server/tokens/tokens"
+    assert not env_of(observation, "initContainers").keys() & {"MODEL_TLS_DIR", "MODEL_TOKENS_FILE"}
+    for name, path in (("tls", "/etc/model-server/tls"), ("tokens", "/etc/model-server/tokens")):
+        assert {"name": name, "mountPath": path, "readOnly": True} in mounts_of(pod, "containers")
+        assert name not in {mount["name"] for mount in mounts_of(pod, "initContainers")}
+    assert {"name": "tls", "secret": {"secretName": "news-tls"}} in pod["volumes"]
+    tokens = {"secretName": "clients", "items": [{"key": "tokens", "path": "tokens"}]}
+    assert {"name": "tokens", "secret": tokens} in pod["volumes"]
+    protocols = {port["name"]: port.get("appProtocol") for port in own["ports"]}
+    assert protocols == {"http": "https", "grpc": "https", "admin": None}
+    assert "scheme" not in pod["containers"][0]["readinessProbe"]["httpGet"]
+
+
+def test_labels_may_come_to_a_port_of_their_own() -> None:
+    observation = observed({"serving": {"feedbackPort": 8503}})
+    services = made(observation)
+
+    assert env_of(observation)["MODEL_FEEDBACK_PORT"] == "8503"
+    assert 8503 in {port["containerPort"] for port in pod_of(observation)["containers"][0]["ports"]}
+    for name in ("Service/news", f"Service/{observation.desired.name}"):
+        assert {port["name"]: port["port"] for port in services[name]["spec"]["ports"]}["feedback"] == 8503
+
+
+def test_the_store_of_labels_comes_from_a_secret_to_the_server_alone() -> None:
+    observation = observed({"feedback": {"store": {"name": "valkey", "key": "url"}, "topK": 3}})
+
+    assert env_of(observation)["MODEL_LABEL_STORE"] == {"secretKeyRef": {"name": "valkey", "key": "url"}}
+    assert env_of(observation)["MODEL_TOP_K"] == "3"
+    assert not env_of(observation, "initContainers").keys() & {"MODEL_LABEL_STORE", "MODEL_TOP_K"}
+
+
 def test_fetching_may_have_resources_of_its_own() -> None:
     resources, fetching = {"limits": {"memory": "512Mi"}}, {"limits": {"memory": "2Gi"}}
     pod = pod_of(observed({"serving": {"resources": resources, "fetchResources": fetching}}))

@@ -62,6 +62,7 @@ def test_what_decides_the_answers_makes_another_revision(change: dict[str, Any])
         {"serving": FULL["serving"] | {"fetchResources": {"limits": {"cpu": 1}}}},
         {"serving": FULL["serving"] | {"fetchCache": {"claimName": "models"}}},
         {"serving": FULL["serving"] | {"batching": None}},
+        {"serving": FULL["serving"] | {"tls": {"secretName": "tls"}, "feedbackPort": 8503}},
         {"model": MODEL | {"digest": None}},
     ],
     ids=str,

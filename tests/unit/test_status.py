@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from modeldeployment_operator.api.spec import ModelDeploymentSpec
 from modeldeployment_operator.api.status import (
     Baseline,
     ModelDeploymentStatus,
@@ -58,6 +59,13 @@ def test_at_first() -> None:
     assert (status.serving_revision, status.candidate_revision, status.observed_generation) == (None, "m-1", 3)
     assert (status.endpoint, status.selector, status.accuracy) == (None, None, None)
     assert phases(status) == {"m-1": RevisionPhase.CANDIDATE}
+
+
+def test_the_endpoint_of_a_model_with_a_certificate() -> None:
+    spec = ModelDeploymentSpec.parse({"model": {"uri": "s3://b/m"}, "serving": {"tls": {"secretName": "tls"}}})
+    status = told(SERVES.having(spec=spec), {"m-1": healthy()})
+
+    assert status.endpoint == "https://m.team.svc:8501/v1/models/m"
 
 
 def test_when_it_serves() -> None:

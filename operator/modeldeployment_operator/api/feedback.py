@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from modeldeployment_operator.api.base import ApiModel, NoTwins, Rule, form, lasts
+from modeldeployment_operator.api.kubernetes import SecretKey
 
 MATURE_AT_ONCE: Final = "0s"
 Maturity = Annotated[str, Field(max_length=16), lasts(MATURE_AT_ONCE, "360h")]
@@ -36,13 +37,6 @@ class Slices(ApiModel):
     values: Annotated[list[SliceName], Field(min_length=1, max_length=20), NoTwins()] | None = Field(
         None, description="Values that have a slice of their own; the first 20 that get a label if absent."
     )
-
-
-class SecretKey(ApiModel):
-    """A value in a Secret of the same namespace."""
-
-    name: str = Field(min_length=1, max_length=253, description="Name of the Secret.")
-    key: str = Field(min_length=1, max_length=253, description="Key in it.")
 
 
 class Feedback(ApiModel):

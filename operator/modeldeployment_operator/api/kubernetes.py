@@ -62,6 +62,13 @@ class LocalObjectReference(ApiModel):
     name: str = Field(min_length=1, max_length=253, description="Name of the object.")
 
 
+class SecretKey(ApiModel):
+    """A value in a Secret of the same namespace."""
+
+    name: str = Field(min_length=1, max_length=253, description="Name of the Secret.")
+    key: str = Field(min_length=1, max_length=253, description="Key in it.")
+
+
 class ResourceRequirements(ApiModel):
     """Compute resources of a container."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
+from model_server import contract
 from model_server.contract import Env
 from pydantic import Field
 
@@ -14,10 +15,12 @@ from modeldeployment_operator.api.kubernetes import (
     LocalObjectReference,
     Opaque,
     ResourceRequirements,
+    SecretKey,
     operators_own,
 )
 
 _SERVING: Final = {Env.DRAIN_SECONDS.value, Env.EXTRA_OPS.value, Env.MAX_BODY_BYTES.value}
+_TAKEN: Final = [contract.GRPC_PORT, contract.HTTP_PORT, contract.ADMIN_PORT]
 _MOST_ROWS: Final = 65_536
 BatchSizes = Annotated[list[Annotated[int, Field(ge=1, le=_MOST_ROWS)]], Field(min_length=1, max_length=64), NoTwins()]
 
@@ -84,6 +87,18 @@ class Batching(ApiModel):
     )
 
 
+class Tls(ApiModel):
+    """By which certificate the pods are known."""
+
+    secret_name: str = Field(
+        min_length=1,
+        max_length=253,
+        description="Secret of the type kubernetes.io/tls. If it has a ca.crt, clients must show a certificate of that "
+        "authority. Pods know each other by it, so it must be for servers and clients; a renewed one is taken without "
+        "a restart.",
+    )
+
+
 class Serving(ApiModel):
     """How the pods run.
 
@@ -105,7 +120,7 @@ class Serving(ApiModel):
     fetch_resources: ResourceRequirements | None = Field(
         None,
         description="Compute resources of the container that fetches the model before the other starts; those of the "
-        "other if absent.",
+        "other if absent. For a .keras or .h5 file it imports Keras, which takes 400 MB beside the model itself.",
     )
     fetch_cache: FetchCache | None = Field(
         None,
@@ -113,6 +128,22 @@ class Serving(ApiModel):
         "there is hashed again each time: nobody is believed who can write there.",
     )
     batching: Batching | None = Field(None, description="How requests are put together.")
+    tls: Tls | None = Field(
+        None,
+        description="Speak TLS on the ports for clients. Probes, metrics and the operator come to the admin port, "
+        "which stays plain and is no part of the Service that clients call.",
+    )
+    tokens: SecretKey | None = Field(
+        None,
+        description="Secret with bearer tokens, one a line. Clients must send one of them: Authorization: Bearer TOKEN.",
+    )
+    feedback_port: int | None = Field(
+        None,
+        ge=1024,
+        le=65535,
+        description="A port of its own for labels, which are then taken nowhere else, so that a NetworkPolicy can tell "
+        "who predicts from who sends labels.",
+    )
     node_selector: LabelMap | None = Field(None, description="Labels that a node must have.")
     tolerations: Annotated[list[Opaque], Field(max_length=64)] | None = Field(
         None, description="Taints that the pods tolerate, as in a pod."
@@ -124,4 +155,12 @@ class Serving(ApiModel):
     )
     service_account_name: str | None = Field(
         None, max_length=253, description="ServiceAccount of the pods; its token is never mounted."
+    )
+
+    rules = (
+        Rule(
+            cel=f"!has(self.feedbackPort) || !(self.feedbackPort in {_TAKEN})",
+            holds=lambda self: self.feedback_port not in _TAKEN,
+            message=f"feedbackPort must be another than {', '.join(map(str, _TAKEN))}",
+        ),
     )

@@ -135,7 +135,8 @@ def _endpoint(observation: Observation, serving: str) -> str | None:
     if stored is None:
         return None
     path = contract.MODEL_PATH_TEMPLATE.format(model=stored.template.model.name)
-    return f"http://{observation.key.name}.{observation.key.namespace}.svc:{contract.HTTP_PORT}{path}"
+    scheme = "https" if observation.spec.serving.tls else "http"
+    return f"{scheme}://{observation.key.name}.{observation.key.namespace}.svc:{contract.HTTP_PORT}{path}"
 
 
 def _accuracy(judged: Judged | None) -> AccuracyStatus | None:

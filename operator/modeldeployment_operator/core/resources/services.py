@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-from model_server import contract
-
 from modeldeployment_operator.core import names
 from modeldeployment_operator.core.kinds import SERVICE
 from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.resources.metadata import Manifest, build_object
-
-_HTTP_PORT = {
-    "name": contract.HTTP_PORT_NAME,
-    "port": contract.HTTP_PORT,
-    "targetPort": contract.HTTP_PORT_NAME,
-    "protocol": "TCP",
-    "appProtocol": "http",
-}
-_GRPC_PORT = {
-    "name": contract.GRPC_PORT_NAME,
-    "port": contract.GRPC_PORT,
-    "targetPort": contract.GRPC_PORT_NAME,
-    "protocol": "TCP",
-    # HTTP/2 from the first byte: a proxy that took it for HTTP/1.1 would break every call.
-    "appProtocol": "kubernetes.io/h2c",
-}
-_ADMIN_PORT = {
-    "name": contract.ADMIN_PORT_NAME,
-    "port": contract.ADMIN_PORT,
-    "targetPort": contract.ADMIN_PORT_NAME,
-    "protocol": "TCP",
-}
+from modeldeployment_operator.core.resources.ports import ADMIN, clients_ports
 
 
 def build_serving_service(observation: Observation, revision: str) -> Manifest:
     """Return the Service that clients call. Its selector is the traffic: it names the revision that serves."""
     service = build_object(observation, SERVICE, observation.key.name, labels={names.ROLE_LABEL: names.ROLE_SERVING})
     selector = names.pod_selector(observation.key.name, revision)
-    return service | {"spec": {"type": "ClusterIP", "selector": selector, "ports": [_HTTP_PORT, _GRPC_PORT]}}
+    ports = [port.of_service for port in clients_ports(observation.spec)]
+    return service | {"spec": {"type": "ClusterIP", "selector": selector, "ports": ports}}
 
 
 def build_revision_service(observation: Observation, revision: str) -> Manifest:
@@ -45,6 +23,5 @@ def build_revision_service(observation: Observation, revision: str) -> Manifest:
         observation, SERVICE, revision, revision=revision, labels={names.ROLE_LABEL: names.ROLE_REVISION}
     )
     selector = names.pod_selector(observation.key.name, revision)
-    return service | {
-        "spec": {"clusterIP": "None", "selector": selector, "ports": [_HTTP_PORT, _GRPC_PORT, _ADMIN_PORT]}
-    }
+    ports = [port.of_service for port in (*clients_ports(observation.spec), ADMIN)]
+    return service | {"spec": {"clusterIP": "None", "selector": selector, "ports": ports}}

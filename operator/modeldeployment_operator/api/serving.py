@@ -135,7 +135,7 @@ class Serving(ApiModel):
     )
     tokens: SecretKey | None = Field(
         None,
-        description="Secret with bearer tokens, one a line. Clients must send one of them: Authorization: Bearer TOKEN.",
+        description="Secret with bearer tokens, one a line. Clients must send one: Authorization: Bearer TOKEN.",
     )
     feedback_port: int | None = Field(
         None,

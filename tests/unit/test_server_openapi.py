@@ -102,6 +102,11 @@ def test_labels_may_have_a_port_of_their_own() -> None:
     assert not [path for path in openapi.document(labels=False)["paths"] if path.endswith("/feedback")]
 
 
+def test_it_names_the_models_that_there_are() -> None:
+    assert openapi.document(["a", "b"])["components"]["parameters"]["model"]["schema"] == {"enum": ["a", "b"]}
+    assert "enum" not in DOCUMENT["components"]["parameters"]["model"]["schema"]
+
+
 def test_types_of_tensors_are_those_of_the_protocol() -> None:
     assert DOCUMENT["components"]["schemas"]["V2Tensor"]["properties"]["datatype"] == {"type": "string"}
     (request,) = DOCUMENT["components"]["schemas"]["InferRequest"]["properties"]["inputs"]["items"]["properties"][

@@ -27,9 +27,9 @@ def routes() -> Iterator[Route[Call]]:
 def document(call: Call) -> Response:
     """Give the OpenAPI document."""
     secured, labels = call.parts.access.authorization is not None, call.parts.settings.feedback_port is None
-    return json_response(_written(secured=secured, labels=labels))
+    return json_response(_written(tuple(call.parts.catalog.models()), secured=secured, labels=labels))
 
 
 @cache
-def _written(*, secured: bool, labels: bool) -> bytes:
-    return wire.dump(openapi.document(secured=secured, labels=labels))
+def _written(models: tuple[str, ...], *, secured: bool, labels: bool) -> bytes:
+    return wire.dump(openapi.document(models, secured=secured, labels=labels))

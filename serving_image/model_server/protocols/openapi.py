@@ -5,13 +5,16 @@ It describes the protocols, not one model: what shapes a model takes is told by 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_server import contract
 from model_server.protocols.examples import Task
 from model_server.protocols.feedback_rest import MAX_LABELS
 from model_server.protocols.open_inference_rest import BINARY, JSON_LENGTH_HEADER
 from model_server.protocols.open_inference_tensors import DATATYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Schema = dict[str, Any]
 
@@ -37,11 +40,17 @@ _OF_LOOKS: Final = (400, 404, 413, 500, 503)
 _OF_LABELS: Final = (400, 403, 404, 408, 409, 410, 413, 415, 500, 503)
 
 
-def document(*, secured: bool = False, labels: bool = True) -> Schema:
-    """Make the document. `secured`: requests need a bearer token; `labels`: they are taken on this port."""
+def document(models: Sequence[str] = (), *, secured: bool = False, labels: bool = True) -> Schema:
+    """Make the document of a port that serves these models.
+
+    `secured`: requests need a bearer token; `labels`: labels are taken on this port.
+    """
     paths = {**_tensorflow(), **_open_inference(), PATH: {"get": _get("This document", _OBJECT)}}
     if labels:
         paths |= _labels()
+    parameters = _PARAMETERS
+    if models:
+        parameters = parameters | {"model": {**parameters["model"], "schema": {"enum": list(models)}}}
     made: Schema = {
         "openapi": "3.1.0",
         "info": {
@@ -54,7 +63,7 @@ def document(*, secured: bool = False, labels: bool = True) -> Schema:
             ),
         },
         "paths": paths,
-        "components": {"schemas": _SCHEMAS, "headers": _HEADERS, "parameters": _PARAMETERS},
+        "components": {"schemas": _SCHEMAS, "headers": _HEADERS, "parameters": parameters},
     }
     if secured:
         made["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from model_server.errors import NotAClassifier
-from model_server.prediction_id import MAX_TOKEN_CHARS, Classes, Values
+from model_server.prediction_id import Classes, Values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 THRESHOLD: Final = 0.5
 """The least score of class 1 where one number tells two classes apart."""
-HALF_ERROR: Final = 0.01
+LEEWAY: Final = 0.01
 """By how much of the tolerance a value may be off for being written in 2 bytes."""
 _SUM_TOLERANCE: Final = 0.02
 """By which a sum of probabilities may miss 1: numbers of 16 bits are as coarse as that."""
@@ -52,19 +52,13 @@ def predicted_classes(outputs: Mapping[str, Array], *, named: bool, top: int = 0
 def predicted_values(outputs: Mapping[str, Array], tolerance: float) -> Values:
     """Find the values that were predicted, one an instance. Raises `NotAClassifier` if the outputs are not such.
 
-    They are kept as floats of 4 bytes; where these would be too many for an id, of 2 bytes if that does not matter.
+    They are kept as floats of 4 bytes; of 2 where an id has no room for these and it does not matter.
     """
     arrays = list(outputs.values())
     if len(arrays) != 1 or arrays[0].dtype.kind not in "fiu" or not _is_column(arrays[0]):
         raise NotAClassifier("the output is not one number for each instance, so it is no value that labels can tell")
-    column = arrays[0].reshape(-1)
     with np.errstate(over="ignore"):
-        if len(column) * 4 <= MAX_TOKEN_CHARS * 3 // 4 - 64:
-            return Values(column.astype(np.float32).tolist())
-        halves = column.astype(np.float16)
-    with np.errstate(invalid="ignore"):  # Infinity less infinity.
-        near = np.abs(halves.astype(np.float64) - column.astype(np.float64)) <= tolerance * HALF_ERROR
-    return Values(halves.tolist(), halves=True) if near.all() else Values(column.astype(np.float64).tolist())
+        return Values(arrays[0].reshape(-1).astype(np.float32).tolist(), tolerance * LEEWAY)
 
 
 def _is_column(values: Array) -> bool:

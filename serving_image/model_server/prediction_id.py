@@ -33,7 +33,7 @@ import hashlib
 import hmac
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -62,6 +62,8 @@ _FIXED_BYTES: Final = _ADDRESS_AT + 1
 _AUDITED, _KIND_SHIFT, _KIND_MASK, _SLICED = 1, 1, 3, 8
 _CLASSES, _BEST, _FLOATS, _HALVES = range(4)
 _FLOAT_CODES: Final = {_FLOATS: "f", _HALVES: "e"}
+_MANY_VALUES: Final = 550
+"""For which 4 bytes each are too many."""
 _CHUNK: Final = 64
 """Numbers that are packed together: so many that all but the last chunk end with a whole byte."""
 _ID = re.compile(r"([A-Za-z0-9_-]{1,8192})(?:\.(0|[1-9][0-9]{0,8}))?", re.ASCII)
@@ -72,7 +74,7 @@ class Key:
     """A signing key. `id` tells keys apart when they are exchanged; it is no secret."""
 
     id: int
-    secret: bytes
+    secret: bytes = field(repr=False)
 
     @classmethod
     def from_secret(cls, secret: bytes) -> Key:
@@ -119,12 +121,12 @@ class Values:
     """The number that was predicted for each instance of a request; NaN and infinities may be among them."""
 
     predicted: Sequence[float]
-    halves: bool = False
-    """Whether floats of 2 bytes are near enough."""
+    leeway: float = 0.0
+    """By how much each may be off in an id that has no room for 4 bytes of each."""
 
     def part(self, start: int, stop: int) -> Values:
         """Return those of some of the instances."""
-        return Values(self.predicted[start:stop], self.halves)
+        return Values(self.predicted[start:stop], self.leeway)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +284,7 @@ def _parse(payload: bytes, mac: bytes, index: int) -> Prediction:
 def _least_bytes(predicted: Classes | Values) -> int:
     count = len(predicted.predicted)
     if isinstance(predicted, Values):
-        return count * (2 if predicted.halves else 4)
+        return count * (2 if predicted.leeway else 4)
     ranks = 1 if predicted.best is None else max(map(len, predicted.best[:1]), default=1)
     return count * ranks * predicted.count.bit_length() // 8
 
@@ -291,9 +293,10 @@ def _body(predicted: Classes | Values) -> tuple[int, int, bytes]:
     """Write what was predicted; with the version and the kind that say how."""
     count = _varint(len(predicted.predicted))
     if isinstance(predicted, Values):
-        kind = _HALVES if predicted.halves else _FLOATS
-        packed = struct.pack(f">{len(predicted.predicted)}{_FLOAT_CODES[kind]}", *predicted.predicted)
-        return OTHERS_VERSION, kind, count + packed
+        halves = _halves(predicted) if len(predicted.predicted) > _MANY_VALUES else None
+        if halves is not None:
+            return OTHERS_VERSION, _HALVES, count + halves
+        return OTHERS_VERSION, _FLOATS, count + struct.pack(f">{len(predicted.predicted)}f", *predicted.predicted)
     head, width = _varint(predicted.count) + count, predicted.count.bit_length()
     if predicted.best is None:
         codes = [0 if c is None else c + 1 for c in predicted.predicted]
@@ -301,6 +304,17 @@ def _body(predicted: Classes | Values) -> tuple[int, int, bytes]:
     ranks = max(1, *map(len, predicted.best))
     codes = [code for row in predicted.best for code in (*(c + 1 for c in row), *[0] * (ranks - len(row)))]
     return OTHERS_VERSION, _BEST, head + bytes((ranks,)) + _pack(codes, width)
+
+
+def _halves(values: Values) -> bytes | None:
+    """Write values in 2 bytes each; None if one of them would be off by too much."""
+    form = f">{len(values.predicted)}e"
+    try:
+        packed = struct.pack(form, *values.predicted)
+    except OverflowError:
+        return None
+    pairs = zip(values.predicted, struct.unpack(form, packed), strict=True)
+    return None if any(abs(value - half) > values.leeway for value, half in pairs) else packed
 
 
 def _sizes(payload: bytes, kind: int, position: int) -> tuple[int, int, int, int]:

@@ -42,7 +42,7 @@ demo-down: deps  ## Remove every trace of the demo
 	$(PYTHON) -m tests.demo down
 
 ##@ Local Kubernetes
-.PHONY: tools browser cluster-up cluster-monitoring cluster-down cluster-status images
+.PHONY: tools browser cluster-up cluster-monitoring cluster-down cluster-status images sbom
 CLUSTER ?= local
 tools:  ## Install the Debian packages that clusters with pods need, if any is missing
 	python3 -m tests.cluster install-tools
@@ -61,6 +61,9 @@ cluster-down:  ## End it; nothing stays but caches
 
 cluster-status:  ## Show which of its processes run
 	python3 -m tests.cluster status --name $(CLUSTER)
+
+sbom:  ## Print what the image of the model server is made of, as CycloneDX (make images comes first)
+	@python3 -m tests.cluster sbom
 
 images: tools  ## Build both images, and import them if the cluster is up
 	python3 -m tests.cluster images --name $(CLUSTER)

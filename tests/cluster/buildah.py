@@ -70,6 +70,22 @@ def build(name: str, dockerfile: Path, context: Path) -> None:
         raise ClusterError(f"{dockerfile} could not be built:\n{log.read_text()[-3000:]}")
 
 
+def read(name: str, path: str) -> str:
+    """Return the text of a file in an image of the store."""
+    script = (
+        'container=$("$@" from --pull-never "$NAME"); trap \'"$@" rm "$container" >/dev/null\' EXIT; '
+        'folder=$("$@" mount "$container"); cat "$folder$FILE"'
+    )
+    command = ["unshare", "--mount", "sh", "-euc", script, "sh", *_buildah()]
+    environment = {**os.environ, "NAME": name, "FILE": path}
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, check=False
+    )
+    if done.returncode != 0:
+        raise ClusterError(f"{path} of {name} cannot be read; build it: `make images`. {done.stderr[-500:]}")
+    return done.stdout
+
+
 def push(name: str, layout: Path, tag: str) -> str:
     """Write an image to an OCI layout, without the blobs that are there already; return its manifest's digest."""
     compression = ["--compression-format", "zstd", "--compression-level", "1"]  # three times as fast as gzip
@@ -87,10 +103,13 @@ def prune() -> None:
     _run("rmi", "--prune")
 
 
+def _buildah() -> list[str]:
+    return ["buildah", "--root", str(directory() / "store"), "--runroot", str(directory() / "run")]
+
+
 def _run(*arguments: str, seconds: float | None = None) -> subprocess.CompletedProcess[str]:
     """Run buildah with mounts of its own, which vanish with it even if it is killed."""
-    store, run = directory() / "store", directory() / "run"
-    command = ["unshare", "--mount", "buildah", "--root", str(store), "--runroot", str(run), *arguments]
+    command = ["unshare", "--mount", *_buildah(), *arguments]
     try:
         return subprocess.run(
             command,

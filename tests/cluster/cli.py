@@ -57,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     add("env", _env, 'print lines for the shell: eval "$(python3 -m tests.cluster env)" sets KUBECONFIG and PATH')
     add("build", _build, "build the executables (done by `up` when needed)")
     add("images", _images, "build the images of the operator and the model server; import them if the cluster is up")
+    sbom = add("sbom", _sbom, "print what an image that was built is made of, as CycloneDX")
+    sbom.add_argument("image", nargs="?", choices=images.NAMES, default=images.MODEL_SERVER)
     add("monitoring", _monitoring, "install Prometheus Operator, Prometheus and Alertmanager into a cluster with pods")
     load_image = add("load-image", _load_image, "import an image into the cluster")
     load_image.add_argument("image", help=f"{' or '.join(images.NAMES)}, or an archive (`buildah push oci-archive:…`)")
@@ -117,6 +119,11 @@ def _images(options: argparse.Namespace) -> int:
         images.give_all(cluster)
     else:
         say(f"No cluster {options.name} runs pods. Once it does, the same command imports what was built.")
+    return 0
+
+
+def _sbom(options: argparse.Namespace) -> int:
+    print(images.bill_of_materials(options.image), end="")
     return 0
 
 

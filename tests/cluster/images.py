@@ -84,6 +84,11 @@ def give_archive(cluster: Cluster, archive: Path) -> None:
         runtime.import_archive(cluster, archive)
 
 
+def bill_of_materials(name: str) -> str:
+    """Return what one of the project's images is made of, as CycloneDX."""
+    return buildah.read(name, "/usr/share/sbom/sbom.cdx.json")
+
+
 def sources(dockerfile: Path) -> list[Path]:
     """The Dockerfile and every file that it copies from the repository."""
     found = {dockerfile}

@@ -253,7 +253,8 @@ class Counts(TypedDict):
     """What one pod has counted since `started`; cumulative, so that a reading can be missed or repeated.
 
     For a model of two classes, class 1 is the positive one and the four cells are exact. For more classes the four
-    cells are 0 and only `correct` and `wrong` move.
+    cells are 0 and only `correct` and `wrong` move; so it is for values, which are correct within the tolerance. Labels
+    that do not count (yet) by `Env.LABEL_MATURITY` and `Env.LABELS_COUNTED` are in none of the numbers.
     """
 
     revision: str

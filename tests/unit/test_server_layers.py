@@ -14,7 +14,7 @@ MODULES = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file
 TENSORFLOW = {"tensorflow", "keras"}
 PURE = {
     *("classes", "errors", "feedback", "ledger", "operations", "passing", "prediction_id", "routing", "tensors"),
-    *("traces", "wire", "wording"),
+    *("label_options", "traces", "wire", "wording"),
     *("protocols.feedback_rest", "protocols.json_tensors", "protocols.tensorflow_rest"),
 }
 """Modules that read no clock, no environment, no file and no network."""

@@ -109,7 +109,7 @@ def pod_page(classes: int, cells: int, accept: str) -> Page:
         names = [f"class {number}" for number in range(classes)]
         parts = serving_parts(Path(folder), environment={Env.MODEL_LABELS: json.dumps(names)})
         for number in range(cells):
-            parts.book.tally = parts.book.tally.add(Score(Outcome.WRONG, Cell(*divmod(number, classes))), number + 1)
+            parts.book.tally.add(Score(Outcome.WRONG, Cell(*divmod(number, classes))), number + 1)
         for method, code in (("predict", 200), ("predict", 400), ("predict", 503), ("feedback", 200), ("status", 200)):
             parts.metrics.observe_request(method, code, 0.01, NO_TRACE)
         with _pages(parts) as port:

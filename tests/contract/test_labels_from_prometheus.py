@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_server.book import Book
 from model_server.collectors import BookCollector
-from model_server.feedback import score
+from model_server.feedback import Score, score
 from modeldeployment_operator.adapters.pods import _parse_counts
 from modeldeployment_operator.core.observation import StoredRevision
 from modeldeployment_operator.core.promql import read_answers
@@ -37,7 +37,7 @@ def test_both_ways_lead_to_the_same_counts(
     with tempfile.TemporaryDirectory() as folder:
         book = Book(Path(folder), revision="m-1", pod_uid=pod.uid, clock=lambda: 1_767_351_600.5)
     for predicted, actual in labels:
-        book.tally = book.tally.add(score(predicted, actual, 2))
+        book.tally.add(Score(*score(predicted, actual, 2)))
     collector = BookCollector(book, Counter(), pod.uid, names)
     collector.classes = 2
     registry = CollectorRegistry()

@@ -264,6 +264,13 @@ def write_h5(path: Path, config: Config) -> None:
         dense["dense/bias"] = np.zeros(1, "float32")
 
 
+def lead_in_circles(path: Path) -> None:
+    """Alter one byte of an .h5 file: the size of its configuration, behind which HDF5 looks for what follows."""
+    content = bytearray(path.read_bytes())
+    content[content.index(b'{"module"') - 7] += 1
+    path.write_bytes(content)
+
+
 def _external_link(file: h5py.File, where: str, bait: Bait) -> None:
     file[where] = h5py.ExternalLink(str(bait.folder / "secret.h5"), "/vars/0")
 

@@ -194,6 +194,13 @@ def test_a_file_that_never_answers_is_given_up(tmp_path: Path) -> None:
     assert said == "endless was not opened within 3 seconds of computing"
 
 
+def test_a_file_that_leads_in_circles_is_given_up(tmp_path: Path) -> None:
+    file = tmp_path / "model.h5"
+    loader_flaws.write_h5(file, loader_flaws.sequential(loader_flaws.DENSE))
+    loader_flaws.lead_in_circles(file)
+    assert prepared(file) == "model.h5 is damaged: its parts lead in circles"
+
+
 def test_a_model_that_does_not_fit_into_memory(tmp_path: Path) -> None:
     file = tmp_path / "model.keras"
     config = loader_flaws.sequential(loader_flaws.DENSE)

@@ -34,8 +34,9 @@ _UNUSED: Final = (
 )  # fmt: skip
 """Packages that Keras imports if they are there. The image has none of them; they would take seconds."""
 _THREADS: Final = 2
-_CHECK_SECONDS: Final = 20
-_CHECK_BYTES_PER_SECOND: Final = 10 * 2**20
+_CHECK_SECONDS: Final = 5.0
+"""Of computing: to look at a small file takes a tenth of one, and reading a large one a second for each gigabyte."""
+_CHECK_BYTES_PER_SECOND: Final = 50 * 2**20
 
 
 def main() -> int:
@@ -86,10 +87,11 @@ def _check_links(folder: Path) -> None:
 def _convert(found: Found, target: Path, bounds: Limits) -> None:
     from model_server.preparation.keras_files import check_keras_file  # Here: h5py is for these files alone.
 
-    # Damaged HDF5 can have its library run in circles.
-    signal.alarm(_CHECK_SECONDS + found.path.stat().st_size // _CHECK_BYTES_PER_SECOND)
+    # One altered byte can have the library of HDF5 run in circles.
+    seconds = _CHECK_SECONDS + found.path.stat().st_size / _CHECK_BYTES_PER_SECOND
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     check_keras_file(found, bounds.memory_bytes)
-    signal.alarm(0)
+    signal.setitimer(signal.ITIMER_PROF, 0)
     for name in _UNUSED:
         sys.modules[name] = None  # type: ignore[assignment]  # Python's own way to say that it is not there.
     gc.disable()  # Nothing of what is imported goes again; looking for it takes a tenth of the time.

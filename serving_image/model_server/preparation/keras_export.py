@@ -95,4 +95,7 @@ def _name_inputs(file: Path, names: list[str]) -> None:
 
 
 def _explain(found: Found, error: Exception) -> str:
-    return f"{found.path.name} could not be loaded as {found.format}: {innermost_cause(str(error))}"
+    cause = innermost_cause(str(error))
+    if "scipy" in cause:
+        cause = "a layer of it needs the package scipy, which is not here: export it as a SavedModel (model.export)"
+    return f"{found.path.name} could not be loaded as {found.format}: {cause}"

@@ -194,7 +194,7 @@ def _why_it_ended(found: Found, code: int, said: _Said, limits: Limits) -> str:
     size = f"{limits.memory_bytes >> 20} MiB"
     if code == -signal.SIGXCPU:
         return f"{found.path.name} was not opened within {limits.cpu_seconds} seconds of computing"
-    if code == -signal.SIGALRM:
+    if code == -signal.SIGPROF:
         return f"{found.path.name} is damaged: its parts lead in circles"
     if code == -signal.SIGXFSZ:
         return f"{found.path.name} becomes a model of more than {size}"

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 SLOW_SECONDS: Final = 0.001
 """What a quick call may take now and then: on a busy machine any may."""
-_STRIKES: Final = 3
+STRIKES: Final = 10
+"""So many in a row that take longer prove the model slow. Where others use the processors too, three in a row are no
+rarity among quick ones, and then every request would pay for the threads from there on (a third of the throughput)."""
 MAX_WAIT_SECONDS: Final = 30.0
 """What waited longer is not computed: its client has given up, or will before the queue is short again."""
 
@@ -227,7 +229,7 @@ class Batcher:
         with self.busy:
             results = self._run(job.signature, job.requests)
         self._strikes = self._strikes + 1 if time.perf_counter() - began > SLOW_SECONDS else 0
-        if self._strikes == _STRIKES:
+        if self._strikes == STRIKES:
             self._strikes, self._quick[job.signature] = 0, job.rows // 2
         self._tell(job, results)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from model_server.feedback import Result
 
 MAX_LABELS: Final = 1000
-"""In one request: 20 ms of work, during which the server answers nobody else."""
+"""In one request: 15 ms of work."""
 _CODES: Final = {
     FeedbackRejection.MALFORMED: 400,
     FeedbackRejection.UNKNOWN_CLASS: 400,

@@ -59,6 +59,7 @@ _FETCHING: Final = {
     Env.FETCH_SECONDS.value,
     Env.CACHE_MAX_BYTES.value,
     *(f"MODEL_HTTP_{name}" for name in ("TOKEN", "USER", "PASSWORD")),
+    "MODEL_OCI_PLAIN_HTTP",
 }
 
 

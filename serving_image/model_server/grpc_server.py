@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from model_server.errors import Unimplemented
 from model_server.http.limits import FEEDBACK_BYTES, IN_FLIGHT_BYTES, SMALL_BYTES
+from model_server.http.messages import Head, Peer
 from model_server.http.server import bind
 from model_server.http.tls import read_identity
 from model_server.http2 import server
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from model_server.parts import Parts
     from model_server.rpc.calls import Call, Conversation
+    from model_server.traces import Trace
 
 FINISH_SECONDS: Final = 20.0
 """For running calls, after draining."""
@@ -174,11 +177,22 @@ class _PodRules(Rules):
         """Tell whether clients should connect elsewhere."""
         return self._parts.state.is_leaving
 
-    def observe(self, method: Method | None, code: Code, seconds: float, *, forwarded: bool) -> None:
+    def trace(self, call: Call) -> Trace:
+        """Begin a trace as of any request of HTTP, if traces are wanted."""
+        tracing = self._parts.tracing
+        if not tracing.is_on:
+            return NO_TRACE
+        scheme = "http" if self._parts.access.identity is None else "https"
+        peer = Peer(call.client, scheme=scheme)
+        return tracing.begin(Head("POST", call.path, "", call.metadata, peer, call.started, version="2"))
+
+    def observe(self, method: Method | None, call: Call, code: Code, trace: Trace) -> None:
         """Note an answered call, unless another pod has answered it: that measures it."""
-        if not forwarded:
+        status = HTTP_CODES.get(code, _INTERNAL)
+        trace.answered(None if method is None else call.path, status)
+        if not call.is_forwarded:
             kind = "other" if method is None else method.kind
-            self._parts.metrics.observe_request(kind, HTTP_CODES.get(code, _INTERNAL), seconds, NO_TRACE)
+            self._parts.metrics.observe_request(kind, status, time.perf_counter() - call.started, trace)
 
 
 @contextlib.asynccontextmanager

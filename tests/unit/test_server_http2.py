@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     from model_server.rpc.calls import Call, Conversation
+    from model_server.traces import Trace
 
 LIMIT = 3 * 2**20
 
@@ -50,7 +51,7 @@ class Server(Rules):
     def is_leaving(self) -> bool:
         return self.leaving
 
-    def observe(self, method: Method | None, code: Code, seconds: float, *, forwarded: bool) -> None:
+    def observe(self, method: Method | None, call: Call, code: Code, trace: Trace) -> None:
         self.codes.append(code)
 
     async def echo(self, call: Call) -> bytes:

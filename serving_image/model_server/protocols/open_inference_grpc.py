@@ -126,6 +126,8 @@ def _listed(tensor: Any, spec: TensorSpec) -> Array:
 
 
 def _outputs(listed: Sequence[Any], signature: Signature) -> tuple[str, ...]:
+    if not listed:
+        return ()
     names = [output.name for output in listed]
     for name in names:
         if name not in signature.outputs:

@@ -86,6 +86,8 @@ def read_predict(request: Any, servable: Servable, deadline: float | None = None
 
 
 def _outputs(wanted: Sequence[str], signature: Signature) -> tuple[str, ...]:
+    if not wanted:
+        return ()
     for name in wanted:
         if name not in signature.outputs:
             raise InvalidArgument(

@@ -19,11 +19,13 @@ from model_server.errors import (
 from model_server.logs import logger
 from model_server.rpc import framing
 from model_server.rpc.codes import Code, code_of
+from model_server.traces import NO_TRACE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from model_server.http2.stream import Receiver, Stream
+    from model_server.traces import Trace
 
     Handler = Callable[["Call"], Awaitable[bytes]]
     Talker = Callable[["Call", "Conversation"], Awaitable[None]]
@@ -102,8 +104,12 @@ class Rules:
         """Tell whether clients should connect elsewhere."""
         return False
 
-    def observe(self, method: Method | None, code: Code, seconds: float, *, forwarded: bool) -> None:
-        """Note an answered call; `forwarded`: by another pod."""
+    def trace(self, call: Call) -> Trace:
+        """Begin the trace of a call that is worked on."""
+        return NO_TRACE
+
+    def observe(self, method: Method | None, call: Call, code: Code, trace: Trace) -> None:
+        """Note an answered call."""
 
 
 class Calls:
@@ -176,7 +182,7 @@ IGNORED: Final = _Ignored()
 class _Task:
     """What a call of any kind goes through: its deadline, its work, its status."""
 
-    __slots__ = ("_calls", "_expired", "_expiry", "_held", "_method", "_work", "call", "stream")
+    __slots__ = ("_calls", "_expired", "_expiry", "_held", "_method", "_trace", "_work", "call", "stream")
 
     def __init__(self, calls: Calls, stream: Stream, call: Call, method: Method | None) -> None:
         self._calls = calls
@@ -187,6 +193,7 @@ class _Task:
         self._expired = False
         self._work: asyncio.Task[None] | None = None
         self._held = 0
+        self._trace = NO_TRACE
 
     def expire_after(self, seconds: float) -> None:
         """Answer in time, whatever the state of the work is then."""
@@ -211,6 +218,11 @@ class _Task:
         self._work = asyncio.get_running_loop().create_task(self._run(work))
 
     async def _run(self, work: Awaitable[None]) -> None:
+        self._trace = self._calls.rules.trace(self.call)
+        with self._trace:
+            await self._finish_with(work)
+
+    async def _finish_with(self, work: Awaitable[None]) -> None:
         try:
             await work
         except RequestError as error:
@@ -266,9 +278,7 @@ class _Task:
 
     def _note(self, code: Code) -> None:
         self._finish()
-        call = self.call
-        seconds = time.perf_counter() - call.started
-        self._calls.rules.observe(self._method, code, seconds, forwarded=call.is_forwarded)
+        self._calls.rules.observe(self._method, self.call, code, self._trace)
 
     def _leave(self) -> None:
         if self._calls.rules.is_leaving():

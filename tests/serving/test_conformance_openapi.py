@@ -1,4 +1,4 @@
-"""The OpenAPI document that a server gives, tried on it by schemathesis: it answers as it says, whatever it is asked."""
+"""The OpenAPI document that a server gives, tried on it by schemathesis: it answers as it says, whatever is asked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from tests.serving.conftest import StartServer
 
 CLIENTS = Path(__file__).resolve().parents[1] / "clients"
-SECONDS = 20
+SECONDS = 100
+"""At most, on a machine that does much else; alone it takes 15."""
 NOT_CHECKED = "positive_data_acceptance"
 """What shapes a model takes is not in the document, so that most of what fits it does not fit the model."""
 
@@ -27,10 +28,10 @@ def test_it_answers_as_it_says(shared_classic: StartServer, tmp_path: Path) -> N
     command = [
         *(str(schemathesis), "--config-file", str(CLIENTS / "schemathesis.toml")),
         *("run", f"http://{server.host_port}/openapi.json", "--phases", "coverage,fuzzing", "--no-color"),
-        *("--max-examples", "4", "--max-time", str(SECONDS), "--generation-deterministic", "--continue-on-failure"),
+        *("--max-examples", "2", "--max-time", str(SECONDS), "--generation-deterministic", "--continue-on-failure"),
         *("--exclude-checks", NOT_CHECKED, "--report-json-path", str(tmp_path / "report.json")),
     ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=3 * SECONDS + 30)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=SECONDS + 60)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["operations"]["tested"] == report["operations"]["total"]

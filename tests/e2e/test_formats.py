@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import struct
 from typing import TYPE_CHECKING, Any
 
 import boto3  # type: ignore[import-untyped]  # It has no types of its own.
+import grpc
 import pytest
+from model_server.contract import GRPC_PORT
+from model_server.protocols import open_inference_pb2 as messages
 from moto.server import ThreadedMotoServer
 
 from tests.demo.workspace import CLASSES
 from tests.e2e import model_formats
+from tests.e2e.clients import TEXT
 from tests.e2e.deployments import ModelDeployment
 
 if TYPE_CHECKING:
@@ -78,6 +83,24 @@ def bucket(stage: Stage) -> Iterator[list[dict[str, str]]]:
     server.stop()
 
 
+def _over_grpc(model: ModelDeployment) -> list[float]:
+    """Ask the same of the Service's port for gRPC, by the Open Inference Protocol."""
+    client = model.client()
+    with grpc.insecure_channel(f"{client.host}:{GRPC_PORT}") as channel:
+        infer = channel.unary_unary(
+            "/inference.GRPCInferenceService/ModelInfer",
+            request_serializer=messages.ModelInferRequest.SerializeToString,
+            response_deserializer=messages.ModelInferResponse.FromString,
+        )
+        request = messages.ModelInferRequest(model_name=client.model)
+        tensor = request.inputs.add(name="text", datatype="BYTES", shape=[1])
+        tensor.contents.bytes_contents.append(TEXT.encode())
+        answer = infer(request, timeout=10)
+    if answer.raw_output_contents:
+        return list(struct.unpack("<f", answer.raw_output_contents[0]))
+    return list(answer.outputs[0].contents.fp32_contents)
+
+
 def test_every_format_and_place_gives_the_same_answers(
     stage: Stage, namespace: str, formats: Path, claim: str, bucket: list[dict[str, str]]
 ) -> None:
@@ -86,7 +109,10 @@ def test_every_format_and_place_gives_the_same_answers(
         "keras-http": {"model": {"uri": stage.uris["good"], "digest": stage.models["good"].digest}},
         "h5-http": {"model": {"uri": h5, "format": "h5"}},
         "saved-model-pvc": {"model": {"uri": f"pvc://{claim}/{model_formats.SAVED_MODEL}", "format": "saved_model"}},
-        "keras-s3": {"model": {"uri": f"s3://{BUCKET}/{KEY}", "env": bucket}},
+        "keras-s3": {
+            "model": {"uri": f"s3://{BUCKET}/{KEY}", "env": bucket},
+            "serving": {"batching": {"maxBatchSize": 8, "allowedBatchSizes": [4, 8]}},
+        },
     }
     models = [ModelDeployment(stage, namespace, name) for name in specs]
     for model in models:
@@ -100,6 +126,7 @@ def test_every_format_and_place_gives_the_same_answers(
         assert answer.status == 200, (model.name, answer)
         assert model.client().label(answer.prediction_id).status == 200
         answers[model.name] = answer.body["predictions"]
+        assert _over_grpc(model) == pytest.approx(answer.body["predictions"][0], abs=TOLERANCE)
     print(json.dumps(answers))
     first = answers["keras-http"]
     for name, predictions in answers.items():

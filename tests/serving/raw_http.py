@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ class Echo:
     """Answers with the size of the body; `/slow` when it may, `/bytes/N` with N bytes of JSON."""
 
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
-    asked: list[str] = field(default_factory=list)
+    asked: list[str] | deque[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     close: bool = False
@@ -153,6 +154,7 @@ async def served(
 async def _main() -> None:
     async with served() as it:
         it.handler.may_answer.set()
+        it.handler.asked = deque(maxlen=1)  # It would grow.
         print(it.address[1], flush=True)
         await asyncio.to_thread(sys.stdin.read)
 

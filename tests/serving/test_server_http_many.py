@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CONNECTIONS = 10_000
 KIB_A_CONNECTION = 8
 REQUESTS = 20_000
-GROWTH_KIB = 1024
+GROWTH_KIB = 512
 """Of the anonymous memory of the process, after it has seen all kinds of requests."""
 
 

@@ -34,7 +34,8 @@ from tests.cluster.console import step
 
 CLIENTS = (1, 16, 64)
 OUTPUT = Path("build")
-LIMIT_ROWS = (1, 8, 16, 32, 64)
+LIMIT_ROWS = (1, 4, 8, 16, 32, 64, 96, 128)
+"""Of a call of the function by itself: up to twice those of the calls that the server makes."""
 
 Requests = dict[tuple[int, Protocol], Request]
 
@@ -93,8 +94,9 @@ def _measure_model(plan: Plan, model: str, made: Report) -> None:
             for each in running.values():
                 made.memory[model, each.name] = each.memory()
     if OURS in plan.servers:
-        reached = {round(r.batch_rows) for r in made.results if r.cell.model == model and r.batch_rows}
-        made.limits[model] = _limits(made_models / model, model, plan.seconds / 4, sorted(reached | {*LIMIT_ROWS}))
+        reached = max((r.batch_rows or 1 for r in made.results if r.cell.model == model), default=1)
+        rows = [rows for rows in LIMIT_ROWS if rows <= 2 * reached]
+        made.limits[model] = _limits(made_models / model, model, plan.seconds / 4, rows)
 
 
 def _prepare(kind: Kind, number: int, model: str, made_models: Path, folder: Path) -> Server:

@@ -81,6 +81,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def found_below(folder: Path, pattern: str) -> list[Path]:
+    return list(folder.rglob(pattern))
+
+
 async def refused(coroutine: Any, reason: StartFailure = StartFailure.FETCH_FAILED) -> str:
     with pytest.raises(StartError) as caught:
         await coroutine
@@ -160,7 +164,7 @@ async def test_images_that_are_refused(
     stores.push(address, "team/bad", "1", [layer(gzip.compress(packed(files, *links)), stores.TAR)], IMAGE)
     with pytest.raises(StartError, match=message):
         await bring(f"oci://{address}/team/bad:1")
-    assert not list(tmp_path.rglob("evil"))
+    assert not found_below(tmp_path, "evil")
 
 
 async def test_titles_stay_in_the_folder(address: str, bring: Bringer) -> None:
@@ -181,7 +185,7 @@ async def test_what_the_registry_damages_is_refused(address: str, storage: Path,
     data = os.urandom(1000)
     stores.push(address, "team/rotten", "1", [layer(data, **{stores.TITLE: "x.h5"})])
     hexdigest = hashlib.sha256(data).hexdigest()
-    blob = next(storage.rglob(f"{hexdigest}/data"))
+    (blob,) = found_below(storage, f"{hexdigest}/data")
     blob.write_bytes(bytes(1000))
     assert "was damaged on its way" in await refused(bring(f"oci://{address}/team/rotten:1"))
 

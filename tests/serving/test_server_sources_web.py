@@ -176,7 +176,7 @@ def answering(answer: Callable[[str, dict[str, str]], Answer]) -> Iterator[str]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as one:
         one.daemon_threads = True
-        threading.Thread(target=one.serve_forever, daemon=True).start()
+        threading.Thread(target=one.serve_forever, args=(0.02,), daemon=True).start()
         yield f"127.0.0.1:{one.server_port}"
         one.shutdown()
 

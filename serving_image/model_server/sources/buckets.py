@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 _RETRIES: Final = 2
 """Of one request, at once; more come from `patience`."""
 
+_IN_VAIN: Final = ("Name or service not known", "No address associated", "certificate", "InvalidCertificate")
+"""What an error names when trying again does not help."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
@@ -138,10 +141,12 @@ class _Bucket:
                 if not meta["path"].endswith("/"):
                     yield meta
 
-    def _part(self, name: PurePosixPath, meta: Any) -> Part:
-        return Part(
-            name, meta["size"], partial(self._read, meta["path"], meta.get("e_tag")), seekable=bool(meta.get("e_tag"))
-        )
+    def _part(self, name: PurePosixPath, meta: ObjectMeta) -> Part:
+        tag = meta["e_tag"]
+        if tag is None or tag.startswith("W/"):  # What does not tell versions apart by the byte.
+            return Part(name, meta["size"], partial(self._read, meta["path"], None), seekable=False)
+        quoted = '"' + tag.strip('"') + '"'  # Lists of Google and Azure have it bare.
+        return Part(name, meta["size"], partial(self._read, meta["path"], quoted))
 
     async def _read(self, key: str, tag: str | None, start: int, end: int | None) -> AsyncIterator[bytes]:
         options: GetOptions = {} if end is None else {"range": (start, end)}
@@ -159,28 +164,24 @@ class _Bucket:
     def _problem(self, error: Exception) -> Exception:
         """Tell what helps: `Interrupted` for what passes by itself."""
         text = str(error)
+        code = text.partition("status code: ")[2][:3]
         advice = f"set {self._kind.credentials} in spec.model.env"
-        if isinstance(error, PermissionDeniedError | UnauthenticatedError):
-            return failed(f"{self._uri}: access denied. Are the credentials right? If there are none, {advice}")
-        if any(one in text for one in ("NoSuchBucket", "ContainerNotFound")) or "bucket does not exist" in text:
-            return failed(f"{self._uri}: there is no such bucket")
-        if isinstance(error, FileNotFoundError):
-            return failed(f"{self._uri}: the bucket or the object does not exist")
-        if any(one in text for one in self._kind.metadata):
-            return failed(f"{self._uri}: there are no credentials; {advice}")
-        if "redirect without LOCATION" in text:
-            return failed(f"{self._uri}: the bucket is in another region: set AWS_REGION in spec.model.env")
-        said = f"{self._uri}: {_brief(error)}"
-        return failed(said) if _is_final(text) else Interrupted(said)
+        denied = isinstance(error, PermissionDeniedError | UnauthenticatedError) or code in {"401", "403"}
+        for holds, message in (
+            (denied, f"access denied. Are the credentials right? If there are none, {advice}"),
+            (_names(text, "NoSuchBucket", "ContainerNotFound", "bucket does not exist"), "there is no such bucket"),
+            (isinstance(error, FileNotFoundError), "the bucket or the object does not exist"),
+            (_names(text, *self._kind.metadata), f"there are no credentials; {advice}"),
+            (_names(text, "redirect without LOCATION"), "the bucket is in another region: set AWS_REGION"),
+            (_names(text, *_IN_VAIN) or (code.startswith("4") and code not in {"408", "429"}), _brief(error)),
+        ):
+            if holds:
+                return failed(f"{self._uri}: {message}")
+        return Interrupted(f"{self._uri}: {_brief(error)}")
 
 
-def _is_final(text: str) -> bool:
-    """Tell whether trying again is in vain: the request is wrong, or the host is."""
-    lower = text.lower()
-    if "name or service not known" in lower or "no address associated" in lower or "certificate" in lower:
-        return True
-    code = text.partition("status code: ")[2][:3]
-    return code.startswith("4") and code not in {"408", "429"}
+def _names(text: str, *words: str) -> bool:
+    return any(word in text for word in words)
 
 
 def _brief(error: Exception) -> str:

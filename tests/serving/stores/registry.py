@@ -113,7 +113,7 @@ class TokenServer:
                 """Keep quiet."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:
         self._server.shutdown()
@@ -144,8 +144,13 @@ class TokenServer:
         chain = base64.b64encode(self._certificate.public_bytes(serialization.Encoding.DER)).decode()
         now = int(time.time())
         claims = {
-            **{"iss": "tests", "sub": "", "aud": service, "jti": str(self.given)},
-            **{"exp": now + self.seconds, "nbf": now - 5, "iat": now},
+            "iss": "tests",
+            "sub": "",
+            "aud": service,
+            "jti": str(self.given),
+            "exp": now + self.seconds,
+            "nbf": now - 5,
+            "iat": now,
             "access": [{"type": kind, "name": name, "actions": actions.split(",")}],
         }
         head = {"typ": "JWT", "alg": "RS256", "x5c": [chain]}

@@ -39,6 +39,14 @@ def nginx(files: Path, work: Path) -> Iterator[int]:
     port = free_port()
     (work / "users").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
     (work / "nginx.conf").write_text(_CONFIG.format(work=work, files=files, port=port))
-    command = [debian.command("nginx"), "-p", str(work), "-c", str(work / "nginx.conf"), "-e", "stderr"]
+    command: list[str | Path] = [
+        debian.command("nginx"),
+        "-p",
+        str(work),
+        "-c",
+        str(work / "nginx.conf"),
+        "-e",
+        "stderr",
+    ]
     with running(command, port, work / "log"):
         yield port

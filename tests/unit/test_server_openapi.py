@@ -8,6 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 from model_server.endpoints import documents, examples, feedback, open_inference, tensorflow
+from model_server.errors import NotFound, RequestError
+from model_server.http.limits import MethodNotAllowed
 from model_server.http.routes import Routes
 from model_server.protocols import openapi
 from model_server.protocols.open_inference_tensors import DATATYPES
@@ -39,6 +41,25 @@ def test_a_path_of_it_is_found() -> None:
         assert route.path == path
         names = {each["$ref"].rpartition("/")[2] for each in operation["parameters"]}
         assert set(values) == names - {"Inference-Header-Content-Length"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "error"),
+    [
+        ("GET", "/", NotFound),
+        ("GET", "/v1/models/", NotFound),
+        ("POST", "/v1/models/m:frobnicate", NotFound),
+        ("POST", "/v1/models/m/versions/x:predict", NotFound),
+        ("POST", "/v1/models/m/versions/1/feedback", NotFound),
+        ("POST", "/v2/models/m/labels/r1/infer", NotFound),
+        ("GET", "/v1/models/m:predict", MethodNotAllowed),
+        ("POST", "/v1/models/m", MethodNotAllowed),
+        ("PUT", "/v2/models/m/infer", MethodNotAllowed),
+    ],
+)
+def test_what_is_no_path(method: str, path: str, error: type[RequestError]) -> None:
+    with pytest.raises(error):
+        Routes(TABLE).find(method, path)
 
 
 def references(value: Any) -> set[str]:

@@ -11,13 +11,10 @@ import numpy as np
 import pytest
 from model_server import tensorflow_package
 from model_server.dataplane.servable import VersionState, VersionStatus
-from model_server.errors import BodyTooLarge, InvalidArgument, NotFound, RequestError, Unimplemented
+from model_server.errors import BodyTooLarge, InvalidArgument
 from model_server.protocols.json_tensors import from_json, has_truth_values
 from model_server.protocols.limits import MAX_INSTANCES
 from model_server.protocols.tensorflow_rest import (
-    Method,
-    Target,
-    read_path,
     read_predict,
     write_metadata,
     write_predict,
@@ -38,40 +35,6 @@ ONE = {"serving_default": Signature({"x": TensorSpec("x", "DT_FLOAT", (None, 2))
 def read(document: Any, signatures: dict[str, Signature]) -> dict[str, Any]:
     inputs = read_predict(json.dumps(document).encode(), signatures).inputs
     return {name: array.tolist() for name, array in inputs.items()}
-
-
-@pytest.mark.parametrize(
-    ("verb", "path", "target"),
-    [
-        ("POST", "/v1/models/m:predict", Target(Method.PREDICT, "m")),
-        ("POST", "/v1/models/m/versions/3:predict", Target(Method.PREDICT, "m", version="3")),
-        ("POST", "/v1/models/m/labels/r-1:predict", Target(Method.PREDICT, "m", label="r-1")),
-        ("GET", "/v1/models/m", Target(Method.STATUS, "m")),
-        ("HEAD", "/v1/models/m", Target(Method.STATUS, "m")),
-        ("GET", "/v1/models/m/versions/3", Target(Method.STATUS, "m", version="3")),
-        ("GET", "/v1/models/m/versions/3/metadata", Target(Method.METADATA, "m", version="3")),
-        ("POST", "/v1/models/m/feedback", Target(Method.FEEDBACK, "m")),
-    ],
-)
-def test_paths(verb: str, path: str, target: Target) -> None:
-    assert read_path(verb, path) == target
-
-
-@pytest.mark.parametrize(
-    ("verb", "path", "error"),
-    [
-        ("GET", "/", NotFound),
-        ("GET", "/v1/models/", NotFound),
-        ("GET", "/v1/models/m:predict", InvalidArgument),
-        ("POST", "/v1/models/m", InvalidArgument),
-        ("POST", "/v1/models/m:frobnicate", InvalidArgument),
-        ("POST", "/v1/models/m/versions/1/feedback", InvalidArgument),
-        ("POST", "/v1/models/m:classify", Unimplemented),
-    ],
-)
-def test_wrong_paths(verb: str, path: str, error: type[RequestError]) -> None:
-    with pytest.raises(error):
-        read_path(verb, path)
 
 
 def test_texts_are_utf8() -> None:

@@ -1,24 +1,24 @@
-"""TensorFlow Serving's REST API, version 1: paths, requests and answers. Pure.
+"""TensorFlow Serving's REST API, version 1: requests and answers. Pure.
 
 POST /v1/models/M[/versions/N|/labels/L]:predict    `{"instances": […]}` → `{"predictions": […]}` (by rows), or
                                                     `{"inputs": …}` → `{"outputs": …}` (by columns)
 GET  /v1/models/M[/versions/N|/labels/L]            status
 GET  /v1/models/M[/versions/N|/labels/L]/metadata   signatures
-POST /v1/models/M/feedback                          this server's own: labels of predictions
+POST /v1/models/M[…]:classify, :regress             in `examples`
+POST /v1/models/M/feedback                          this server's own, in `feedback_rest`: labels of predictions
 
 Texts are JSON strings, binary values `{"b64": "…"}`.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from model_server import wire
 from model_server.dataplane.question import Question
-from model_server.errors import BodyTooLarge, InvalidArgument, NotFound, Unimplemented
+from model_server.errors import BodyTooLarge, InvalidArgument
 from model_server.protocols.json_tensors import from_json, has_truth_values, is_base64, to_json
 from model_server.protocols.limits import MAX_INSTANCES, check_inputs
 from model_server.protocols.signatures import find_signature, request_parameters
@@ -29,62 +29,15 @@ if TYPE_CHECKING:
     from model_server.dataplane.servable import VersionStatus
     from model_server.tensors import Array, Signature, TensorSpec
 
-_PATH = re.compile(
-    r"/v1/models/(?P<model>[^/:]+)(?:/versions/(?P<version>[0-9]{1,19})|/labels/(?P<label>[^/:]+))?"
-    r"(?P<rest>|/metadata|/feedback|:[a-z]+)",
-    re.ASCII,
-)
-
 
 class Method(StrEnum):
-    """What a request asks for. The values are those of the metrics' label `method`."""
+    """What a request asks for, over whatever protocol. The values are those of the metrics' label `method`."""
 
     PREDICT = "predict"
     STATUS = "status"
     METADATA = "metadata"
     FEEDBACK = "feedback"
     OTHER = "other"
-
-
-_METHODS: Final = {
-    ("POST", ":predict"): Method.PREDICT,
-    ("GET", ""): Method.STATUS,
-    ("GET", "/metadata"): Method.METADATA,
-    ("POST", "/feedback"): Method.FEEDBACK,
-}
-
-
-_ENDS: Final = {method: end for (_, end), method in _METHODS.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a path points at."""
-
-    method: Method
-    model: str
-    version: str | None = None
-    label: str | None = None
-
-    @property
-    def route(self) -> str:
-        """The pattern of the path: the same for all models and versions."""
-        versions = "/versions/{version}" if self.version else "/labels/{label}" if self.label else ""
-        return f"/v1/models/{{model}}{versions}{_ENDS[self.method]}"
-
-
-def read_path(verb: str, path: str) -> Target:
-    """Understand a request line. Raises `RequestError`."""
-    match = _PATH.fullmatch(path)
-    if match is None:
-        raise NotFound(f"no such path: {path}. Predictions are asked for with POST /v1/models/MODEL:predict")
-    rest = match["rest"]
-    method = _METHODS.get(("GET" if verb == "HEAD" else verb, rest))
-    if method is None and rest in {":classify", ":regress"}:
-        raise Unimplemented(f"this server has :predict, not {rest}")
-    if method is None or (method is Method.FEEDBACK and (match["version"] or match["label"])):
-        raise InvalidArgument(f"Malformed request: {verb} {path}")
-    return Target(method, match["model"], match["version"], match["label"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +163,3 @@ def _tensor_info(spec: TensorSpec) -> dict[str, Any]:
         "tensor_shape": {"dim": sizes, "unknown_rank": spec.shape is None},
         "name": spec.tensor,
     }
-
-
-def write_error(message: str) -> bytes:
-    """Write an error as TensorFlow Serving does."""
-    return wire.dump({"error": message})

@@ -20,6 +20,7 @@ import (
 
 type options struct {
 	grpc        bool
+	library     bool
 	address     string
 	path        string
 	contentType string
@@ -71,6 +72,7 @@ func read() options {
 	var o options
 	var bodyFile, expectedFile string
 	flag.BoolVar(&o.grpc, "grpc", false, "gRPC instead of HTTP/1.1")
+	flag.BoolVar(&o.library, "library", false, "with gRPC's own client, which costs more than most servers")
 	flag.StringVar(&o.address, "address", "", "host:port; on the loopback network only")
 	flag.StringVar(&o.path, "path", "", "path of the URL, or full name of the method")
 	flag.StringVar(&o.contentType, "content-type", "application/json", "of the body")
@@ -80,7 +82,7 @@ func read() options {
 	flag.DurationVar(&o.warmUp, "warm-up", 500*time.Millisecond, "not measured")
 	flag.DurationVar(&o.duration, "duration", 3*time.Second, "measured")
 	flag.Int64Var(&o.requests, "requests", 0, "end after so many instead")
-	flag.DurationVar(&o.wait, "wait", 30*time.Second, "deadline of a request of gRPC")
+	flag.DurationVar(&o.wait, "wait", 30*time.Second, "deadline of a request by the library's client")
 	flag.DurationVar(&o.pause, "pause", 0, "after an answer that is tolerated, before asking again")
 	o.tolerate = map[int]bool{}
 	flag.Func("tolerate", "a status that is no error here; repeatable", func(text string) error {
@@ -119,6 +121,9 @@ func fail(err error) {
 }
 
 func (o *options) connect() (client, error) {
+	if o.grpc && !o.library {
+		return newLeanGRPCClient(o.address, o.path, o.body), nil
+	}
 	if o.grpc {
 		return newGRPCClient(o.address, o.path, o.body, o.wait)
 	}

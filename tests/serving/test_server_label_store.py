@@ -154,7 +154,7 @@ async def test_another_kind_of_server_is_no_store(tmp_path: Path) -> None:
 
 def test_a_label_counts_once_though_its_pod_was_killed(start: StartServer, redis: RedisProcess) -> None:
     environment = {Env.LABEL_STORE.value: redis.url}
-    pods = [start("text.keras", wait=False, **environment) for _ in range(2)]
+    pods = [start("text", wait=False, **environment) for _ in range(2)]
     for pod in pods:
         pod.wait_until_ready()
     a, b = pods

@@ -270,6 +270,23 @@ async def test_calls_that_prove_slow_are_left_to_threads() -> None:
     assert made_here == [True] * module.STRIKES + [False, False]
 
 
+async def test_calls_that_were_slow_for_a_while_come_back_to_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REST_SECONDS", 0.05)
+    made_here: list[bool] = []
+
+    def call(signature: str, inputs: Mapping[str, Array]) -> Called:
+        made_here.append(threading.current_thread() is threading.main_thread())
+        time.sleep(2 * module.SLOW_SECONDS if len(made_here) <= module.STRIKES else 0)
+        return Called({"y": inputs["x"]}, None)
+
+    async with running(call, quick=8) as batcher:
+        for _ in range(module.STRIKES + 1):
+            await batcher.ask(question(1))
+        await asyncio.sleep(0.1)
+        await batcher.ask(question(1))
+    assert made_here == [True] * module.STRIKES + [False, True]
+
+
 async def test_a_quick_call_that_fails_is_told_to_its_client() -> None:
     async with running(Model(), quick=8) as batcher:
         with pytest.raises(InvalidArgument):

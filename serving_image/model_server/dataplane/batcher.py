@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 SLOW_SECONDS: Final = 0.001
 """What a quick call may take now and then: on a busy machine any may."""
 STRIKES: Final = 10
-"""So many in a row that take longer prove the model slow. Where others use the processors too, three in a row are no
-rarity among quick ones, and then every request would pay for the threads from there on (a third of the throughput)."""
+"""So many in a row that take longer are left to the threads. Where others use the processors too, three in a row are no
+rarity among quick ones."""
+REST_SECONDS: Final = 5.0
+"""How long at first."""
 MAX_WAIT_SECONDS: Final = 30.0
 """What waited longer is not computed: its client has given up, or will before the queue is short again."""
 
@@ -101,8 +103,10 @@ class Batcher:
         self._settings = settings
         self._timeout = settings.batch_timeout_micros / 1e6
         self._note_batch = note_batch
-        self._quick = dict(quick or {})
+        self._measured = dict(quick or {})
+        self._quick = dict(self._measured)
         self._strikes = 0
+        self._rest_seconds = REST_SECONDS
         self._loop = asyncio.get_running_loop()
         self._groups: dict[Group, deque[_Waiting]] = {}
         """Those that were served last come last."""
@@ -230,8 +234,14 @@ class Batcher:
             results = self._run(job.signature, job.requests)
         self._strikes = self._strikes + 1 if time.perf_counter() - began > SLOW_SECONDS else 0
         if self._strikes == STRIKES:
-            self._strikes, self._quick[job.signature] = 0, job.rows // 2
+            self._rest(job)
         self._tell(job, results)
+
+    def _rest(self, job: _Job) -> None:
+        """Leave calls of so many rows to the threads, for longer each time: the machine may only have been busy."""
+        self._loop.call_later(self._rest_seconds, self._quick.__setitem__, job.signature, self._measured[job.signature])
+        self._strikes, self._quick[job.signature] = 0, job.rows // 2
+        self._rest_seconds *= 2
 
     def _work(self) -> None:
         """Be one of the threads."""

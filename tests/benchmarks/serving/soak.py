@@ -33,8 +33,7 @@ FULL_SECONDS = 60.0
 FULL_CLIENTS = 256
 SMALL_QUEUE = {"max_batch_size": 4, "max_enqueued_batches": 2, "num_batch_threads": 1}
 GROWTH_MB = 12.0
-"""In the second half. A thread that is used for the first time gets its own arena from malloc, once; a leak of 150 bytes
-a request shows."""
+"""In the second half. malloc gives each thread its own arena when it is first used; 150 bytes lost a request show."""
 SAMPLE_SECONDS = 0.5
 PROTOCOLS = (Protocol.V1, Protocol.V2, Protocol.V2_BINARY, Protocol.PREDICT, Protocol.INFER)
 REFUSALS = ("503", "429")

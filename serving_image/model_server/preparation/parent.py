@@ -133,7 +133,10 @@ def _environment(work: Path) -> dict[str, str]:
         "KERAS_BACKEND": "tensorflow",
         "CUDA_VISIBLE_DEVICES": "",  # The CPU is enough to try a model, and other pods may have the memory of the GPU.
         "HDF5_PLUGIN_PRELOAD": "::",  # HDF5 would load code that a file asks for by its number.
+        # As many threads as a node has processors would take memory for their stacks, and nothing here is large.
         "OPENBLAS_NUM_THREADS": "1",
+        "TF_NUM_INTEROP_THREADS": "2",
+        "TF_NUM_INTRAOP_THREADS": "2",
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
 

@@ -16,6 +16,7 @@ PURE = {
     *("classes", "errors", "feedback", "ledger", "operations", "passing", "prediction_id", "routing", "tensors"),
     *("label_options", "traces", "wire", "wording"),
     *("protocols.feedback_rest", "protocols.json_tensors", "protocols.tensorflow_rest"),
+    "preparation.keras_config",
     *("protocols.examples", "protocols.limits", "protocols.open_inference_rest", "protocols.open_inference_tensors"),
     *("protocols.openapi", "protocols.signatures", "protocols.this_server"),
 }

@@ -1,7 +1,7 @@
 """Takes out of a folder of Python packages what a server never uses, and tells what each saved.
 
 `python3 slim.py FOLDER STRIP` with the `strip` of the architecture in question. What is taken out and why stands in
-RULES and nowhere else; operator/decisions/0012-images.md has the figures. It is run once, while an image is built.
+RULES and nowhere else; operator/decisions/0016-images.md has the figures. It is run once, while an image is built.
 """
 
 from __future__ import annotations

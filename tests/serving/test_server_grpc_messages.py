@@ -145,6 +145,8 @@ def test_values_one_by_one_of_every_type(dtype: str, name: str, given: list[Any]
         (tensor("DT_DOUBLE", (2, 2)), "is DT_DOUBLE, but the model takes DT_FLOAT"),
         (TensorProto(dtype=99), "of the type 99"),
         (tensor("DT_FLOAT", (2, 2), tensor_content=b"123"), "has 3 bytes"),
+        (tensor("DT_FLOAT", (-2, -2), tensor_content=bytes(16)), "sizes are known"),
+        (tensor("DT_FLOAT", (2, 1) + (1,) * 20, tensor_content=bytes(8)), "has the shape"),
         (tensor("DT_FLOAT", (2, -1)), "sizes are known"),
         (tensor("DT_FLOAT", (2**62, 2**62)), "too large"),
         (tensor("DT_FLOAT", (MAX_TENSOR_BYTES // 4, 2), float_val=[1.0]), "is over 256 MiB"),

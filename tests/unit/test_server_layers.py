@@ -15,6 +15,8 @@ TENSORFLOW = {"tensorflow", "keras"}
 PURE = {
     *("classes", "errors", "feedback", "ledger", "operations", "passing", "prediction_id", "routing", "tensors"),
     *("label_options", "traces", "wire", "wording"),
+    *("http2.frames", "http2.headers", "rpc.codes", "rpc.framing"),
+    *("protocols.feedback_grpc", "protocols.open_inference_grpc", "protocols.packed", "protocols.tensor_protos"),
     *("protocols.feedback_rest", "protocols.json_tensors", "protocols.tensorflow_rest"),
     "preparation.keras_config",
     *("protocols.examples", "protocols.limits", "protocols.open_inference_rest", "protocols.open_inference_tensors"),

@@ -23,6 +23,7 @@ from model_server.protocols.open_inference_tensors import (
     unpack,
     variable_shape,
 )
+from model_server.protocols.packed import pack_numbers, unpack_numbers
 from model_server.protocols.signatures import find_signature
 from model_server.tensors import DEFAULT_SIGNATURE, NUMPY_TYPES, STRING, check_fits
 
@@ -95,7 +96,9 @@ def _input(tensor: Any, spec: TensorSpec, raw: bytes | None) -> Array:
     if raw is not None:
         if tensor.HasField("contents"):
             raise InvalidArgument(f"input {spec.name!r} has contents beside raw_input_contents")
-        array = unpack(raw, spec, tuple(tensor.shape))
+        shape = tuple(tensor.shape)
+        packed = unpack_numbers(raw, spec.dtype, shape)
+        array = unpack(raw, spec, shape) if packed is None else packed
     else:
         array = _listed(tensor, spec)
     check_fits(array, spec)
@@ -154,7 +157,7 @@ def write_infer(request: Any, question: Question, answer: Answer, servable: Serv
             raise InvalidArgument(f"the output {name!r} is {spec.dtype}, which this protocol cannot carry")
         output = response.outputs.add(name=name, datatype=datatype(spec), shape=array.shape)
         if packed:
-            response.raw_output_contents.append(pack(array, spec.dtype))
+            response.raw_output_contents.append(pack_numbers(array, spec.dtype) or pack(array, spec.dtype))
         else:
             getattr(output.contents, _FIELDS[spec.dtype]).extend(array.reshape(-1).tolist())
     text: bytes = response.SerializeToString()

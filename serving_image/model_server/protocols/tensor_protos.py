@@ -13,6 +13,7 @@ import numpy as np
 
 from model_server.errors import InvalidArgument
 from model_server.protocols.open_inference_tensors import count_of, pack, unpack
+from model_server.protocols.packed import pack_numbers, unpack_numbers
 from model_server.tensors import NUMPY_TYPES, STRING, check_fits
 
 if TYPE_CHECKING:
@@ -66,9 +67,15 @@ def from_tensor(proto: Any, spec: TensorSpec) -> Array:
     if number is None or proto.dtype != number:
         given = _NAMES.get(proto.dtype, f"of the type {proto.dtype}")
         raise InvalidArgument(f"input {spec.name!r} is {given}, but the model takes {spec.dtype}")
-    if proto.tensor_shape.unknown_rank:
+    given_shape = proto.tensor_shape
+    if given_shape.unknown_rank:
         raise InvalidArgument(f"input {spec.name!r} does not say which shape it has")
-    shape = _check_shape(spec, [dimension.size for dimension in proto.tensor_shape.dim])
+    sizes = [dimension.size for dimension in given_shape.dim]
+    packed = unpack_numbers(proto.tensor_content, spec.dtype, sizes)
+    if packed is not None:
+        check_fits(packed, spec)
+        return packed
+    shape = _check_shape(spec, sizes)
     if spec.dtype == STRING:
         array = _texts(proto, spec, shape)
     elif proto.tensor_content:
@@ -150,4 +157,4 @@ def to_tensor(array: Array, dtype: str, proto: Any) -> None:
     if dtype == STRING:
         proto.string_val.extend(array.reshape(-1).tolist())
     else:
-        proto.tensor_content = pack(array, dtype)
+        proto.tensor_content = pack_numbers(array, dtype) or pack(array, dtype)

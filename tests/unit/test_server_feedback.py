@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_server.classes import class_count, predicted_classes
 from model_server.contract import FeedbackRejection
@@ -80,6 +80,7 @@ SCORES = st.builds(
 )
 
 
+@settings(deadline=None)  # Busy machines are slow, and that is no fault.
 @given(st.lists(SCORES), st.integers(0, 20))
 def test_a_tally_survives_json_and_being_put_together(scores: list[Score], cut: int) -> None:
     tally, first, rest = Tally(), Tally(), Tally()
@@ -171,6 +172,7 @@ def test_an_old_prediction_is_expired() -> None:
     assert caught.value.reason is FeedbackRejection.EXPIRED
 
 
+@settings(deadline=None)  # Busy machines are slow, and that is no fault.
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5_000)), max_size=60))
 def test_no_label_counts_twice_whatever_is_forgotten(events: list[tuple[int, int]]) -> None:
     ledger = Ledger(horizon=1_000, capacity=5)

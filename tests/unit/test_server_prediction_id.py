@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_server.contract import FeedbackRejection
 from model_server.errors import LabelRejected
@@ -34,6 +34,7 @@ def classes(draw: st.DrawFn) -> Classes:
     return Classes(count, draw(st.lists(st.one_of(st.none(), st.integers(0, count - 1)), min_size=1, max_size=60)))
 
 
+@settings(deadline=None)  # Busy machines are slow, and that is no fault.
 @given(classes(), ADDRESSES)
 def test_an_id_gives_back_what_was_predicted(predicted: Classes, address: IPv4Address | IPv6Address | None) -> None:
     token, _ = issuer(address=address).issue(predicted)
@@ -53,6 +54,7 @@ def refused(text: str) -> FeedbackRejection:
     return caught.value.reason
 
 
+@settings(deadline=None)  # Busy machines are slow, and that is no fault.
 @given(st.data())
 def test_no_altered_character_passes(data: st.DataObject) -> None:
     token, _ = issuer().issue(Classes(10, [3, 1, 4, 1, 5]))
@@ -69,6 +71,7 @@ def decoded(token: str) -> bytes:
     return base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
 
 
+@settings(deadline=None)  # Busy machines are slow, and that is no fault.
 @given(st.text(max_size=200))
 def test_any_text_is_refused(text: str) -> None:
     assert refused(text) in {FeedbackRejection.FORGED, FeedbackRejection.MALFORMED}

@@ -62,6 +62,8 @@ class Echo:
             raise
         if request.head.path == "/slow/broken":
             raise RuntimeError("the inside")
+        if request.head.path == "/slow/cancelled":
+            raise asyncio.CancelledError
         return Response(b"%d" % len(request.body), headers=[("Path", request.head.path)], close=self.close)
 
     def refuse(self, head: Head | None, error: RequestError) -> Response:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import zstandard
+from model_server.http.connection import Awaited
+from model_server.http.server import PATIENCE
 
 from tests.serving.raw_http import GET, LIMIT, POST, served
 
@@ -194,6 +196,23 @@ async def test_what_fails_is_no_secret(echo: Served, caplog: pytest.LogCaptureFi
         assert b"inside" not in answer.body
     assert caplog.text.count("RuntimeError: the inside") == 2
     assert (await client.ask(GET + b"\r\n")).status == 200
+
+
+async def test_what_the_server_itself_gives_up_is_told(echo: Served) -> None:
+    client = await echo.connect()
+    echo.handler.may_answer.set()
+    assert (await client.ask(b"GET /slow/cancelled HTTP/1.1\r\nHost: h\r\n\r\n")).status == 503
+    assert (await client.ask(GET + b"\r\n")).status == 200
+
+
+async def test_a_last_answer_may_be_taken_slowly() -> None:
+    async with served({**PATIENCE, Awaited.END: 0.2}) as it:
+        it.handler.close = True
+        client = await it.connect(limit=1024)
+        await client.send(b"GET /bytes/20000000 HTTP/1.1\r\nHost: h\r\n\r\n")
+        await asyncio.sleep(0.8)
+        assert len((await client.answer()).body) == 20_000_000
+        assert await client.rest() == b""
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])

@@ -10,7 +10,7 @@ import asyncio
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from model_server.errors import RequestError
+from model_server.errors import RequestError, Unavailable
 from model_server.http import encoding
 from model_server.http.limits import RequestTimeout
 from model_server.http.messages import Head, Peer, Request, Response
@@ -279,13 +279,12 @@ class Connection(asyncio.BufferedProtocol):
     def _done(self, task: asyncio.Task[Response]) -> None:
         self._task = None
         waiting = self._answering
-        if self._closing or task.cancelled() or waiting is None:
-            if not task.cancelled():
-                task.exception()  # Else asyncio would tell that nobody has asked for it.
+        # To ask for it is needed in any case: else asyncio would tell that nobody has.
+        failure = Unavailable("the server gave the request up: try again") if task.cancelled() else task.exception()
+        if self._closing or waiting is None:
             self._release()
             self._transport.close()
             return
-        failure = task.exception()
         if failure is None:
             self._pack_and_respond(task.result())
         else:
@@ -351,7 +350,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def expire(self) -> None:
         """Give up: called when the deadline is over."""
-        if self._awaited in {Awaited.TAKING, Awaited.END}:
+        if self._awaited is Awaited.END and self._transport.get_write_buffer_size():
+            self._await(Awaited.TAKING)  # It still has an answer to take.
+        elif self._awaited in {Awaited.TAKING, Awaited.END}:
             self._transport.abort()
         elif self._awaited is Awaited.REQUEST:
             seconds = self._shared.patience[Awaited.REQUEST]

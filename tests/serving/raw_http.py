@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import uvloop
+from model_server.errors import NotFound
 from model_server.http.connection import Awaited
 from model_server.http.messages import Head, Request, Response
 from model_server.http.server import PATIENCE, HttpServer, bind
@@ -41,6 +42,8 @@ class Echo:
     close: bool = False
 
     def limit(self, head: Head) -> int:
+        if head.path == "/nowhere":
+            raise NotFound("no such path")
         return LIMIT
 
     def answer(self, request: Request) -> Response | Coroutine[Any, Any, Response]:

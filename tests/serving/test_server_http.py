@@ -127,6 +127,23 @@ async def test_a_body_that_is_not_wanted_is_not_asked_for(echo: Served) -> None:
     assert (answer.status, answer.headers["connection"]) == (413, "close")
 
 
+async def test_a_refusal_costs_a_connection_only_if_much_would_have_to_be_read(echo: Served) -> None:
+    client = await echo.connect()
+    nowhere = b" /nowhere HTTP/1.1\r\nHost: h\r\n"
+    await client.send(
+        (b"GET" + nowhere + b"\r\n") * 2 + b"POST" + nowhere + b"Content-Length: 3\r\n\r\nabc" + GET + b"\r\n"
+    )
+    assert [(await client.answer()).status for _ in range(4)] == [404, 404, 404, 200]
+    for header in (
+        b"Content-Length: 65537",
+        b"Transfer-Encoding: chunked",
+        b"Expect: 100-continue\r\nContent-Length: 3",
+    ):
+        another = await echo.connect()
+        answer = await another.ask(b"POST" + nowhere + header + b"\r\n\r\n")
+        assert (answer.status, answer.headers["connection"]) == (404, "close")
+
+
 async def test_old_clients(echo: Served) -> None:
     client = await echo.connect()
     answer = await client.ask(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")

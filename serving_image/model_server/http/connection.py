@@ -48,7 +48,7 @@ class Awaited(Enum):
 
 
 class _Waiting(NamedTuple):
-    """A request that was read, or the error that ends the connection."""
+    """A request that was read, or an error, which may end the connection."""
 
     head: Head | None
     body: bytes
@@ -180,9 +180,9 @@ class Connection(asyncio.BufferedProtocol):
         """Ask the handler. Raises `RequestError`."""
         return self._shared.handler.limit(head)
 
-    def whole(self, head: Head, body: bytes, held: int, *, keep_alive: bool) -> None:
+    def whole(self, head: Head, body: bytes, held: int, error: RequestError | None, *, keep_alive: bool) -> None:
         """Take a request from the reader."""
-        self._queue.append(_Waiting(head, body, held, keep_alive, None))
+        self._queue.append(_Waiting(head, body, held, keep_alive, error))
 
     def refused(self, head: Head | None, error: RequestError) -> None:
         """Take an error from the reader: it is told in its turn."""

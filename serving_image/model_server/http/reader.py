@@ -10,7 +10,14 @@ from urllib.parse import unquote, urlsplit
 import httptools
 
 from model_server.errors import RequestError
-from model_server.http.limits import MAX_HEAD_BYTES, BadRequest, ExpectationFailed, HeadTooLarge, VersionNotSupported
+from model_server.http.limits import (
+    MAX_HEAD_BYTES,
+    SMALL_BYTES,
+    BadRequest,
+    ExpectationFailed,
+    HeadTooLarge,
+    VersionNotSupported,
+)
 from model_server.http.messages import Head
 
 if TYPE_CHECKING:
@@ -29,8 +36,8 @@ class Sink(Protocol):
     def limit(self, head: Head) -> int:
         """Tell how long the body may be. Raises `RequestError`."""
 
-    def whole(self, head: Head, body: bytes, held: int, *, keep_alive: bool) -> None:
-        """Take a request; `held` bytes are to be given back to `Bodies`."""
+    def whole(self, head: Head, body: bytes, held: int, error: RequestError | None, *, keep_alive: bool) -> None:
+        """Take a request; `held` bytes are to be given back to `Bodies`. `error`: it is to be told, and no more."""
 
     def refused(self, head: Head | None, error: RequestError) -> None:
         """Take the end: nothing is read any more."""
@@ -44,7 +51,19 @@ class RequestReader:
     """Reads what one connection brings. The methods `on_…` are the parser's."""
 
     __slots__ = (
-        *("_bodies", "_body", "_headers", "_held", "_left", "_limit", "_parser", "_peer", "_resumes_body", "_silent"),
+        *(
+            "_bodies",
+            "_body",
+            "_error",
+            "_headers",
+            "_held",
+            "_left",
+            "_limit",
+            "_parser",
+            "_peer",
+            "_resumes_body",
+            "_silent",
+        ),
         *("_sink", "_url", "awaits_continue", "begun", "head", "over"),
     )
 
@@ -74,6 +93,7 @@ class RequestReader:
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: bytes | bytearray = b""
         self._limit = 0
+        self._error: RequestError | None = None
         self._resumes_body = False
 
     def feed(self, data: memoryview[int]) -> int:
@@ -153,10 +173,15 @@ class RequestReader:
         if method == "CONNECT":
             raise BadRequest("this server is no proxy")
         self.head = head = Head(method, path, query, headers, self._peer, started, version)
-        self._limit = head.limit = self._sink.limit(head)
-        self._bodies.check(length, 0, self._limit)
         self._left = length
         has_body = chunked or length > 0
+        try:
+            self._limit = head.limit = self._sink.limit(head)
+        except RequestError as error:
+            if chunked or expects or length > SMALL_BYTES:
+                raise
+            self._error, self._limit = error, SMALL_BYTES  # What is short is read, so that the connection can stay.
+        self._bodies.check(length, 0, self._limit)
         self.awaits_continue = expects and has_body
         self._resumes_body = has_body and parser.should_upgrade()
 
@@ -193,7 +218,7 @@ class RequestReader:
         self.head, self._body = None, b""
         self.begun = self.awaits_continue = False
         self.over = not keep_alive
-        self._sink.whole(head, bytes(body), held, keep_alive=keep_alive)
+        self._sink.whole(head, bytes(body), held, self._error, keep_alive=keep_alive)
 
     def _decline_upgrade(self, rest: memoryview[int] | bytes) -> None:
         """Go on with HTTP/1.1, as a server may that is asked for h2c or a WebSocket.

@@ -1,7 +1,8 @@
-"""The init container against real servers: S3 (by moto), HTTP, and a mounted claim."""
+"""The init container as a process: from a server, a bucket or a mount to a model that can be served, or to a reason."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -9,19 +10,25 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
+from concurrent.futures import Future, ThreadPoolExecutor
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from model_server import contract
-from model_server.contract import Env, StartFailure
+from model_server.contract import Env, Metric, StartFailure
 from model_server.digest import digest_of
 from moto.server import ThreadedMotoServer
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.serving.stores.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.serving.conftest import StartServer
 
@@ -32,6 +39,8 @@ class Handler(SimpleHTTPRequestHandler):
     """Serves files; /flaky/… fails the first time, /moved/… leads elsewhere, /round/… to itself."""
 
     failed: set[str] = set()  # noqa: RUF012  # Shared by intent: a handler lives for one request.
+    go_on = threading.Event()
+    """Lets /waiting/… end what it has begun."""
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
@@ -50,6 +59,14 @@ class Handler(SimpleHTTPRequestHandler):
             self.end_headers()
         elif path.startswith("/private/"):
             self.send_error(403)
+        elif path.startswith("/waiting/"):
+            self.send_response(200)
+            self.send_header("Content-Length", "2000")
+            self.end_headers()
+            self.wfile.write(bytes(1000))
+            if self.headers["Range"] is None:
+                self.go_on.wait(30)
+                self.wfile.write(bytes(1000))
         else:
             self.path = self.path.removeprefix("/flaky")
             super().do_GET()
@@ -92,12 +109,12 @@ def s3(models: Path) -> Iterator[dict[str, str]]:
 class Fetched:
     """One run of the init container."""
 
-    def __init__(self, folder: Path, source: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, source: Path, *more: str, **environment: str) -> None:
         folder.mkdir(exist_ok=True)
         self.models = folder / "models"
         self.models.mkdir(exist_ok=True)
         log = folder / "termination"
-        arguments = ["--model-dir", self.models, "--source-dir", source, "--termination-log", log]
+        arguments = ["--model-dir", self.models, "--source-dir", source, "--termination-log", log, *more]
         done = subprocess.run(
             [sys.executable, *contract.FETCH_COMMAND[1:], *map(str, arguments)],
             env={**os.environ, **environment},
@@ -115,9 +132,7 @@ class Fetched:
     ("path", "digest_of_what", "found"),
     [
         ("flaky/text.keras", "text.keras", "prepared"),
-        ("moved/text.h5?X-Amz-Signature=secret", "text.h5", "prepared"),
-        ("text.tar.gz", None, "model"),
-        ("text.zip", None, "model"),
+        ("moved/text.tar.gz?X-Amz-Signature=secret", None, "model"),
     ],
 )
 def test_http(website: str, models: Path, tmp_path: Path, path: str, digest_of_what: str | None, found: str) -> None:
@@ -155,27 +170,78 @@ def test_a_wrong_digest_is_told_and_nothing_is_left(website: str, models: Path, 
     assert (again.code, again.found) == (0, ["model"])
 
 
-@pytest.mark.parametrize(("key", "found"), [("text.keras", "prepared"), ("text", "model"), ("text/", "model")])
-def test_s3(s3: dict[str, str], models: Path, tmp_path: Path, key: str, found: str) -> None:
-    settings = {Env.MODEL_URI: f"s3://models/news/3/{key}", Env.MODEL_DIGEST: digest_of(models / key)}
+def test_s3(s3: dict[str, str], models: Path, tmp_path: Path) -> None:
+    settings = {Env.MODEL_URI: "s3://models/news/3/text", Env.MODEL_DIGEST: digest_of(models / "text")}
     fetched = Fetched(tmp_path, tmp_path, **settings, **s3)
-    assert (fetched.code, fetched.found) == (0, [found]), fetched.log
+    assert (fetched.code, fetched.found) == (0, ["model"]), fetched.log
 
 
-@pytest.mark.parametrize(
-    ("uri", "message"), [("s3://models/news/4", "no such object"), ("s3://nobody/news", "no such bucket")]
-)
-def test_s3_failures(s3: dict[str, str], tmp_path: Path, uri: str, message: str) -> None:
-    fetched = Fetched(tmp_path, tmp_path, **{Env.MODEL_URI: uri}, **s3)
+def test_s3_failures(s3: dict[str, str], tmp_path: Path) -> None:
+    fetched = Fetched(tmp_path, tmp_path, **{Env.MODEL_URI: "s3://nobody/news"}, **s3)
     assert fetched.failure["reason"] == StartFailure.FETCH_FAILED
-    assert message in fetched.failure["message"]
+    assert "no such bucket" in fetched.failure["message"]
 
 
-@pytest.mark.parametrize(("path", "found"), [("text.h5", "prepared"), ("text", "model")])
-def test_claims(models: Path, tmp_path: Path, path: str, found: str) -> None:
-    settings = {Env.MODEL_URI: f"pvc://claim/{path}", Env.MODEL_DIGEST: digest_of(models / path)}
+def test_claims(models: Path, tmp_path: Path) -> None:
+    settings = {Env.MODEL_URI: "pvc://claim/text", Env.MODEL_DIGEST: digest_of(models / "text")}
     fetched = Fetched(tmp_path, models, **settings)
-    assert (fetched.code, fetched.found) == (0, [found]), fetched.log
+    assert (fetched.code, fetched.found) == (0, ["model"]), fetched.log
+
+
+def test_a_key_of_a_configmap(models: Path, tmp_path: Path) -> None:
+    """The kubelet mounts keys as links into a folder that it swaps."""
+    mounted = tmp_path / "mounted"
+    (mounted / "..2026").mkdir(parents=True)
+    shutil.copy(models / "text.h5", mounted / "..2026" / "news.h5")
+    (mounted / "..data").symlink_to("..2026")
+    (mounted / "news.h5").symlink_to("..data/news.h5")
+    settings = {Env.MODEL_URI: "configmap://news/news.h5", Env.MODEL_DIGEST: digest_of(models / "text.h5")}
+    fetched = Fetched(tmp_path, mounted, **settings)
+    assert (fetched.code, fetched.found) == (0, ["prepared"]), fetched.log
+    fetched = Fetched(tmp_path, mounted, **{Env.MODEL_URI: "configmap://news/other"})
+    assert "Its root holds news.h5" in fetched.failure["message"]
+
+
+def test_pods_that_share_a_cache_fetch_once(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    archive = Path(shutil.make_archive(str(tmp_path / "model"), "gztar", models / "text"))
+    settings = {
+        Env.MODEL_URI: f"pvc://claim/{archive.name}",
+        Env.MODEL_DIGEST: digest_of(archive),
+        Env.CACHE_DIR: str(tmp_path / "cache"),
+    }
+    with ThreadPoolExecutor() as pool:
+        pods = list(pool.map(lambda name: Fetched(tmp_path / name, tmp_path, **settings), ("a", "b")))
+    assert [pod.code for pod in pods] == [0, 0], pods[0].log + pods[1].log
+    reports = [json.loads((pod.models / contract.FETCH_REPORT_FILE).read_text()) for pod in pods]
+    size = archive.stat().st_size
+    assert sorted((one["done"], one["cached"]) for one in reports) == [(0, size), (size, 0)]
+
+
+def test_progress_is_a_metric_meanwhile(website: str, tmp_path: Path) -> None:
+    port = free_port()
+    settings = {Env.MODEL_URI: f"{website}/waiting/model", "no_proxy": "*"}
+    with ThreadPoolExecutor() as pool:
+        pod = pool.submit(Fetched, tmp_path, tmp_path, "--admin-port", str(port), "--host", "127.0.0.1", **settings)
+        try:
+            lines = wait_for_metrics(f"http://127.0.0.1:{port}{contract.METRICS_PATH}", pod)
+        finally:
+            Handler.go_on.set()
+        assert pod.result().failure["reason"] == StartFailure.NOT_A_MODEL  # It is 2000 times nothing.
+    assert lines[Metric.FETCH_BYTES] == 1000
+    assert lines[Metric.FETCH_EXPECTED_BYTES] == 2000
+    assert lines[Metric.FETCH_SECONDS] >= 1
+
+
+def wait_for_metrics(url: str, pod: Future[Fetched]) -> dict[str, float]:
+    deadline = time.monotonic() + 30
+    while True:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+            return {sample.name: sample.value for family in families for sample in family.samples}
+        assert not pod.done(), pod.result().log
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_claim_without_the_path_says_what_it_holds(tmp_path: Path) -> None:

@@ -322,6 +322,20 @@ async def test_a_conversation_goes_on_until_the_client_ends_it(peer: Peer) -> No
     assert last.flags & frames.END_STREAM
 
 
+async def test_what_ends_a_conversation_comes_as_trailers(server: Server, peer: Peer) -> None:
+    for number, too_large in ((1, True), (3, False)):
+        timeout = ("grpc-timeout", "300m")
+        peer.send(peer.headers(number, timeout, path="/talk"))
+        peer.send(frames.frame(frames.DATA, 0, number, b"\x00\x00\x00\x00\x01x"))
+        assert (await peer.until(frames.DATA)).payload[5:] == b"x"
+        if too_large:
+            peer.send(frames.frame(frames.DATA, 0, number, b"\x00\x00\x00\xff\xff"))
+        fields, _ = await peer.answer(number)
+        code = Code.RESOURCE_EXHAUSTED if too_large else Code.DEADLINE_EXCEEDED
+        assert fields["grpc-status"] == str(int(code))
+        assert ":status" not in fields  # It stood at the beginning.
+
+
 async def test_pings_are_answered(peer: Peer) -> None:
     peer.send(frames.frame(frames.PING, 0, 0, b"12345678"))
 

@@ -385,6 +385,7 @@ class Connection(asyncio.Protocol):
         if stream.number not in self.streams:
             return
         if head:
+            stream.is_begun = True
             self._transport.write(frames.frame(frames.HEADERS, frames.END_HEADERS, stream.number, head))
         if data:
             stream.unsent.append(memoryview(data))

@@ -31,6 +31,7 @@ class Stream:
         "connection",
         "headers",
         "is_answered",
+        "is_begun",
         "is_patient",
         "is_whole",
         "moved",
@@ -60,6 +61,8 @@ class Stream:
         self.receive_window = receive_window
         self.is_whole = False
         """Whether the client has sent all of it."""
+        self.is_begun = False
+        """Whether the head of the answer is out; only trailers can end it then."""
         self.is_answered = False
         self.is_patient = False
         """Whether its client may take its time for sending: a conversation, not a single question."""

@@ -261,11 +261,11 @@ class _Task:
         self.stream.connection.answer(self.stream, head, prefixed, framing.status(Code.OK, "", self._trailing()))
         self._leave()
 
-    def end(self, code: Code, message: str = "", *, begun: bool = False) -> None:
-        """End with a status; `begun`: the head of the answer is out."""
+    def end(self, code: Code, message: str = "") -> None:
+        """End with a status."""
         self._note(code)
         trailing = self._trailing()
-        if begun:
+        if self.stream.is_begun:
             self.stream.connection.send(self.stream, trailers=framing.status(code, message, trailing))
         else:
             self.stream.connection.answer(self.stream, b"", b"", framing.failure(code, message, trailing))
@@ -356,7 +356,6 @@ class Conversation:
         self._heard: deque[bytes] = deque()
         self._more = asyncio.Event()
         self._over = False
-        self.is_begun = False
         self.is_leaving = asyncio.Event()
         """The connection ends: come to an end."""
 
@@ -372,9 +371,16 @@ class Conversation:
         self._over = True
         self._more.set()
 
+    def leave(self) -> None:
+        """Have who talks come to an end."""
+        self.is_leaving.set()
+        self._more.set()
+
     async def next(self) -> bytes | None:
-        """Wait for a message; None: there are no more."""
+        """Wait for a message; None: there are no more. Raises `Unavailable` if the connection ends."""
         while not self._heard:
+            if self.is_leaving.is_set():
+                raise leaving()
             if self._over:
                 return None
             self._more.clear()
@@ -383,11 +389,15 @@ class Conversation:
 
     async def say(self, message: bytes) -> None:
         """Send a message, and wait until it is out."""
-        head = b"" if self.is_begun else framing.OK_HEAD
-        self.is_begun = True
+        head = b"" if self._stream.is_begun else framing.OK_HEAD
         self._stream.connection.send(self._stream, head=head, data=framing.pack(message))
         while self._stream.unsent:  # noqa: ASYNC110  # Seldom: conversations are short, and windows large.
             await asyncio.sleep(0.01)
+
+
+def leaving() -> Unavailable:
+    """Make what ends a conversation whose connection ends."""
+    return Unavailable("this pod is leaving: ask again")
 
 
 class _Talk:
@@ -415,15 +425,14 @@ class _Talk:
                 self._rest = self._rest[end:]
         except RequestError as error:
             self._task.cancel()
-            code, message = code_of(error), str(error)
-            self._task.end(code, message, begun=self._conversation.is_begun)
+            self._task.refuse(error)
             return
         if last:
             self._conversation.end()
 
     async def _work(self, talker: Talker) -> None:
         await talker(self._task.call, self._conversation)
-        self._task.end(Code.OK, begun=self._conversation.is_begun)
+        self._task.end(Code.OK)
 
     def cancelled(self) -> None:
         """Stop."""
@@ -431,6 +440,4 @@ class _Talk:
 
     def leave(self) -> None:
         """Let the talker come to an end; the client asks again elsewhere."""
-        self._task.cancel()
-        message = "this pod is leaving: ask again"
-        self._task.end(Code.UNAVAILABLE, message, begun=self._conversation.is_begun)
+        self._conversation.leave()

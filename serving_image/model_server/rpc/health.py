@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListResponse
 
 from model_server.errors import NotFound
+from model_server.rpc.calls import leaving
 from model_server.rpc.open_inference import parse
 
 if TYPE_CHECKING:
@@ -49,7 +51,11 @@ class Health:
             if answer != told:
                 await conversation.say(answer)
                 told = answer
-            await asyncio.sleep(WATCH_SECONDS)
+            if conversation.is_leaving.is_set():
+                raise leaving()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_SECONDS):
+                    await conversation.is_leaving.wait()
 
     def _status(self, service: str) -> int:
         """Tell it as a number of HealthCheckResponse.ServingStatus."""

@@ -45,14 +45,16 @@ SERVICES: Final = (PREDICTION, MODEL, INFERENCE, FEEDBACK, HEALTH, REFLECTION[0]
 """What reflection tells of. Of its own second name there is no description, as the messages are the same."""
 _SERVING_MODULE: Final = "model_server.rpc.tensorflow_serving"
 _INFERENCE_MODULE: Final = "model_server.rpc.open_inference"
+_FEEDBACK_MODULE: Final = "model_server.rpc.feedback"
+_HEALTH_MODULE: Final = "model_server.rpc.health"
 _INTERNAL: Final = 500
 
 
 def prepare() -> None:
-    """Import what answers predictions. Takes a tenth of a second; needs TensorFlow, which is there by then."""
-    for name in (_SERVING_MODULE, _INFERENCE_MODULE):
+    """Import what answers. Takes a tenth of a second; needs TensorFlow, which is there by then."""
+    for name in (_SERVING_MODULE, _INFERENCE_MODULE, _FEEDBACK_MODULE, _HEALTH_MODULE):
         import_module(name)
-    # What reflection tells of: only files that are loaded are known.
+    # Reflection knows only descriptions that are loaded; these two are needed for nothing else.
     import_module("tensorflow_serving.apis.prediction_service_pb2")
     import_module("tensorflow_serving.apis.model_service_pb2")
 
@@ -85,8 +87,8 @@ class _Table:
         parts, most = self._parts, self._parts.settings.max_body_bytes
         serving = _Late(_SERVING_MODULE, lambda module: module.TensorFlowServing(parts.catalog))
         inference = _Late(_INFERENCE_MODULE, lambda module: module.OpenInference(parts.catalog, self._is_serving))
-        feedback = _Late("model_server.rpc.feedback", lambda module: module.Feedback(parts.catalog))
-        health = _Late("model_server.rpc.health", lambda module: module.Health(SERVICES, self._is_serving))
+        feedback = _Late(_FEEDBACK_MODULE, lambda module: module.Feedback(parts.catalog))
+        health = _Late(_HEALTH_MODULE, lambda module: module.Health(SERVICES, self._is_serving))
         reflection = _Late("model_server.rpc.reflection", lambda module: module.Reflection(SERVICES))
         table = {
             f"/{PREDICTION}/Predict": self._asked(serving, "predict", most),

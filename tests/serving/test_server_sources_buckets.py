@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILES = {"saved_model.pb": b"pb", "variables/data": os.urandom(20 * 2**20), "variables/index": b"", "ä b#%?": b"x"}
-BUCKET = "models"
+BUCKET = "buckets-of-tests"  # Of its own: all servers of moto in one process share what they hold.
 SCHEMES = ("s3", "gs", "az")
 
 

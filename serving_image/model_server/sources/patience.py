@@ -37,7 +37,8 @@ class Patience:
         """Wait until it is time to try again. Raises `StartError`."""
         self._vain += 1
         if self._vain >= ATTEMPTS:
-            raise failed(f"{self._what}: {error.message} (tried {ATTEMPTS} times)") from error
+            where = "" if error.message.startswith(self._what) else f"{self._what}: "
+            raise failed(f"{where}{error.message} (tried {ATTEMPTS} times)") from error
         seconds = _FIRST_WAIT * 2 ** (self._vain - 1) * random.uniform(0.5, 1)  # noqa: S311  # No secret.
         seconds = min(max(seconds, error.wait), _LONGEST_WAIT)
         logs.warning("fetching goes on", what=self._what, problem=error.message, after_seconds=round(seconds, 2))

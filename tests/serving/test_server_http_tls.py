@@ -60,6 +60,7 @@ async def pod(folder: Path, revision: str = "r1", **environment: str) -> AsyncIt
     parts = serving_parts(folder, client, given, place)
     async with contextlib.aclosing(client), answering(parts, TOKEN.encode()):
         yield parts
+    await asyncio.sleep(0.1)  # Clients say farewell over TLS after they have closed.
 
 
 def free_port() -> int:

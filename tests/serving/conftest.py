@@ -39,6 +39,12 @@ def classic_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _written("classic_models", tmp_path_factory)
 
 
+@pytest.fixture(scope="session")
+def engine_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The models of `engine_models`."""
+    return _written("engine_models", tmp_path_factory)
+
+
 def _written(module: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(module)
     made = subprocess.run(

@@ -11,29 +11,21 @@ from typing import Any
 import pytest
 
 
-def run(module: str, folder: Path) -> str:
+@pytest.fixture(scope="module")
+def trials(engine_models: Path) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-m", f"tests.serving.{module}", str(folder)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.serving.engine_trials", str(engine_models)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("engine")
-    run("engine_models", folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def trials(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run("engine_trials", folder))
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
-def test_answers_are_those_of_tensorflow_to_the_last_bit(trials: dict[str, Any], folder: Path) -> None:
-    assert trials["plain"]["outputs"] == {"output_0": json.loads((folder / "plain.json").read_text())}
+def test_answers_are_those_of_tensorflow_to_the_last_bit(trials: dict[str, Any], engine_models: Path) -> None:
+    assert trials["plain"]["outputs"] == {"output_0": json.loads((engine_models / "plain.json").read_text())}
     assert trials["plain"]["inputs"] == {"x": ["DT_FLOAT", [None, 2]]}
 
 

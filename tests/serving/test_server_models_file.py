@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -35,21 +33,11 @@ model_config_list {
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("versions")
-    made = subprocess.run(
-        [sys.executable, "-m", "tests.serving.engine_models", str(folder)], capture_output=True, text=True, check=False
-    )
-    assert made.returncode == 0, made.stderr
-    return folder
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, engine_models: Path) -> Path:
     """Where the server looks: one version of `times`, two of `both`."""
     folder = tmp_path_factory.mktemp("served")
-    shutil.copytree(models / "times" / "1", folder / "times" / "1")
-    shutil.copytree(models / "times", folder / "both")
+    shutil.copytree(engine_models / "times" / "1", folder / "times" / "1")
+    shutil.copytree(engine_models / "times", folder / "both")
     return folder
 
 
@@ -132,7 +120,9 @@ def test_recorded_requests_warm_a_version_up(server: ModelServer) -> None:
     assert "z" in refused[0]
 
 
-def test_a_new_version_takes_over_without_a_failed_request(server: ModelServer, folder: Path, models: Path) -> None:
+def test_a_new_version_takes_over_without_a_failed_request(
+    server: ModelServer, folder: Path, engine_models: Path
+) -> None:
     seen: Counter[Any] = Counter()
     stop = threading.Event()
 
@@ -147,7 +137,7 @@ def test_a_new_version_takes_over_without_a_failed_request(server: ModelServer, 
     try:
         until(lambda: seen[200, 0.5] > 20)
         # As one writes beside and renames: a version is there as a whole or not at all.
-        shutil.copytree(models / "times" / "2", folder / "coming")
+        shutil.copytree(engine_models / "times" / "2", folder / "coming")
         (folder / "coming").rename(folder / "times" / "2")
         until(lambda: seen[200, 0.25] > 20)
     finally:

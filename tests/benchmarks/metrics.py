@@ -108,6 +108,7 @@ def pod_page(classes: int, cells: int, accept: str) -> Page:
     with tempfile.TemporaryDirectory() as folder:
         names = [f"class {number}" for number in range(classes)]
         parts = serving_parts(Path(folder), environment={Env.MODEL_LABELS: json.dumps(names)})
+        assert parts.book is not None
         for number in range(cells):
             parts.book.tally.add(Score(Outcome.WRONG, Cell(*divmod(number, classes))), number + 1)
         for method, code in (("predict", 200), ("predict", 400), ("predict", 503), ("feedback", 200), ("status", 200)):
@@ -228,6 +229,7 @@ async def prediction_costs() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, _collector() as url:
         os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = url
         plain, counted, traced = (serving_parts(Path(folder) / name) for name in ("plain", "counted", "traced"))
+        assert plain.book is not None
         plain.metrics = Uncounted(plain.book, "uid", None)
         figures = await _compared("counted", plain, counted)
         traced.tracing = tracing.start(traced.settings)

@@ -179,8 +179,13 @@ def _size_that_fits(model: LoadedModel) -> int:
 
 
 def _quick_rows(model: LoadedModel, size: int) -> int:
-    """Find the most rows that the default signature answers in `QUICK_SECONDS`."""
+    """Find the most rows that the default signature answers in `QUICK_SECONDS`.
+
+    None where a row may be of any size: what was tried says nothing of one that is a million times as long.
+    """
     signature, most = model.signatures[DEFAULT_SIGNATURE], 0
+    if any(spec.shape is None or None in spec.shape[1:] for spec in signature.inputs.values()):
+        return 0
     for rows in QUICK_SIZES if DEFAULT_SIGNATURE in model.batchable else QUICK_SIZES[:1]:
         inputs = made_up(signature, rows, size)
         if min(_seconds(model, inputs) for _ in range(_TRIALS)) > QUICK_SECONDS:

@@ -3,6 +3,7 @@
 plain/      keras: (n, 2) → (n, 3), with its answers to ROWS in plain.json, as TensorFlow's own loader gives them
 scaled/     divides each number by the largest of all rows: rows look at each other
 embedding/  numbers from 0 to 3 → (n, 2); refuses other numbers
+series/     (n, any) → the last number of each row
 ragged/     ragged numbers → their sums by row
 table/      texts → numbers, by a table that is filled from a file among the assets
 coarse/     bfloat16 → bfloat16
@@ -28,6 +29,12 @@ class Scaled(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
     def answer(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"y": x / tf.reduce_max(tf.abs(x))}
+
+
+class Series(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32, name="x")])
+    def answer(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"y": x[:, -1]}
 
 
 class Ragged(tf.Module):
@@ -106,6 +113,7 @@ def main(folder: Path) -> None:
     words.write_text("red\ngreen\nblue\n")
     write(Table(words), folder / "table")
     write(Scaled(), folder / "scaled")
+    write(Series(), folder / "series")
     write(Ragged(), folder / "ragged")
     write(Coarse(), folder / "coarse")
     for version, factor in ((1, 0.5), (2, 0.25)):

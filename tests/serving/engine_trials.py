@@ -34,6 +34,7 @@ def answer(folder: Path, name: str, signature: str = DEFAULT_SIGNATURE, **inputs
             "again": {key: value.tolist() for key, value in again.items()},
             "dtypes": {key: str(value.dtype) for key, value in outputs.items()},
             "batchable": sorted(model.batchable),
+            "quick": signature in model.quick,
             "inputs": {key: [spec.dtype, spec.shape] for key, spec in model.signatures[signature].inputs.items()},
         }
     finally:
@@ -55,6 +56,7 @@ def main(folder: Path) -> None:
         "embedding": answer(folder, "embedding", x=np.array([0, 3], np.int32)),
         "out of range": failure(folder, "embedding", x=np.array([0, 7], np.int32)),
         "wrong type": failure(folder, "embedding", x=texts("a")),
+        "series": answer(folder, "series", x=np.array([[1.0, 4.0]], np.float32)),
         "ragged": answer(folder, "ragged", x=np.array([1, 2, 4], np.float32), x_1=np.array([0, 1, 3])),
         "table": answer(folder, "table", x=texts("blue", "pink")),
         "coarse": answer(folder, "coarse", x=number),

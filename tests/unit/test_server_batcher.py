@@ -256,6 +256,19 @@ async def test_quick_calls_are_made_by_the_event_loop_and_larger_ones_by_threads
     assert made_by == [(1, True), (2, True), (3, False), (2, True)]
 
 
+async def test_inputs_that_are_no_rows_are_quick_by_their_length() -> None:
+    made_here: list[bool] = []
+
+    def call(signature: str, inputs: Mapping[str, Array]) -> Called:
+        made_here.append(threading.current_thread() is threading.main_thread())
+        return Called({"y": inputs["x"]}, None)
+
+    async with running(call, quick=2) as batcher:
+        for rows in (2, 3):
+            await batcher.ask(question(*range(rows)), together=False)
+    assert made_here == [True, False]
+
+
 async def test_calls_that_prove_slow_are_left_to_threads() -> None:
     made_here: list[bool] = []
 

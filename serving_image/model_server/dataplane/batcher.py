@@ -191,7 +191,7 @@ class Batcher:
             if not requests:
                 continue
             job = _Job(key[0], requests, sum(waiting.rows for waiting in requests))
-            if job.rows <= self._quick.get(job.signature, 0):
+            if _length(job) <= self._quick.get(job.signature, 0):
                 self._call_here(job)
             else:
                 self._free -= 1
@@ -300,6 +300,13 @@ class Batcher:
         """Tell who waits for the end of all requests."""
         if self._closing is not None and self.is_idle and not self._closing.done():
             self._closing.set_result(None)
+
+
+def _length(job: _Job) -> int:
+    """Give the rows of a call; of inputs that are no rows the most that one of them has in its first dimension."""
+    if not job.requests[0].alone:
+        return job.rows
+    return max((len(array) if array.ndim else 1 for array in job.requests[0].inputs.values()), default=1)
 
 
 def _is_late(waiting: _Waiting, now: float) -> bool:

@@ -6,7 +6,10 @@ signing in to Google's storage is tested nowhere.
 
 from __future__ import annotations
 
+import json
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -120,10 +123,10 @@ def bring(scheme: str, endpoint: str, tmp_path: Path, monkeypatch: pytest.Monkey
     return Bringer(tmp_path)
 
 
-async def refused(coroutine: Any) -> str:
+async def refused(coroutine: Any, reason: StartFailure = StartFailure.FETCH_FAILED) -> str:
     with pytest.raises(StartError) as caught:
         await coroutine
-    assert caught.value.reason is StartFailure.FETCH_FAILED
+    assert caught.value.reason is reason
     return caught.value.message
 
 
@@ -188,3 +191,68 @@ async def test_a_wrong_key_is_told_at_once(scheme: str, bring: Bringer, monkeypa
 async def test_a_host_that_is_none_is_told(scheme: str, bring: Bringer, monkeypatch: pytest.MonkeyPatch) -> None:
     reach(monkeypatch, scheme, "http://nobody.invalid")
     assert "nobody.invalid" in await refused(bring(f"{scheme}://{BUCKET}/news/3"))
+
+
+KEY_FILE = json.dumps({"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----" + "secret" * 300})
+
+
+@pytest.mark.parametrize(
+    ("scheme", "name", "value", "told"),
+    [
+        ("s3", "AWS_ACCESS_KEY_ID", "secret-id\n", "AWS_ACCESS_KEY_ID holds a line break"),
+        ("s3", "AWS_ENDPOINT_URL", "secret store:9000", "AWS_ENDPOINT_URL is no URL"),
+        ("gs", "GOOGLE_SERVICE_ACCOUNT_KEY", json.dumps(KEY_FILE), "settings of the store"),
+        (
+            "gs",
+            "GOOGLE_SERVICE_ACCOUNT_KEY",
+            json.dumps({"private_key": [KEY_FILE]}),
+            "settings of the store",
+        ),
+    ],
+)
+async def test_settings_that_are_wrong_are_told_and_not_shown(
+    bring: Bringer, monkeypatch: pytest.MonkeyPatch, scheme: str, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    message = await refused(bring(f"{scheme}://{BUCKET}/news/3"), StartFailure.BAD_SETTINGS)
+    assert told in message
+    assert "secret" not in message
+
+
+class RefusesTokens(BaseHTTPRequestHandler):
+    """Answers as S3 does to a session token that is none."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(404)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        token = self.headers["x-amz-security-token"]
+        body = (
+            f"<Error><Code>InvalidToken</Code><Message>malformed</Message><Token-0>{token}</Token-0></Error>".encode()
+        )
+        self.send_response(400)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("scheme", ["s3"])
+async def test_a_token_that_a_store_repeats_is_not_shown(
+    scheme: str, bring: Bringer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), RefusesTokens) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        reach(monkeypatch, scheme, f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("AWS_SESSION_TOKEN", "token-that-is-secret")
+        message = await refused(bring(f"{scheme}://{BUCKET}/news/3"))
+        server.shutdown()
+    assert "InvalidToken" in message
+    assert "secret" not in message
+
+
+async def test_a_key_that_cannot_be_asked_for_is_told(scheme: str, bring: Bringer) -> None:
+    assert "empty path segment" in await refused(bring(f"{scheme}://{BUCKET}/a//b"), StartFailure.BAD_SETTINGS)

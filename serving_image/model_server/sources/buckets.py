@@ -8,6 +8,7 @@ object; what came is compared with the size that was listed, and each part is as
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -35,6 +36,15 @@ _RETRIES: Final = 2
 
 _IN_VAIN: Final = ("Name or service not known", "No address associated", "certificate", "InvalidCertificate")
 """What an error names when trying again does not help."""
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_URL: Final = re.compile(r"https?://[^\s/]\S*")
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
+_DOCUMENT: Final = "GOOGLE_SERVICE_ACCOUNT_KEY"
+"""The one setting that has lines."""
+_SECRETS: Final = ("KEY", "SECRET", "TOKEN")
+"""Ends of the names of settings that no message may show."""
+_MIN_SECRET_CHARS: Final = 8
+"""What is shorter is no secret, and may stand in any word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,8 @@ class _Kind:
     """One cloud."""
 
     store: Any
+    prefix: str
+    """Begins the names of all its settings."""
     endpoints: tuple[str, ...]
     """Variables that name another server."""
     credentials: str
@@ -53,18 +65,21 @@ class _Kind:
 _KINDS: Final = {
     "s3": _Kind(
         S3Store,
+        "AWS_",
         ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a public bucket",
         ("169.254.169.254", "169.254.170"),
     ),
     "gs": _Kind(
         GCSStore,
+        "GOOGLE_",
         ("GOOGLE_BASE_URL",),
         "GOOGLE_SERVICE_ACCOUNT_KEY, or GOOGLE_SKIP_SIGNATURE=true for a public bucket",
         ("metadata.google.internal", "169.254.169.254"),
     ),
     "az": _Kind(
         AzureStore,
+        "AZURE_",
         ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
         "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY (or a SAS token in AZURE_STORAGE_SAS_KEY), "
         "or AZURE_SKIP_SIGNATURE=true for a public container",
@@ -84,7 +99,21 @@ async def find(uri: str) -> Found:
     return await ask(uri, lambda: source.find(key, may_be_object=bool(key) and not parts.path.endswith("/")))
 
 
+def _check_settings(kind: _Kind) -> None:
+    """Refuse what obstore would end a thread for, or take for another value."""
+    for name, value in os.environ.items():
+        if name.startswith(kind.prefix) and name != _DOCUMENT and _CONTROL.search(value):
+            raise bad_uri(
+                f"{name} holds a line break, or another control character: was the Secret made of a file that ends "
+                "with one?"
+            )
+    for name in kind.endpoints:
+        if os.environ.get(name) and not _URL.fullmatch(os.environ[name]):
+            raise bad_uri(f"{name} is no URL that begins with http:// or https://")
+
+
 def _open(kind: _Kind, bucket: str) -> Any:
+    _check_settings(kind)
     endpoint = next(filter(None, map(os.environ.get, kind.endpoints)), "")
     emulator = os.environ.get("AZURE_STORAGE_USE_EMULATOR", "").lower() in {"1", "true"}
     try:
@@ -99,7 +128,9 @@ def _open(kind: _Kind, bucket: str) -> Any:
             retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=60)},
         )
     except (BaseError, ValueError) as error:
-        raise bad_uri(f"the settings of the store are wrong: {_brief(error)}. Set {kind.credentials}") from error
+        # What it quotes is a part of a setting, and that may be a key.
+        problem = _brief(_QUOTED.sub('"…"', str(error)))
+        raise bad_uri(f"the settings of the store are wrong: {problem}. Set {kind.credentials}") from None
 
 
 class _Bucket:
@@ -124,6 +155,8 @@ class _Bucket:
                 self._part(safe_relative(meta["path"].removeprefix(prefix)), meta)
                 async for meta in self._listed(prefix)
             ]
+        except ValueError as error:  # Of obstore: a key that it cannot write, such as a//b.
+            raise bad_uri(f"{self._uri}: {_brief(str(error))}") from error
         except (BaseError, FileNotFoundError) as error:
             raise self._problem(error) from error
         if not parts:
@@ -173,16 +206,21 @@ class _Bucket:
             (isinstance(error, FileNotFoundError), "the bucket or the object does not exist"),
             (_names(text, *self._kind.metadata), f"there are no credentials; {advice}"),
             (_names(text, "redirect without LOCATION"), "the bucket is in another region: set AWS_REGION"),
-            (_names(text, *_IN_VAIN) or (code.startswith("4") and code not in {"408", "429"}), _brief(error)),
+            (_names(text, *_IN_VAIN) or (code.startswith("4") and code not in {"408", "429"}), _brief(text)),
         ):
             if holds:
                 return failed(f"{self._uri}: {message}")
-        return Interrupted(f"{self._uri}: {_brief(error)}")
+        return Interrupted(f"{self._uri}: {_brief(text)}")
 
 
 def _names(text: str, *words: str) -> bool:
     return any(word in text for word in words)
 
 
-def _brief(error: Exception) -> str:
-    return without_secrets(" ".join(str(error).split("Debug source:")[0].split()))[:500]
+def _brief(text: str) -> str:
+    text = without_secrets(" ".join(text.split("Debug source:")[0].split()))
+    ours = tuple(kind.prefix for kind in _KINDS.values())
+    for name, value in os.environ.items():  # S3 repeats a session token that it does not take.
+        if name.startswith(ours) and name.endswith(_SECRETS) and len(value) >= _MIN_SECRET_CHARS:
+            text = text.replace(value, "…")
+    return text[:500]

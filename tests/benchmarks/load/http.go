@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"time"
 )
 
 // A client of HTTP/1.1 on one kept connection. It writes the same bytes each time and reads no more of an answer than
@@ -17,9 +18,10 @@ type httpClient struct {
 	conn    net.Conn
 	reader  *bufio.Reader
 	body    []byte
+	wait    time.Duration
 }
 
-func newHTTPClient(address, path, contentType string, headers []string, body []byte) *httpClient {
+func newHTTPClient(address, path, contentType string, headers []string, body []byte, wait time.Duration) *httpClient {
 	var request bytes.Buffer
 	fmt.Fprintf(&request, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\n", path, address, contentType)
 	for _, header := range headers {
@@ -27,7 +29,7 @@ func newHTTPClient(address, path, contentType string, headers []string, body []b
 	}
 	fmt.Fprintf(&request, "Content-Length: %d\r\n\r\n", len(body))
 	request.Write(body)
-	return &httpClient{address: address, request: request.Bytes()}
+	return &httpClient{address: address, request: request.Bytes(), wait: wait}
 }
 
 func (c *httpClient) ask() (status int, answer []byte, err error) {
@@ -37,6 +39,7 @@ func (c *httpClient) ask() (status int, answer []byte, err error) {
 		}
 		c.reader = bufio.NewReaderSize(c.conn, 64<<10)
 	}
+	c.conn.SetDeadline(time.Now().Add(c.wait))
 	if _, err = c.conn.Write(c.request); err == nil {
 		var closing bool
 		if status, answer, closing, err = c.read(); err == nil && !closing {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -37,12 +38,13 @@ type leanGRPCClient struct {
 	status          int
 	why             string
 	answer          []byte
+	wait            time.Duration
 }
 
-func newLeanGRPCClient(address, method string, body []byte) *leanGRPCClient {
+func newLeanGRPCClient(address, method string, body []byte, wait time.Duration) *leanGRPCClient {
 	message := make([]byte, prefixBytes, prefixBytes+len(body))
 	binary.BigEndian.PutUint32(message[1:], uint32(len(body)))
-	return &leanGRPCClient{address: address, method: method, message: append(message, body...)}
+	return &leanGRPCClient{address: address, method: method, message: append(message, body...), wait: wait}
 }
 
 func (c *leanGRPCClient) ask() (int, []byte, error) {
@@ -52,6 +54,7 @@ func (c *leanGRPCClient) ask() (int, []byte, error) {
 			return 0, nil, err
 		}
 	}
+	c.conn.SetDeadline(time.Now().Add(c.wait))
 	if err := c.call(); err != nil {
 		c.close()
 		return 0, nil, err

@@ -82,7 +82,7 @@ func read() options {
 	flag.DurationVar(&o.warmUp, "warm-up", 500*time.Millisecond, "not measured")
 	flag.DurationVar(&o.duration, "duration", 3*time.Second, "measured")
 	flag.Int64Var(&o.requests, "requests", 0, "end after so many instead")
-	flag.DurationVar(&o.wait, "wait", 30*time.Second, "deadline of a request by the library's client")
+	flag.DurationVar(&o.wait, "wait", 30*time.Second, "for an answer")
 	flag.DurationVar(&o.pause, "pause", 0, "after an answer that is tolerated, before asking again")
 	o.tolerate = map[int]bool{}
 	flag.Func("tolerate", "a status that is no error here; repeatable", func(text string) error {
@@ -122,12 +122,12 @@ func fail(err error) {
 
 func (o *options) connect() (client, error) {
 	if o.grpc && !o.library {
-		return newLeanGRPCClient(o.address, o.path, o.body), nil
+		return newLeanGRPCClient(o.address, o.path, o.body, o.wait), nil
 	}
 	if o.grpc {
 		return newGRPCClient(o.address, o.path, o.body, o.wait)
 	}
-	return newHTTPClient(o.address, o.path, o.contentType, o.headers, o.body), nil
+	return newHTTPClient(o.address, o.path, o.contentType, o.headers, o.body, o.wait), nil
 }
 
 // What one client has seen.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -75,16 +77,25 @@ class Server(Rules):
     async def broken(self, call: Call) -> bytes:
         raise ValueError("secret")
 
+    async def given_up(self, call: Call) -> bytes:
+        raise asyncio.CancelledError
+
     async def talk(self, call: Call, conversation: Conversation) -> None:
         while (message := await conversation.next()) is not None:
             await conversation.say(message[::-1])
+
+    async def silent(self, call: Call, conversation: Conversation) -> None:
+        await self.go_on.wait()
 
 
 @asynccontextmanager
 async def serving(in_flight: int = 2**26) -> AsyncIterator[Server]:
     server = Server()
-    methods = {f"/{name}": Method(name, LIMIT, getattr(server, name)) for name in ("echo", "wait", "full", "broken")}
-    methods["/talk"] = Method("talk", 1000, talker=server.talk)
+    methods = {
+        f"/{name}": Method(name, LIMIT, getattr(server, name))
+        for name in ("echo", "wait", "full", "broken", "given_up")
+    }
+    methods |= {f"/{name}": Method(name, 1000, None, getattr(server, name)) for name in ("talk", "silent")}
     listener = socket.create_server(("127.0.0.1", 0))
     server.port = listener.getsockname()[1]
     server.listening = Listening(Calls(methods, server, in_flight), listener)
@@ -158,6 +169,17 @@ async def test_what_is_no_call_gets_a_code_of_http(peer: Peer) -> None:
     fields, _ = await peer.answer(1)
 
     assert fields == {":status": "415"}
+
+
+async def test_what_says_not_what_it_asks_for_is_no_call(peer: Peer) -> None:
+    usual = {":method": "POST", ":scheme": "http", ":path": "/echo", "content-type": "application/grpc"}
+    for number, missing in enumerate(usual):
+        block = b"".join(frames.literal(name, value) for name, value in usual.items() if name != missing)
+        ends = frames.END_HEADERS | frames.END_STREAM
+        peer.send(frames.frame(frames.HEADERS, ends, 2 * number + 1, block))
+        fields, _ = await peer.answer(2 * number + 1)
+        assert fields[":status"] == ("415" if missing in {":method", "content-type"} else "200")
+        assert fields.get("grpc-status") != "0"
 
 
 async def test_http_1_is_told_so(server: Server) -> None:
@@ -273,6 +295,33 @@ async def test_deadlines_are_kept(server: Server, peer: Peer) -> None:
     assert (await peer.answer(5))[0]["grpc-status"] == str(int(Code.INVALID_ARGUMENT))
 
 
+async def test_a_deadline_that_is_over_before_the_work_begins_is_told(peer: Peer) -> None:
+    peer.send(peer.headers(1, ("grpc-timeout", "50m"), path="/wait"))
+    await asyncio.sleep(0.01)
+    peer.send(frames.frame(frames.DATA, frames.END_STREAM, 1, b"\x00\x00\x00\x00\x01x"))
+    time.sleep(0.1)  # noqa: ASYNC251  # The server is to find both at once: the message, and its deadline over.
+    fields, _ = await peer.answer(1)
+    assert fields["grpc-status"] == str(int(Code.DEADLINE_EXCEEDED))
+    peer.send(peer.call(3, b"abc", ("grpc-timeout", "0m"), path="/wait"))
+    assert (await peer.answer(3))[0]["grpc-status"] == str(int(Code.DEADLINE_EXCEEDED))
+
+
+async def test_calls_that_are_taken_back_before_they_begin_hold_nothing() -> None:
+    async with serving(in_flight=2**18) as server:
+        peer = await server.connect()
+        for number in range(1, 21, 2):  # Together they would fill it twice.
+            peer.send(peer.call(number, b"x" * 50_000) + frames.reset(number, frames.CANCEL))
+        peer.send(peer.call(21, b"x" * 50_000))
+        fields, message = await peer.answer(21)
+        assert (fields["grpc-status"], len(message)) == ("0", 50_000)
+
+
+async def test_a_call_that_the_server_itself_gives_up_is_answered(peer: Peer) -> None:
+    peer.send(peer.call(1, b"abc", path="/given_up"))
+    fields, _ = await peer.answer(1)
+    assert (fields["grpc-status"], fields["grpc-message"]) == ("14", "the server gave the call up: try again")
+
+
 async def test_what_a_client_takes_back_is_given_up(server: Server, peer: Peer) -> None:
     peer.send(peer.call(1, b"", path="/wait"))
     await reached(server, 1)
@@ -288,8 +337,6 @@ async def test_what_a_client_takes_back_is_given_up(server: Server, peer: Peer) 
 
 
 async def test_packed_messages_are_unpacked_within_the_limit(peer: Peer) -> None:
-    import gzip
-
     def call(number: int, packed: bytes, encoding: str = "gzip") -> bytes:
         data = b"\x01" + len(packed).to_bytes(4) + packed
         accept = ("grpc-accept-encoding", "identity,gzip")
@@ -309,6 +356,34 @@ async def test_packed_messages_are_unpacked_within_the_limit(peer: Peer) -> None
     ):
         peer.send(call(number, packed, encoding))
         assert (await peer.answer(number))[0]["grpc-status"] == str(int(code))
+
+
+async def test_what_is_unpacked_is_in_memory_as_well() -> None:
+    packed = gzip.compress(bytes(100_000))
+    async with serving(in_flight=60_000) as server:
+        peer = await server.connect()
+        data = b"\x01" + len(packed).to_bytes(4) + packed
+        for number in (1, 3):
+            peer.send(peer.headers(number, ("grpc-encoding", "gzip"), path="/wait"))
+            peer.send(frames.frame(frames.DATA, frames.END_STREAM, number, data))
+            assert (await peer.answer(number))[0]["grpc-status"] == str(int(Code.UNAVAILABLE))
+        peer.send(peer.call(5, bytes(50_000)))
+        assert (await peer.answer(5))[0]["grpc-status"] == "0"
+
+
+async def test_what_nobody_listens_to_in_a_conversation_is_in_memory_as_well() -> None:
+    message = b"\x00" + (900).to_bytes(4) + bytes(900)
+    async with serving(in_flight=20_000) as server:
+        peer = await server.connect()
+        peer.send(peer.headers(1, path="/talk"))
+        for _ in range(60):  # It is heard, and let go.
+            peer.send(frames.frame(frames.DATA, 0, 1, message))
+            assert len((await peer.until(frames.DATA)).payload) == 905
+        peer.send(peer.headers(3, path="/silent"))
+        peer.send(frames.frame(frames.DATA, 0, 3, message * 15))
+        assert (await peer.answer(3))[0]["grpc-status"] == str(int(Code.UNAVAILABLE))
+        peer.send(peer.call(5, bytes(10_000)))
+        assert (await peer.answer(5))[0]["grpc-status"] == "0"
 
 
 async def test_a_conversation_goes_on_until_the_client_ends_it(peer: Peer) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from model_server.errors import (
     BodyTooLarge,
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     Handler = Callable[["Call"], Awaitable[bytes]]
     Talker = Callable[["Call", "Conversation"], Awaitable[None]]
+
+Given = TypeVar("Given")
 
 GZIP_BYTES: Final = 256
 """An answer of less is not compressed."""
@@ -67,6 +69,10 @@ class Call:
     """`time.perf_counter()` when its headers were read."""
     deadline: float | None
     """`time.monotonic()` after which the client waits no more."""
+    room: Calls
+    """Where what it keeps in memory is counted."""
+    held: int = 0
+    """Bytes of that."""
     message: bytes = b""
     trailing: list[tuple[str, str]] = field(default_factory=list)
     """What goes with the status."""
@@ -79,6 +85,17 @@ class Call:
             if key == name:
                 return value.decode("latin-1")
         return None
+
+    def hold(self, size: int) -> None:
+        """Keep so many bytes more until the end. Raises `Unavailable`."""
+        self.room.hold(size)
+        self.held += size
+
+    def release(self, size: int) -> None:
+        """Keep so many bytes less. None are kept once the call has ended."""
+        size = min(size, self.held)
+        self.room.release(size)
+        self.held -= size
 
 
 class Refused(Exception):  # noqa: N818  # An answer.
@@ -124,12 +141,12 @@ class Calls:
     def begin(self, stream: Stream) -> Receiver:
         """Take a call whose headers are there."""
         headers = dict(stream.headers)
-        if not headers.get(b"content-type", b"").startswith(b"application/grpc") or headers[b":method"] != b"POST":
+        if not headers.get(b"content-type", b"").startswith(b"application/grpc") or headers.get(b":method") != b"POST":
             stream.connection.answer(stream, b"", b"", framing.other_media_type())
             return IGNORED
         path = headers.get(b":path", b"")
         started, method = time.perf_counter(), self._methods.get(path)
-        call = Call(path.decode("latin-1"), stream.headers, stream.connection.client, started, None)
+        call = Call(path.decode("latin-1"), stream.headers, stream.connection.client, started, None, self)
         task = _Task(self, stream, call, method)
         try:
             if method is None:
@@ -182,7 +199,10 @@ IGNORED: Final = _Ignored()
 class _Task:
     """What a call of any kind goes through: its deadline, its work, its status."""
 
-    __slots__ = ("_calls", "_expired", "_expiry", "_held", "_method", "_trace", "_work", "call", "stream")
+    __slots__ = (
+        *("_calls", "_expired", "_expiry", "_is_taken_back", "_method", "_runs", "_trace", "_work"),
+        *("call", "stream"),
+    )
 
     def __init__(self, calls: Calls, stream: Stream, call: Call, method: Method | None) -> None:
         self._calls = calls
@@ -190,9 +210,10 @@ class _Task:
         self.call = call
         self._method = method
         self._expiry: asyncio.TimerHandle | None = None
-        self._expired = False
+        self._expired = self._is_taken_back = False
+        self._runs = False
+        """Whether the work has begun: a task that is cancelled before does nothing at all, not even end the call."""
         self._work: asyncio.Task[None] | None = None
-        self._held = 0
         self._trace = NO_TRACE
 
     def expire_after(self, seconds: float) -> None:
@@ -203,53 +224,51 @@ class _Task:
 
     def _expire(self) -> None:
         self._expired = True
-        if self._work is None:
+        if not self._runs:
             self.refuse(DeadlineExceeded("the call did not come as a whole within its deadline"))
-        else:
+        if self._work is not None:
             self._work.cancel()
 
-    def hold(self, size: int) -> None:
-        """Keep so many bytes more until the end. Raises `Unavailable`."""
-        self._calls.hold(size)
-        self._held += size
+    def start(self, work: Callable[[Given], Awaitable[None]], given: Given) -> None:
+        """Work on the call with what is given."""
+        self._work = asyncio.get_running_loop().create_task(self._run(work, given))
 
-    def start(self, work: Awaitable[None]) -> None:
-        """Work on the call."""
-        self._work = asyncio.get_running_loop().create_task(self._run(work))
-
-    async def _run(self, work: Awaitable[None]) -> None:
+    async def _run(self, work: Callable[[Given], Awaitable[None]], given: Given) -> None:
+        self._runs = True
         self._trace = self._calls.rules.trace(self.call)
         with self._trace:
-            await self._finish_with(work)
+            await self._finish_with(work, given)
 
-    async def _finish_with(self, work: Awaitable[None]) -> None:
+    async def _finish_with(self, work: Callable[[Given], Awaitable[None]], given: Given) -> None:
         try:
-            await work
+            await work(given)
         except RequestError as error:
             self.refuse(error)
         except Refused as refusal:
             self.end(refusal.code, refusal.message)
         except asyncio.CancelledError:
-            if not self._expired:
-                self._finish()
+            if self._is_taken_back:
                 raise
-            self.refuse(DeadlineExceeded("the answer was not there within the call's deadline"))
+            if self._expired:
+                self.refuse(DeadlineExceeded("the answer was not there within the call's deadline"))
+            else:
+                self.refuse(Unavailable("the server gave the call up: try again"))
         except Exception:
             logger.exception("a call failed")
             self.end(Code.INTERNAL, _INTERNAL)
 
     def cancel(self) -> None:
         """Stop: nobody waits."""
-        if self._work is None:
-            self._finish()
-        else:
+        self._is_taken_back = True
+        self._finish()
+        if self._work is not None:
             self._work.cancel()
 
     def _finish(self) -> None:
         if self._expiry is not None:
             self._expiry.cancel()
-        self._calls.release(self._held)
-        self._held = 0
+        self.call.release(self.call.held)
+        self.call.message = b""
 
     def refuse(self, error: RequestError) -> None:
         """End with an error."""
@@ -304,7 +323,7 @@ class _Unary:
         try:
             self._size += len(chunk)
             self._check(chunk)
-            self._task.hold(len(chunk))
+            self._task.call.hold(len(chunk))
             if self._chunks or not last:
                 self._chunks.append(chunk)
                 if not last:
@@ -317,7 +336,7 @@ class _Unary:
             self._chunks.clear()
             self._task.refuse(error)
             return
-        self._task.start(self._work(chunk))
+        self._task.start(self._work, chunk)
 
     def _check(self, chunk: bytes) -> None:
         announced = framing.read_size(chunk) if not self._chunks and len(chunk) >= framing.PREFIX_BYTES else 0
@@ -330,6 +349,8 @@ class _Unary:
             call.message = await asyncio.to_thread(framing.unpack, prefixed, self._encoding, self._limit)
         else:
             call.message = framing.unpack(prefixed, self._encoding, self._limit)
+        if prefixed[0]:
+            call.hold(len(call.message))
         del prefixed
         answer = await self._handler(call)
         if not self._gzip or len(answer) < GZIP_BYTES:
@@ -351,19 +372,22 @@ class _Unary:
 class Conversation:
     """What is said on both sides of a streaming call."""
 
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-        self._heard: deque[bytes] = deque()
+    def __init__(self, task: _Task) -> None:
+        self._task = task
+        self._stream = task.stream
+        self._heard: deque[tuple[bytes, int]] = deque()
+        """Messages, and how many bytes are held for each."""
         self._more = asyncio.Event()
         self._over = False
         self.is_leaving = asyncio.Event()
         """The connection ends: come to an end."""
 
-    def hear(self, message: bytes) -> None:
-        """Take a message. Raises `RequestError` if too many wait."""
+    def hear(self, message: bytes, packed: int) -> None:
+        """Take a message that came in so many bytes, which are held. Raises `RequestError` if too many wait."""
         if len(self._heard) >= MAX_UNREAD:
             raise Unavailable(f"{MAX_UNREAD} messages wait already: wait for answers")
-        self._heard.append(message)
+        self._task.call.hold(len(message))
+        self._heard.append((message, packed + len(message)))
         self._more.set()
 
     def end(self) -> None:
@@ -385,7 +409,9 @@ class Conversation:
                 return None
             self._more.clear()
             await self._more.wait()
-        return self._heard.popleft()
+        message, held = self._heard.popleft()
+        self._task.call.release(held)
+        return message
 
     async def say(self, message: bytes) -> None:
         """Send a message, and wait until it is out."""
@@ -408,20 +434,21 @@ class _Talk:
         self._limit = limit
         self._encoding = encoding
         self._rest = b""
-        self._conversation = Conversation(task.stream)
-        task.start(self._work(talker))
+        self._conversation = Conversation(task)
+        task.start(self._work, talker)
 
     def data(self, chunk: bytes, *, last: bool) -> None:
         """Cut what comes into messages."""
-        self._rest += chunk
         try:
+            self._task.call.hold(len(chunk))
+            self._rest += chunk
             while len(self._rest) >= framing.PREFIX_BYTES:
                 end = framing.PREFIX_BYTES + framing.read_size(self._rest)
                 if end > self._limit:
                     raise BodyTooLarge(f"the message is over {self._limit} bytes")
                 if len(self._rest) < end:
                     break
-                self._conversation.hear(framing.unpack(self._rest[:end], self._encoding, self._limit))
+                self._conversation.hear(framing.unpack(self._rest[:end], self._encoding, self._limit), end)
                 self._rest = self._rest[end:]
         except RequestError as error:
             self._task.cancel()

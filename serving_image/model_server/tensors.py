@@ -70,12 +70,17 @@ def check_fits(array: Array, spec: TensorSpec) -> None:
     What should be (n, 1) may be (n,), and goes to the model as it is: TensorFlow Serving does so, and many models have
     been asked in that way. Such a question is not `is_regular`.
     """
-    if spec.shape is None or _fits(array.shape, spec.shape):
+    check_shape(array.shape, spec)
+
+
+def check_shape(shape: tuple[int, ...], spec: TensorSpec) -> None:
+    """Do the same before there is an array."""
+    if spec.shape is None or _fits(shape, spec.shape):
         return
-    if len(spec.shape) == 2 and spec.shape[1] == 1 and _fits(array.shape, spec.shape[:1]):
+    if len(spec.shape) == 2 and spec.shape[1] == 1 and _fits(shape, spec.shape[:1]):
         return
     raise InvalidArgument(
-        f"input {spec.name!r} has the shape {array.shape}, but the model takes {spec.shape_text()}, "
+        f"input {spec.name!r} has the shape {shape}, but the model takes {spec.shape_text()}, "
         "the first dimension being that of the instances"
     )
 

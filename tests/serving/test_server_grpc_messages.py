@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from model_server.protocols import open_inference_pb2 as v2
 from model_server.protocols.examples import Task
 from model_server.protocols.feedback_rest import MAX_LABELS
 from model_server.protocols.open_inference_tensors import DATATYPES
-from model_server.protocols.tensor_protos import MAX_TENSOR_BYTES, NUMBERS, from_tensor, to_tensor
+from model_server.protocols.tensor_protos import MAX_FILLED_BYTES, MAX_TENSOR_BYTES, NUMBERS, from_tensor, to_tensor
 from model_server.rpc.open_inference import parse
 from model_server.tensors import NUMPY_TYPES, STRING, Signature, TensorSpec
 from tensorflow.core.example.example_pb2 import Example
@@ -150,6 +151,7 @@ def test_values_one_by_one_of_every_type(dtype: str, name: str, given: list[Any]
         (tensor("DT_FLOAT", (2, -1)), "sizes are known"),
         (tensor("DT_FLOAT", (2**62, 2**62)), "too large"),
         (tensor("DT_FLOAT", (MAX_TENSOR_BYTES // 4, 2), float_val=[1.0]), "is over 256 MiB"),
+        (tensor("DT_FLOAT", (MAX_FILLED_BYTES // 4, 2), float_val=[1.0]), "is over 64 MiB"),
         (tensor("DT_FLOAT", (1,) * 100), "too large"),
         (tensor("DT_FLOAT", (2, 3)), r"has the shape \(2, 3\), but the model takes \(\?, 2\)"),
         (TensorProto(dtype=1, tensor_shape={"unknown_rank": True}), "does not say which shape"),
@@ -158,6 +160,17 @@ def test_values_one_by_one_of_every_type(dtype: str, name: str, given: list[Any]
 def test_tensors_that_do_not_fit_are_refused(proto: TensorProto, message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):
         from_tensor(proto, X)
+
+
+def test_no_room_is_made_for_shapes_that_the_model_does_not_take() -> None:
+    proto = tensor("DT_FLOAT", (2**10, 2**13), float_val=[1.0])  # 32 MiB
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidArgument, match="has the shape"):
+            from_tensor(proto, X)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_values_beyond_their_type_are_refused() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from model_server.errors import InvalidArgument
 from model_server.protocols.open_inference_tensors import count_of, pack, unpack
 from model_server.protocols.packed import pack_numbers, unpack_numbers
-from model_server.tensors import NUMPY_TYPES, STRING, check_fits
+from model_server.tensors import NUMPY_TYPES, STRING, check_fits, check_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from model_server.tensors import Array, TensorSpec
 
 MAX_TENSOR_BYTES: Final = 256 * 2**20
-"""In memory: a few bytes can stand for many elements."""
+"""In memory."""
+MAX_FILLED_BYTES: Final = 64 * 2**20
+"""In memory, where a few elements stand for many."""
 BFLOAT16: Final = "DT_BFLOAT16"
 HALF: Final = "DT_HALF"
 NUMBERS: Final = {
@@ -82,16 +84,23 @@ def from_tensor(proto: Any, spec: TensorSpec) -> Array:
         array = unpack(proto.tensor_content, spec, shape)
     else:
         array = _listed(getattr(proto, _FIELDS[spec.dtype]), spec, shape)
-    check_fits(array, spec)
     return array
 
 
 def _check_shape(spec: TensorSpec, sizes: Sequence[int]) -> tuple[int, ...]:
-    """Refuse shapes that no tensor can have, or that would take too much memory. Raises `InvalidArgument`."""
-    width = 8 if spec.dtype == STRING else np.dtype(NUMPY_TYPES[spec.dtype]).itemsize
-    if count_of(sizes, spec) * width > MAX_TENSOR_BYTES:
-        raise InvalidArgument(f"input {spec.name!r} of the shape {list(sizes)} is over {MAX_TENSOR_BYTES // 2**20} MiB")
+    """Refuse shapes that the model does not take, or that would take too much memory. Raises `InvalidArgument`."""
+    if count_of(sizes, spec) * _width(spec) > MAX_TENSOR_BYTES:
+        raise _too_large(spec, sizes, MAX_TENSOR_BYTES)
+    check_shape(tuple(sizes), spec)
     return tuple(sizes)
+
+
+def _width(spec: TensorSpec) -> int:
+    return 8 if spec.dtype == STRING else np.dtype(NUMPY_TYPES[spec.dtype]).itemsize
+
+
+def _too_large(spec: TensorSpec, sizes: Sequence[int], most: int) -> InvalidArgument:
+    return InvalidArgument(f"input {spec.name!r} of the shape {list(sizes)} is over {most // 2**20} MiB")
 
 
 def _widen(array: Array) -> Array:
@@ -146,6 +155,8 @@ def _check_count(spec: TensorSpec, given: int, shape: tuple[int, ...]) -> None:
         raise InvalidArgument(
             f"input {spec.name!r} has {given} values, but the shape {list(shape)} has {math.prod(shape)}"
         )
+    if given < math.prod(shape) and math.prod(shape) * _width(spec) > MAX_FILLED_BYTES:
+        raise _too_large(spec, shape, MAX_FILLED_BYTES)
 
 
 def to_tensor(array: Array, dtype: str, proto: Any) -> None:

@@ -29,6 +29,8 @@ _MAX_IMAGE_FILES: Final = 1_000_000
 _MAX_NAME_CHARS: Final = 1000
 _WHITEOUT: Final = ".wh."
 """Begins the name of a file that a layer of an image takes away."""
+_OPAQUE: Final = ".wh..wh..opq"
+"""Takes away all that its folder had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ def _members_of_tar(archive: tarfile.TarFile) -> Iterator[_Member]:
 def _members_below(archive: tarfile.TarFile, below: str, folder: Path) -> Iterator[_Member]:
     for member in _counted(archive, _MAX_IMAGE_FILES):
         path = PurePosixPath(member.name.lstrip("/"))
+        if path.as_posix() in {f"{_WHITEOUT}{below}", _OPAQUE}:
+            _take_away(folder, PurePosixPath(_OPAQUE))
         if path.parts[:1] != (below,) or len(path.parts) < 2 or member.isdir():
             continue
         name = safe_relative(path.relative_to(below).as_posix())
@@ -119,7 +123,7 @@ def _members_below(archive: tarfile.TarFile, below: str, folder: Path) -> Iterat
 
 def _take_away(folder: Path, whiteout: PurePosixPath) -> None:
     """Remove what a layer hides of those before it."""
-    if whiteout.name == ".wh..wh..opq":
+    if whiteout.name == _OPAQUE:
         shutil.rmtree(folder / whiteout.parent, ignore_errors=True)
         (folder / whiteout.parent).mkdir(parents=True, exist_ok=True)
         return
@@ -171,7 +175,7 @@ def safe_relative(name: str) -> PurePosixPath:
         or not path.parts
         or len(name) > _MAX_NAME_CHARS
         or "\\" in name
-        or any(character < " " or character == "\x7f" for character in name)
+        or any(character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff" for character in name)
     ):
         raise _no_model(f"{name[:100]!r} is no name of a file below the model's folder")
     return path

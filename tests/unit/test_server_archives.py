@@ -48,6 +48,14 @@ def test_tar_archives_of_all_kinds(tmp_path: Path, pack: Any) -> None:
     assert sorted(path.name for path in (tmp_path / "out" / "m").iterdir()) == ["empty", "large", "saved_model.pb"]
 
 
+@pytest.mark.parametrize("whiteout", [".wh.models", ".wh..wh..opq"])
+def test_a_layer_may_take_away_the_whole_folder(tmp_path: Path, whiteout: str) -> None:
+    for number, files in enumerate(({"models/old": b"", "models/v/old": b""}, {whiteout: b"", "models/new": b""})):
+        (tmp_path / f"layer-{number}").write_bytes(tar(files))
+        unpack.unpack_layer(tmp_path / f"layer-{number}", tmp_path / "out", "models", 2**20)
+    assert [path.name for path in (tmp_path / "out").rglob("*")] == ["new"]
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
 def test_bombs_are_stopped_at_the_limit(tmp_path: Path, pack: Any) -> None:
     (tmp_path / "bomb").write_bytes(pack(tar({"a": bytes(2**26), "b": bytes(2**26)})))

@@ -23,7 +23,8 @@ def give_up(error: StartError, termination_log: Path) -> int:
     logger.error("giving up", extra={"fields": {"reason": error.reason, "error": message}})
     document = {"reason": error.reason, "message": message[:MAX_MESSAGE_CHARS]}
     try:
-        termination_log.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+        # Names of files may be no UTF-8.
+        termination_log.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8", errors="replace")
     except OSError as failure:
         warning("the termination log cannot be written", error=str(failure))
     return 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import tarfile
 import zipfile
@@ -180,6 +181,13 @@ def test_links_within_a_claim_are_followed_and_others_not(tmp_path: Path) -> Non
     assert "out of the claim" in reason(find_in_claim, "pvc://c/", source)[1]
 
 
+@pytest.mark.parametrize("name", [b"a\nb", b"a\\b", b"\xff"])
+def test_names_in_a_claim_that_no_digest_can_be_made_of_are_refused(tmp_path: Path, name: bytes) -> None:
+    saved_model(tmp_path / "claim")
+    (tmp_path / "claim" / os.fsdecode(name)).touch()
+    assert "no name of a file" in reason(find_in_claim, "pvc://c/", tmp_path / "claim")[1]
+
+
 def test_a_uri_is_shown_without_its_secrets() -> None:
     assert sources.shown("https://user:pass@host:1/a?X-Amz-Signature=s") == "https://host:1/a"
 
@@ -257,6 +265,8 @@ def test_giving_up_leaves_a_reason(tmp_path: Path) -> None:
     assert json.loads(log.read_text())["reason"] == "NotAModel"
     assert len(log.read_bytes()) < 4096
     assert give_up(StartError(StartFailure.NOT_A_MODEL, "x"), tmp_path / "none" / "log") == 1
+    give_up(StartError(StartFailure.FETCH_FAILED, "it holds \udcff"), log)  # What Python makes of a byte in a name.
+    assert json.loads(log.read_bytes())["message"] == "it holds ?"
     give_up(StartError(StartFailure.FETCH_FAILED, "ValueError: https://u:p@h/a?X-Amz-Signature=s"), log)
     assert json.loads(log.read_text())["message"] == "ValueError: https://h/a?…"
 

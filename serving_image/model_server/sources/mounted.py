@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from model_server.sources.finding import Found
 from model_server.sources.limits import CHUNK_BYTES, MAX_FILES
 from model_server.sources.parts import Part, bad_uri, changed, failed
+from model_server.unpack import safe_relative
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -30,7 +31,7 @@ def find_in_claim(uri: str, mount: Path) -> Found:
         if path.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(root)):
             raise failed(f"{path.name} in the claim is a link to a folder, or out of the claim: put the files there")
         if path.is_file():
-            parts.append(_part(uri, path, PurePosixPath(path.relative_to(source).as_posix())))
+            parts.append(_part(uri, path, safe_relative(path.relative_to(source).as_posix())))
         if len(parts) > MAX_FILES:
             raise failed(f"{uri} has over {MAX_FILES} files: does it name the model's own folder?")
     return Found(parts, is_file=False)

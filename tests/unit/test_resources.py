@@ -168,8 +168,17 @@ def test_the_environment() -> None:
         "POD_IP": {"fieldRef": {"fieldPath": "status.podIP"}},
     }
     assert env_of(observation).keys() - {"AWS_REGION", "KEY"} <= {one.value for one in contract.Env}
-    own = {name: value for name, value in env_of(observation).items() if name not in {"AWS_REGION", "KEY"}}
-    assert env_of(observation, "initContainers") == own
+    assert env_of(observation, "initContainers") == env_of(observation)
+
+
+def test_specs_and_records_that_are_older_than_the_models_environment_are_still_fetched() -> None:
+    """Their pods start anew with each new operator, and would have lost their credentials."""
+    secret = {"name": "AWS_SECRET_ACCESS_KEY", "valueFrom": {"secretKeyRef": {"name": "s3", "key": "secret"}}}
+    observation = observed({"serving": {"env": [secret]}})
+
+    assert env_of(observation, "initContainers")["AWS_SECRET_ACCESS_KEY"] == secret["valueFrom"]
+    empty = observed({"model": {"uri": "s3://models/3", "env": []}, "serving": {"env": [secret]}})
+    assert "AWS_SECRET_ACCESS_KEY" not in env_of(empty, "initContainers")
 
 
 def test_credentials_reach_the_container_that_fetches_and_no_other() -> None:

@@ -114,7 +114,8 @@ class Serving(ApiModel):
     env: Annotated[list[ServerVariable], Field(max_length=64), NoTwins("name")] | None = Field(
         None,
         description="Environment of the container that serves. Credentials of the model's store belong into "
-        "model.env: a container that answers requests has no use for them.",
+        "model.env: a container that answers requests has no use for them. Where there is no model.env, the container "
+        "that fetches the model has these, too.",
     )
     resources: ResourceRequirements | None = Field(None, description="Compute resources of the container that serves.")
     fetch_resources: ResourceRequirements | None = Field(

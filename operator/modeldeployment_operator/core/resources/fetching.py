@@ -78,5 +78,9 @@ def _cache(observation: Observation) -> FetchCache | None:
 
 
 def _users_variables(snapshot: Snapshot) -> Iterator[EnvVar]:
-    yield from (variable for variable in snapshot.template.env or () if variable.name in _BOTH_CONTAINERS)
-    yield from snapshot.template.model.env or ()
+    """Yield what users have given. Before there was `model.env`, credentials of the store stood in `serving.env`."""
+    given = snapshot.template.model.env
+    yield from (
+        variable for variable in snapshot.template.env or () if given is None or variable.name in _BOTH_CONTAINERS
+    )
+    yield from given or ()

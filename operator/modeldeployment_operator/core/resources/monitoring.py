@@ -58,7 +58,7 @@ def _pod_label(label: str) -> str:
 
 
 _OWN_RELABELINGS: Final = (
-    # A pod whose model is still being fetched has an address already, and nothing that listens there.
+    # A pod that does not run yet has an address already, but until its model is being fetched nothing listens there.
     {"action": "keep", "sourceLabels": ["__meta_kubernetes_pod_phase"], "regex": "Running"},
     {"action": "replace", "sourceLabels": [_pod_label(names.NAME_LABEL)], "targetLabel": "model"},
     {"action": "replace", "sourceLabels": [_pod_label(names.REVISION_LABEL)], "targetLabel": "revision"},

@@ -15,7 +15,7 @@ from model_server.stopping import exit_on_sigterm
 
 
 def main() -> int:
-    """Serve until told to stop; returns the exit code."""
+    """Serve until told to stop; returns the exit code if that was not what ended it."""
     exit_on_sigterm(0)  # Until the server listens to it.
     import uvloop  # Here, because these take most of a second.
 
@@ -27,16 +27,14 @@ def main() -> int:
         settings = serve_settings(os.environ, place)
         secrets = read_secrets(place.keys_dir)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            loaded = runner.run(serve(settings, secrets))
+            runner.run(serve(settings, secrets))
     except StartError as error:
         return give_up(error, place.termination_log)
     except Exception as error:
         logs.logger.exception("the server failed")
         return give_up(StartError(StartFailure.LOAD_FAILED, f"{type(error).__name__}: {error}"), place.termination_log)
-    if not loaded:
-        # The thread that loads the model cannot be stopped, and must not see the interpreter go away under it.
-        os._exit(0)
-    return 0
+    # Threads that load or call a model cannot be stopped, and must not see the interpreter go away under them.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -36,8 +36,8 @@ SWITCH_SECONDS: Final = 0.0005
 in less time than a small model takes (decision 0015)."""
 
 
-async def serve(settings: ServeSettings, secrets: Secrets) -> bool:
-    """Serve until SIGTERM. Raises `StartError`. False if it ended while the model was loading."""
+async def serve(settings: ServeSettings, secrets: Secrets) -> None:
+    """Serve until SIGTERM. Raises `StartError`."""
     sys.setswitchinterval(SWITCH_SECONDS)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -56,7 +56,7 @@ async def serve(settings: ServeSettings, secrets: Secrets) -> bool:
     ):
         loading = asyncio.create_task(parts.content.load())
         if not await _done_before(stop, loading):
-            return False
+            return
         parts.state.phase = Phase.SERVING
         following.append(asyncio.create_task(parts.content.follow()))
         await stop.wait()
@@ -69,7 +69,6 @@ async def serve(settings: ServeSettings, secrets: Secrets) -> bool:
         await parts.store.aclose()
     parts.tracing.close()
     event("stopped")
-    return True
 
 
 def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Parts:

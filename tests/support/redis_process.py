@@ -16,7 +16,7 @@ from tests.support import debian
 if TYPE_CHECKING:
     from types import TracebackType
 
-PACKAGES = ("redis-tools", "redis-server", "libjemalloc2", "liblzf1")
+PACKAGES = ("redis-tools", "redis-server", "libatomic1", "libjemalloc2", "liblzf1")
 """The program is in the first; the others are what it needs and a machine may lack."""
 START_SECONDS = 20.0
 

@@ -5,7 +5,11 @@ The client is grpcio's. It is imported when the first call is passed on: most po
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import binascii
+import contextlib
+import re
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +41,8 @@ _OPTIONS: Final = (
     ("grpc.max_reconnect_backoff_ms", _CONNECT_MILLISECONDS),
     ("grpc.enable_http_proxy", 0),
 )
+_NAME: Final = re.compile(r"[0-9a-z_.-]+", re.ASCII)
+_VALUE: Final = re.compile(r"[ -~]*", re.ASCII)
 _OWN: Final = frozenset({"content-type", "host", "te", "user-agent", "model-forwarded-by"})
 
 
@@ -56,6 +62,9 @@ class CallForwarder:
         self._clock = clock
         self._target = ""
         self._channel: Any = None
+        self._shown: Identity | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        """Channels that were used before, with calls that still wait for their answers."""
         self._rests_until = 0.0
 
     def is_passed(self, call: Call) -> bool:
@@ -77,7 +86,7 @@ class CallForwarder:
         seconds = FORWARD_SECONDS if call.deadline is None else min(FORWARD_SECONDS, call.deadline - self._clock())
         reason = ""
         for _ in range(_ATTEMPTS):
-            asked = (await self._open(target)).unary_unary(call.path)(call.message, timeout=seconds, metadata=metadata)
+            asked = self._open(target).unary_unary(call.path)(call.message, timeout=seconds, metadata=metadata)
             try:
                 answer: bytes = await asked
             except grpc.aio.AioRpcError as error:
@@ -101,13 +110,13 @@ class CallForwarder:
             raise DeadlineExceeded("the serving revision did not answer in time") from error
         return f"{code.name}: {error.details()}"
 
-    async def _open(self, target: str) -> Any:
+    def _open(self, target: str) -> Any:
         import grpc.aio
 
-        if target != self._target:
-            await self.aclose()
-            identity = self._identity()
-            self._target = target
+        identity = self._identity()
+        if target != self._target or identity is not self._shown:
+            self._leave()
+            self._target, self._shown = target, identity
             if identity is None:
                 self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
             else:
@@ -117,24 +126,37 @@ class CallForwarder:
                 self._channel = grpc.aio.secure_channel(target, credentials, options=(*_OPTIONS, *named))
         return self._channel
 
-    async def aclose(self) -> None:
-        """Close the connection."""
+    def _leave(self) -> None:
+        """Begin nothing more on the channel there is, and close it once its calls are answered."""
         channel, self._channel, self._target = self._channel, None, ""
+        if channel is not None:
+            closing = asyncio.get_running_loop().create_task(channel.close(FORWARD_SECONDS))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        channel, self._channel, self._target = self._channel, None, ""
+        for closing in self._closing:
+            closing.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)
         if channel is not None:
             await channel.close()
 
 
 def _passed_on(metadata: Sequence[tuple[bytes, bytes]]) -> list[tuple[str, str | bytes]]:
-    """Leave out what is HTTP/2's and gRPC's own."""
+    """Leave out what is HTTP/2's and gRPC's own, and what no client may send: with that, grpcio sends nothing at all."""
     pairs: list[tuple[str, str | bytes]] = []
     for key, value in metadata:
         name = key.decode("latin-1")
-        if name.startswith((":", "grpc-")) or name in _OWN:
+        text = value.decode("latin-1")
+        if name.startswith("grpc-") or name in _OWN or not (_NAME.fullmatch(name) and _VALUE.fullmatch(text)):
             continue
-        if name.endswith("-bin"):
+        if not name.endswith("-bin"):
+            pairs.append((name, text))
+            continue
+        with contextlib.suppress(binascii.Error):
             pairs.append((name, base64.b64decode(value + b"==")))
-        else:
-            pairs.append((name, value.decode("latin-1")))
     return pairs
 
 

@@ -98,10 +98,13 @@ class Story:
     def __init__(self, tmp_path: Path) -> None:
         self.log: list[str] = []
         self.broken: set[str] = set()
+        self.unforeseen: set[str] = set()
         self.catalog = ManyModels()
         self.reloading = Reloading(tmp_path / "models.config", self.catalog, self.load)
 
     async def load(self, name: str, number: int, folder: Path) -> tuple[LoadedVersion, object]:
+        if f"{name} {number}" in self.unforeseen:
+            raise ValueError("secret")
         if f"{name} {number}" in self.broken:
             raise StartError(StartFailure.LOAD_FAILED, "it is broken")
         self.log.append(f"loaded {name} {number}")
@@ -161,6 +164,45 @@ async def test_a_broken_version_leaves_the_old_one_serving_and_is_tried_again_wh
     os.utime(tmp_path / "half" / "2", ns=(10**18, 10**18))
     await story.reloading.look()
     assert story.found("half") == "half 2"
+
+
+async def test_a_version_is_tried_again_when_a_file_deep_in_it_is_written_on(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    write(tmp_path, TWO)
+    version(tmp_path, "half", 1)
+    variables = tmp_path / "half" / "1" / "variables"
+    variables.mkdir()
+    (variables / "data").write_bytes(b"half")
+    story.broken = {"half 1"}
+    await story.reloading.look()
+    story.broken = set()
+    await story.reloading.look()
+    assert story.log == []
+    os.utime(variables / "data", ns=(2 * 10**18, 2 * 10**18))
+    await story.reloading.look()
+    assert story.log == ["loaded half 1"]
+
+
+async def test_a_model_comes_back_into_the_file_with_a_version_that_was_broken(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.broken = {"half 1"}
+    version(tmp_path, "half", 1)
+    version(tmp_path, "third", 3)
+    for text in (TWO, 'model_config_list { config { name: "third" base_path: "%(base)s/third" } }', TWO):
+        write(tmp_path, text)
+        await story.reloading.look()
+    assert [(status.version, status.error) for status in story.catalog.states("half")] == [(1, "it is broken")]
+
+
+async def test_what_was_not_foreseen_is_told_like_other_failures(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.unforeseen = {"half 1"}
+    write(tmp_path, TWO)
+    version(tmp_path, "half", 1)
+    version(tmp_path, "third", 3)
+    await story.reloading.look()
+    assert story.log == ["loaded third 3"]
+    assert "secret" not in story.catalog.states("half")[0].error
 
 
 async def test_a_wrong_file_changes_nothing_and_a_shorter_one_ends_models(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from model_server.dataplane.many_models import Entry, Versions
 from model_server.dataplane.servable import VersionState
 from model_server.errors import StartError
-from model_server.logs import event, warning
+from model_server.logs import event, logger, warning
 from model_server.models_file import read_models_file
 
 if TYPE_CHECKING:
@@ -44,13 +44,17 @@ class Reloading:
         self._read_at: int | None = None
         """When the file was changed that was read last, in nanoseconds."""
         self._failed: dict[Path, int] = {}
-        """Folders that could not be loaded, and when they were changed: another change is a reason to try again."""
+        """Folders that could not be loaded, and when something in them was changed: another change is a reason to try
+    again, as one of a file that was still being copied."""
 
     async def run(self, poll_seconds: float = POLL_SECONDS) -> None:
         """Follow for ever."""
         while True:
             await asyncio.sleep(poll_seconds)
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # Whatever it is, the next look may go better, and what serves goes on serving.
+                logger.exception("the models could not be looked at")
 
     async def look(self) -> None:
         """Do what is to be done now. Raises `StartError` if the file is wrong and none was ever right."""
@@ -84,17 +88,19 @@ class Reloading:
             warning("the models file is wrong: the models stay as they are", reason=error.message)
 
     async def _load_version(self, name: str, number: int, folder: Path) -> None:
-        changed = _changed(folder)
-        if self._failed.get(folder) == changed:
+        entries, changed = self._catalog.by_name[name].entries, _changed_below(folder)
+        if number in entries and self._failed.get(folder) == changed:
             return
-        entry = self._catalog.by_name[name].entries.setdefault(number, Entry())
+        entry = entries.setdefault(number, Entry())
         entry.state, entry.error = VersionState.LOADING, ""
         try:
             entry.loaded, entry.labels = await self._load(name, number, folder)
-        except StartError as error:
+        except Exception as error:
+            if not isinstance(error, StartError):
+                logger.exception("a version could not be loaded for a reason that was not foreseen")
             self._failed[folder] = changed
-            entry.state, entry.error = VersionState.END, error.message
-            warning("a version could not be loaded", model=name, version=number, reason=error.message)
+            entry.state, entry.error = VersionState.END, getattr(error, "message", "internal error: see the pod's log")
+            warning("a version could not be loaded", model=name, version=number, reason=entry.error)
             return
         self._failed.pop(folder, None)
         entry.state = VersionState.AVAILABLE
@@ -119,4 +125,12 @@ def _changed(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
     except OSError:
+        return 0
+
+
+def _changed_below(folder: Path) -> int:
+    """When a folder or anything in it was changed last, in nanoseconds."""
+    try:
+        return max(map(_changed, (folder, *folder.rglob("*"))))
+    except OSError:  # A folder went while it was looked at.
         return 0

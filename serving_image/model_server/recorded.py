@@ -9,6 +9,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from google.protobuf.message import DecodeError
+
 from model_server import tensorflow_package
 from model_server.errors import RequestError
 from model_server.logs import event, warning
@@ -17,6 +19,7 @@ from model_server.protocols.examples import Task
 
 tensorflow_package.enter()
 
+from tensorflow.python.framework import errors_impl as tf_errors  # noqa: E402
 from tensorflow.python.lib.io import _pywrap_record_io  # noqa: E402
 from tensorflow_serving.apis import prediction_log_pb2  # noqa: E402
 
@@ -44,7 +47,7 @@ def replay(model: LoadedModel, folder: Path) -> None:
             if question is not None:
                 model.predict(question.signature, question.inputs)
                 asked += 1
-    except (RequestError, RuntimeError, ValueError) as error:
+    except (RequestError, RuntimeError, ValueError, tf_errors.OpError, DecodeError) as error:
         warning("a recorded request could not be asked", number=asked, reason=str(error))
     event("warmed up with recorded requests", requests=asked)
 

@@ -6,16 +6,20 @@ A process of its own, as the server's is: TensorFlow is here what `model_server.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from model_server import engine
+from model_server import engine, recorded
 from model_server.errors import ModelServerError
 from model_server.tensors import DEFAULT_SIGNATURE
 
 from tests.serving.model_rows import ROWS
+
+NO_REQUEST = bytes.fromhex("01000000000000000175de41ffd8e884a2")
+"""A record with its checksums, of one byte that is no message."""
 
 
 def texts(*values: str) -> Any:
@@ -48,7 +52,18 @@ def failure(folder: Path, name: str, **inputs: Any) -> str:
         return f"{type(error).__name__}: {error}"
 
 
+def asked_after_damage(folder: Path, name: str, content: bytes) -> Any:
+    """The answer of a model whose recorded requests are damaged."""
+    place = folder / name
+    shutil.copytree(folder / "times" / "1", place)
+    (place / recorded.FILE).write_bytes(content)
+    model = engine.load(place, frozenset(), 2)
+    recorded.replay(model, place)
+    return model.predict(DEFAULT_SIGNATURE, {"x": np.array([1.0], np.float32)})["y"].tolist()
+
+
 def main(folder: Path) -> None:
+    requests = (folder / "times" / "1" / recorded.FILE).read_bytes()
     number = np.array([1.0], np.float32)
     found = {
         "plain": answer(folder, "plain", x=np.array(ROWS, np.float32)),
@@ -62,6 +77,8 @@ def main(folder: Path) -> None:
         "coarse": answer(folder, "coarse", x=number),
         "counter": answer(folder, "counter", x=number),
         "count": answer(folder, "counter", "count", x=number),
+        "cut records": asked_after_damage(folder, "cut", requests[:-3]),
+        "no requests": asked_after_damage(folder, "noise", NO_REQUEST),
         "modules": [name for name in ("keras", "tensorflow.python.eager.def_function") if name in sys.modules],
     }
     print(json.dumps(found))

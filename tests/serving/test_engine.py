@@ -77,3 +77,7 @@ def test_bfloat16_goes_in_and_out_as_float32(trials: dict[str, Any]) -> None:
 def test_variables_stay_for_the_life_of_a_model(trials: dict[str, Any]) -> None:
     assert trials["counter"]["outputs"] == {"y": [1.0]}
     assert (trials["count"]["outputs"], trials["count"]["again"]) == ({"y": [2.0]}, {"y": [3.0]})
+
+
+def test_damaged_records_of_requests_are_no_reason_not_to_serve(trials: dict[str, Any]) -> None:
+    assert (trials["cut records"], trials["no requests"]) == ([0.5], [0.5])

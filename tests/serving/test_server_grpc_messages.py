@@ -414,6 +414,26 @@ def test_a_parameter_chooses_the_signature() -> None:
         open_inference_grpc.read_infer(request, SERVABLE)
 
 
+def test_a_timeout_ends_the_waiting_if_the_deadline_does_not() -> None:
+    request = infer(fp32_contents=[1, 2, 3, 4])
+    request.parameters["timeout"].int64_param = 2_000_000
+    for deadline, wanted in ((None, 12.0), (11.0, 11.0), (13.0, 12.0)):
+        assert open_inference_grpc.read_infer(request, SERVABLE, deadline, 10.0).deadline == wanted
+    request.parameters["timeout"].string_param = "soon"
+    with pytest.raises(InvalidArgument, match="microseconds"):
+        open_inference_grpc.read_infer(request, SERVABLE)
+
+
+def test_inputs_have_one_order() -> None:
+    specs = {name: TensorSpec(name, "DT_FLOAT", (None, None)) for name in "ba"}
+    loaded = Loaded(signatures={"serving_default": Signature(specs, {})})
+    for names in ("ab", "ba"):
+        request = v2.ModelInferRequest(model_name="m")
+        for name in names:
+            request.inputs.add(name=name, datatype="FP32", shape=(1, 1), contents={"fp32_contents": [1]})
+        assert list(open_inference_grpc.read_infer(request, loaded).inputs) == ["b", "a"]
+
+
 def changed(change: Any) -> Any:
     request = infer(fp32_contents=[1, 2, 3, 4])
     change(request)

@@ -181,6 +181,14 @@ def test_no_request_may_have_any_number_of_instances() -> None:
         read({"inputs": [tensor([0] * (2 * rows), shape=[rows, 2])]})
 
 
+def test_inputs_have_one_order_whatever_the_request_has() -> None:
+    """Rows of several requests are put together in the order of their inputs."""
+    signatures = {"serving_default": Signature({name: TensorSpec(name, "DT_FLOAT", (None,)) for name in "ba"}, OUTPUTS)}
+    for names in ("ab", "ba"):
+        inputs = [{"name": name, "datatype": "FP32", "shape": [1], "data": [1]} for name in names]
+        assert list(read({"inputs": inputs}, signatures).inputs) == ["b", "a"]
+
+
 def test_a_timeout_is_a_deadline() -> None:
     request = read({"inputs": [tensor()], "parameters": {"timeout": 1_500_000, "signature_name": "other"}})
     assert request.question(now=10.0).deadline == 11.5

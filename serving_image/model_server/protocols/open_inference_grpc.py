@@ -14,7 +14,7 @@ from model_server.dataplane.question import Question
 from model_server.errors import InvalidArgument
 from model_server.protocols.limits import check_inputs
 from model_server.protocols.open_inference_pb2 import ModelInferResponse, ModelMetadataResponse
-from model_server.protocols.open_inference_rest import PLATFORM
+from model_server.protocols.open_inference_rest import PLATFORM, read_timeout
 from model_server.protocols.open_inference_tensors import (
     count_of,
     datatype,
@@ -60,10 +60,13 @@ def read_version(text: str) -> int | None:
     raise InvalidArgument(f"a version is a whole number, not {text[:40]!r}")
 
 
-def read_infer(request: Any, servable: Servable, deadline: float | None = None) -> Question:
-    """Understand a ModelInferRequest. Raises `InvalidArgument`."""
+def read_infer(request: Any, servable: Servable, deadline: float | None = None, now: float = 0.0) -> Question:
+    """Understand a ModelInferRequest; `now` is `time.monotonic()`. Raises `InvalidArgument`."""
     parameters = {name: _parameter(value) for name, value in request.parameters.items()}
     name, signature = find_signature(parameters, servable.signatures)
+    timeout = read_timeout(parameters)
+    if timeout is not None:
+        deadline = now + timeout if deadline is None else min(deadline, now + timeout)
     raw: Sequence[bytes] = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
         raise InvalidArgument(f"there are {len(request.inputs)} inputs, but {len(raw)} raw_input_contents")
@@ -79,6 +82,7 @@ def read_infer(request: Any, servable: Servable, deadline: float | None = None) 
     missing = [key for key in signature.inputs if key not in inputs]
     if missing:
         raise InvalidArgument(f"'inputs' lacks {', '.join(missing)}")
+    inputs = {key: inputs[key] for key in signature.inputs}  # In one order: rows of requests go together by it.
     check_inputs(inputs, signature)
     return Question(name, inputs, _outputs(request.outputs, signature), deadline, parameters)
 

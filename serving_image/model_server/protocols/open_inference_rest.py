@@ -71,7 +71,7 @@ def read_infer(body: bytes, json_length: str | None, signatures: Mapping[str, Si
     inputs = _inputs(request.get("inputs"), signature, rest, truth=has_truth_values(text))
     check_inputs(inputs, signature)
     outputs, binary = _outputs(request.get("outputs"), signature, parameters)
-    return InferRequest(_id(request), name, inputs, outputs, binary, _timeout(parameters), parameters)
+    return InferRequest(_id(request), name, inputs, outputs, binary, read_timeout(parameters), parameters)
 
 
 def _split(body: bytes, json_length: str | None) -> tuple[bytes, memoryview]:
@@ -92,7 +92,8 @@ def _id(request: Mapping[str, Any]) -> str | None:
     raise InvalidArgument("'id' is a text")
 
 
-def _timeout(parameters: Mapping[str, Any]) -> float | None:
+def read_timeout(parameters: Mapping[str, Any]) -> float | None:
+    """Read how many seconds the client waits; None: it does not say. Raises `InvalidArgument`."""
     timeout = parameters.get("timeout")
     if timeout is None or timeout == 0:
         return None
@@ -119,7 +120,7 @@ def _inputs(listed: Any, signature: Signature, rest: memoryview, *, truth: bool)
         raise InvalidArgument(f"'inputs' lacks {', '.join(missing)}")
     if len(rest):
         raise InvalidArgument(f"{len(rest)} bytes after the JSON belong to no input: is binary_data_size missing?")
-    return inputs
+    return {name: inputs[name] for name in signature.inputs}  # In one order: rows of requests go together by it.
 
 
 def _input(document: Mapping[str, Any], spec: TensorSpec, rest: memoryview, *, truth: bool) -> tuple[Array, memoryview]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from model_server.dataplane.servable import VersionState
@@ -59,7 +60,7 @@ class OpenInference:
         """ModelInfer: a prediction."""
         request = parse(kinds.ModelInferRequest, call.message)
         servable = self._catalog.find(request.model_name, messages.read_version(request.model_version))
-        question = messages.read_infer(request, servable, call.deadline)
+        question = messages.read_infer(request, servable, call.deadline, time.monotonic())
         answer = await servable.ask(question)
         note(call, servable, answer)
         return messages.write_infer(request, question, answer, servable)

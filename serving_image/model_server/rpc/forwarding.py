@@ -145,7 +145,7 @@ class CallForwarder:
 
 
 def _passed_on(metadata: Sequence[tuple[bytes, bytes]]) -> list[tuple[str, str | bytes]]:
-    """Leave out what is HTTP/2's and gRPC's own, and what no client may send: with that, grpcio sends nothing at all."""
+    """Leave out what is HTTP/2's and gRPC's own, and what no client may send: grpcio refuses all because of it."""
     pairs: list[tuple[str, str | bytes]] = []
     for key, value in metadata:
         name = key.decode("latin-1")

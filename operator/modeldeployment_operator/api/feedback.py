@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import Field
 
-from modeldeployment_operator.api.base import ApiModel, NoTwins, Rule, form, lasts
+from modeldeployment_operator.api.base import ApiModel, NoTwins, Obeys, Rule, lasts
 from modeldeployment_operator.api.kubernetes import SecretKey
 
 MATURE_AT_ONCE: Final = "0s"
 Maturity = Annotated[str, Field(max_length=16), lasts(MATURE_AT_ONCE, "360h")]
+MAX_SLICE_BYTES: Final = 32
+"""In UTF-8: prediction ids carry the name."""
+_SLICE_NAME: Final = r"[^\x00-\x1f\x7f]+"
 SliceName = Annotated[
     str,
-    Field(max_length=32),
-    form(r"[^\x00-\x1f\x7f]+", "write a value of the field, without control characters"),
+    Field(max_length=MAX_SLICE_BYTES),
+    Obeys(
+        Rule(
+            cel=f"self.matches(r'^({_SLICE_NAME})$') && size(bytes(self)) <= {MAX_SLICE_BYTES}",
+            holds=lambda name: re.fullmatch(_SLICE_NAME, name) is not None and len(name.encode()) <= MAX_SLICE_BYTES,
+            message=f"write a value of the field, without control characters, of {MAX_SLICE_BYTES} bytes at most",
+        )
+    ),
 ]
 
 

@@ -211,6 +211,26 @@ async def test_with_a_timeout_a_call_waits_for_more_rows_but_not_when_it_is_full
     assert model.calls == [[1, 2], [3]]
 
 
+async def test_what_need_not_wait_is_not_held_up_by_what_waits_for_more_rows() -> None:
+    model = Model()
+    async with running(model, max_batch_size=2, batch_timeout_micros=300_000) as batcher:
+        lone = asyncio.create_task(batcher.ask(question(1)))
+        await asyncio.sleep(0)
+        wide = Question("f", {"x": np.array([[2.0, 2.0], [3.0, 3.0]])})
+        await batcher.ask(wide)
+        assert not lone.done()
+        await lone
+    assert model.calls == [[2, 2, 3, 3], [1]]
+
+
+async def test_what_comes_after_the_end_is_told_so() -> None:
+    async with running(Model()) as batcher:
+        await batcher.ask(question(1))
+    with pytest.raises(Unavailable, match="has been unloaded"):
+        async with asyncio.timeout(1):
+            await batcher.ask(question(1))
+
+
 async def test_rows_of_other_forms_do_not_go_together_unless_they_are_filled_up() -> None:
     wide, narrow = np.array([[1.0, 2.0]]), np.array([[3.0]])
     for pads, calls in ((False, 2), (True, 1)):

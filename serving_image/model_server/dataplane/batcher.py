@@ -114,6 +114,7 @@ class Batcher:
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._closing: asyncio.Future[None] | None = None
+        self._is_closed = False
         self.threads = threads
         self._free = threads
         self.busy = Busy(time.monotonic)
@@ -136,6 +137,7 @@ class Batcher:
         self._closing = self._loop.create_future()
         if not self.is_idle:
             await self._closing
+        self._is_closed = True
         for _ in range(self.threads):
             self._jobs.put(None)
 
@@ -144,6 +146,8 @@ class Batcher:
 
         Raises `RequestError`. If it is cancelled, it leaves the queue.
         """
+        if self._is_closed:  # Whoever asks several times in one request may come back too late.
+            raise Unavailable("this version of the model has been unloaded: try again")
         together = together and question.signature in self._batchable
         waiting = _Waiting(question, time.monotonic(), self._loop.create_future(), can_batch=together)
         most = self._settings.most_rows_waiting
@@ -182,8 +186,7 @@ class Batcher:
             self._timer.cancel()
             self._timer = None
         while self._free and self._groups:
-            key = next(iter(self._groups))
-            wait = self._wait_for_more(self._groups[key])
+            key, wait = self._next()
             if wait > 0:
                 self._timer = self._loop.call_later(wait, self._dispatch)
                 return
@@ -197,6 +200,13 @@ class Batcher:
                 self._free -= 1
                 self._jobs.put(job)
         self._note_idle()
+
+    def _next(self) -> tuple[Group, float]:
+        """Choose the group whose turn it is among those that need not wait; with how long it has to wait for more."""
+        if not self._timeout:
+            return next(iter(self._groups)), 0.0
+        waits = {key: max(0.0, self._wait_for_more(group)) for key, group in self._groups.items()}
+        return min(waits.items(), key=lambda item: item[1])
 
     def _wait_for_more(self, group: deque[_Waiting]) -> float:
         if not self._timeout or group[0].alone:

@@ -179,6 +179,28 @@ async def test_certificates_change_without_a_broken_connection(tmp_path: Path, c
         assert after is before  # The connection of before.
 
 
+async def test_a_certificate_that_a_port_could_not_take_is_tried_again(tmp_path: Path, ca: Pair, leaf: Pair) -> None:
+    leaf.write(tmp_path)
+    access, tried = Access(tmp_path), []
+
+    async def renew() -> None:
+        tried.append(access.identity and access.identity.content[0])
+        if len(tried) == 1:
+            raise OSError("too many open files")
+
+    access.changed.append(renew)
+    other = issued(ca, "other.default.svc")
+    other.write(tmp_path)
+    with pytest.raises(OSError, match="too many"):
+        await access.refresh()
+    await access.refresh()
+    await access.refresh()
+
+    assert len(tried) == 2
+    assert access.identity is not None
+    assert access.identity.name == "other.default.svc"
+
+
 @pytest.mark.parametrize("kind", ["authority", "itself", "no name"])
 async def test_pods_pass_things_on_to_pods_with_their_secret_alone(tmp_path: Path, ca: Pair, kind: str) -> None:
     tokens = tmp_path / "tokens"

@@ -64,21 +64,25 @@ class Access:
             try:
                 await self.refresh()
                 told = ""
-            except StartError as error:
-                if error.message != told:
-                    warning("the certificate or the tokens were not changed", reason=error.message)
-                told = error.message
+            except (StartError, OSError) as error:
+                if str(error) != told:
+                    warning("the certificate or the tokens were not changed", reason=str(error))
+                told = str(error)
 
     async def refresh(self) -> None:
-        """Read what has changed. Raises `StartError`, and leaves what it concerns as it was."""
+        """Read what has changed. Raises `StartError` or OSError, and leaves what it concerns to the next time."""
         if self._tokens_file is not None and (tokens := _read_tokens(self._tokens_file)) != self._tokens:
             self._tokens = tokens
             event("other bearer tokens", number=len(tokens))
         if self.identity is not None and has_changed(self.identity):
-            self.identity = read_identity(self.identity.folder)
+            before, self.identity = self.identity, read_identity(self.identity.folder)
+            try:
+                for tell in self.changed:
+                    await tell()
+            except BaseException:
+                self.identity = before
+                raise
             event("another certificate", name=self.identity.name)
-            for tell in self.changed:
-                await tell()
 
 
 def _read_tokens(file: Path) -> tuple[bytes, ...]:

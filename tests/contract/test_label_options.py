@@ -63,7 +63,7 @@ def test_a_regression_has_its_tolerance() -> None:
 def test_the_longest_names_of_slices_are_taken(name: str) -> None:
     assert feedback.MAX_SLICE_BYTES == prediction_id.MAX_SLICE_BYTES
     assert told({}, {"slices": {"field": "country", "values": [name]}}).slices == {name}
-    with pytest.raises(ValidationError, match="32 (bytes|characters)"):
+    with pytest.raises(ValidationError, match=r"32 (bytes|characters)"):
         told({}, {"slices": {"field": "country", "values": [f"国{name}"]}})
 
 

@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 import json
-import zlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 
-from model_server.errors import BodyTooLarge, InvalidArgument
+from model_server.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from model_server.tensors import Array
-
-
-_GZIP: Final = 16 + zlib.MAX_WBITS
-
-
-def plain(body: bytes, encoding: str, limit: int) -> bytes:
-    """Undo a Content-Encoding. Raises `InvalidArgument`, or `BodyTooLarge` as soon as it is over the limit."""
-    if encoding in {"", "identity"}:
-        return body
-    if encoding != "gzip":
-        raise InvalidArgument(f"Content-Encoding: {encoding} is none that this server knows; send gzip or none")
-    unzip = zlib.decompressobj(_GZIP)
-    try:
-        unzipped = unzip.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise InvalidArgument(f"the body is no gzip: {error}") from None
-    if len(unzipped) > limit:
-        raise BodyTooLarge(f"the body is over {limit} bytes when it is unpacked: send less in one request")
-    if not unzip.eof:
-        raise InvalidArgument("the body is no whole gzip")
-    return unzipped
 
 
 def load(body: bytes) -> Any:

@@ -122,7 +122,7 @@ async def test_passwords(
     login = f"{USER}:{PASSWORD}@" if how == "url" else ""
     if how == "environment":
         monkeypatch.setenv(web.USER, USER)
-        monkeypatch.setenv(web.PASSWORD, PASSWORD)
+        monkeypatch.setenv(web.PASSWORD, f"{PASSWORD}\n")  # As of a Secret that was made of a file.
     if how == "netrc":
         (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
         monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
@@ -182,7 +182,7 @@ def answering(answer: Callable[[str, dict[str, str]], Answer]) -> Iterator[str]:
 
 
 async def test_a_token_goes_to_its_host_alone(bring: Bringer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(web.TOKEN, "secret")
+    monkeypatch.setenv(web.TOKEN, "secret\n")
     seen: dict[str, str | None] = {}
 
     def other(path: str, headers: dict[str, str]) -> Answer:

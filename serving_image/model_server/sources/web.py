@@ -39,15 +39,21 @@ async def find(uri: str, stack: AsyncExitStack) -> Found:
 
 
 def _authorization(host: str, user: str | None, password: str | None) -> str | None:
-    if token := os.environ.get(TOKEN):
+    if token := _setting(TOKEN):
         return f"Bearer {token}"
-    if user is None and (user := os.environ.get(USER)) is not None:
-        password = os.environ.get(PASSWORD)
+    if user is None and (user := _setting(USER)) is not None:
+        password = _setting(PASSWORD)
     elif user is not None:
         user, password = unquote(user), unquote(password or "")
     else:
         user, password = _from_netrc(host)
     return None if user is None else basic(user, password or "")
+
+
+def _setting(name: str) -> str | None:
+    """Read a variable without the line break that a Secret has that was made of a file."""
+    value = os.environ.get(name)
+    return None if value is None else value.rstrip("\r\n")
 
 
 def basic(user: str, password: str) -> str:

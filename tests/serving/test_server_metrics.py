@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -11,18 +13,16 @@ from urllib.request import urlopen
 
 import pytest
 from model_server import contract
-from model_server.contract import Metric
+from model_server.contract import Env, Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 
-from tests.serving.model_servers import ADMIN_PORT, call
+from tests.serving.model_servers import ADMIN_PORT, ModelServer, call
 from tests.support import debian, metrics_page
 from tests.support.prometheus_process import PrometheusProcess
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from tests.serving.conftest import StartServer
-    from tests.serving.model_servers import ModelServer
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -31,14 +31,24 @@ NOBODY = "http://127.0.0.1:9"
 
 
 @pytest.fixture(scope="module")
-def server(shared: StartServer) -> ModelServer:
-    """It has answered, failed, and got labels; its traces go nowhere."""
-    server = shared("text.keras", MODEL_LABELS='["bad", "good"]', OTEL_EXPORTER_OTLP_ENDPOINT=NOBODY)
+def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
+    """Its model was fetched; it has answered, failed, and got labels; its traces go nowhere."""
+    folder = tmp_path_factory.mktemp("pod")
+    model_dir = folder / "model"
+    model_dir.mkdir()
+    fetch = [sys.executable, *contract.FETCH_COMMAND[1:], "--model-dir", str(model_dir), "--source-dir", str(models)]
+    given = {Env.MODEL_URI: "pvc://claim/text.keras"}
+    subprocess.run(fetch, env={**os.environ, **given}, check=True, capture_output=True)
+    environment = {Env.MODEL_LABELS: '["bad", "good"]', "OTEL_EXPORTER_OTLP_ENDPOINT": NOBODY}
+    server = ModelServer(folder, model_dir, environment=environment)
+    server.start()
+    server.wait_until_ready()
     token = server.predict(["好", "坏"], traceparent=f"00-{TRACE}-b7ad6b7169203331-01").token
     assert server.feedback(token, "good").status == 200
     assert server.feedback(f"{token}.1", "good").status == 200
     assert server.feedback("x", 1).status == 400
-    return server
+    yield server
+    server.kill()
 
 
 def page(server: ModelServer, accept: str = "text/plain") -> str:

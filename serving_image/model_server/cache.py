@@ -222,11 +222,12 @@ class Cache:
 
 
 def _read(file: int, size: int) -> bytes:
-    """Read so many bytes, or up to the end."""
+    """Read so many bytes, or up to the end, or to where it cannot be read: then its hash is another one."""
     pieces = []
-    while size and (piece := os.read(file, size)):
-        pieces.append(piece)
-        size -= len(piece)
+    with suppress(OSError):  # Another pod may have removed it; file systems of networks tell that here.
+        while size and (piece := os.read(file, size)):
+            pieces.append(piece)
+            size -= len(piece)
     return b"".join(pieces)
 
 

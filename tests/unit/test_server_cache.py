@@ -106,6 +106,13 @@ def test_nothing_but_plain_files_is_read(cache: Cache, folder: Path, tmp_path: P
     assert (tmp_path / "outside").read_bytes() == DATA
 
 
+def test_what_cannot_be_read_is_as_if_it_were_not_there(tmp_path: Path) -> None:
+    cache = Cache(Path("/proc/self"), 1000)  # The file `mem` there is a plain one, and its first byte none.
+    assert cache.restore("mem", tmp_path / "copy") is None
+    assert not (tmp_path / "copy").exists()
+    cache.close()
+
+
 def test_the_least_recently_used_goes_first(cache: Cache, folder: Path, tmp_path: Path) -> None:
     first, second = (stored(cache, tmp_path, letter * 400) for letter in (b"a", b"b"))
     for name, age in ((first, 100), (second, 50)):

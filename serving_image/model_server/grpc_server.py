@@ -92,8 +92,8 @@ class _Table:
         reflection = _Late("model_server.rpc.reflection", lambda module: module.Reflection(SERVICES))
         table = {
             f"/{PREDICTION}/Predict": self._asked(serving, "predict", most),
-            f"/{PREDICTION}/Classify": self._asked(serving, "classify", most),
-            f"/{PREDICTION}/Regress": self._asked(serving, "regress", most),
+            f"/{PREDICTION}/Classify": self._asked(serving, "classify", most, kind="predict"),
+            f"/{PREDICTION}/Regress": self._asked(serving, "regress", most, kind="predict"),
             f"/{PREDICTION}/MultiInference": self._asked(serving, "multi_inference", most, kind="predict"),
             f"/{PREDICTION}/GetModelMetadata": self._asked(serving, "metadata"),
             f"/{MODEL}/GetModelStatus": self._asked(serving, "status"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -147,3 +148,15 @@ async def test_labels_that_have_a_port_of_their_own_are_not_taken_here(tmp_path:
         assert (await ask(parts, path, message))[0] is CODES.UNIMPLEMENTED
     async with pod(tmp_path / "q") as parts:
         assert (await ask(parts, path, message))[0] is CODES.OK
+
+
+async def test_all_questions_to_models_are_counted_as_predictions(tmp_path: Path) -> None:
+    questions = [f"/{grpc_server.PREDICTION}/{name}" for name in ("Predict", "Classify", "Regress", "MultiInference")]
+    async with pod(tmp_path) as parts:
+        for path in (*questions, f"/{grpc_server.INFERENCE}/ModelInfer"):
+            await ask(parts, path, b"")  # They are refused, and that is what alerts look for.
+    page = parts.page.expose("")[0].decode()
+    counted = re.findall(r'model_request_duration_seconds_count{code="4..",method="([a-z]+)"} ([0-9]+)', page)
+
+    assert {method for method, _ in counted} == {"predict"}
+    assert sum(int(number) for _, number in counted) == 5

@@ -261,6 +261,15 @@ def test_examples_come_with_their_context() -> None:
     assert [each["c"].int64_list.value[0] for each in read] == [5, 5]
 
 
+def test_a_large_context_does_not_become_as_many() -> None:
+    request = examples(classification_pb2.ClassificationRequest, "classify", context=True)
+    given = request.input.example_list_with_context
+    given.context.features.feature["t"].bytes_list.value.append(bytes(2**20))
+    given.examples.extend([Example()] * 100)
+    with pytest.raises(BodyTooLarge, match="over 64 MiB"):
+        tensorflow_grpc.read_examples(Task.CLASSIFY, request, SERVABLE)
+
+
 def test_classes_and_values_are_answered() -> None:
     request = examples(classification_pb2.ClassificationRequest, "classify")
     question = tensorflow_grpc.read_examples(Task.CLASSIFY, request, SERVABLE)

@@ -120,9 +120,16 @@ def test_what_is_wrong_is_told(document: dict[str, Any], message: str) -> None:
 
 def test_no_request_may_have_any_number_of_examples() -> None:
     with pytest.raises(BodyTooLarge):
-        examples_input([b""] * (MAX_INSTANCES + 1))
+        examples_input(iter([b"no example is looked at"]), MAX_INSTANCES + 1)
     with pytest.raises(InvalidArgument, match="empty"):
-        examples_input([])
+        examples_input([], 0)
+
+
+def test_a_large_context_does_not_become_as_many() -> None:
+    context = {"t": "x" * 2**20}
+    assert len(read({"context": context, "examples": [{}] * 3})) == 3
+    with pytest.raises(BodyTooLarge, match="over 64 MiB"):
+        read({"context": context, "examples": [{}] * 100})
 
 
 def answer(task: Task, count: int, **outputs: Any) -> Any:

@@ -25,7 +25,7 @@ from model_server.protocols.signatures import find_signature, request_parameters
 from model_server.tensors import STRING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from model_server.tensors import Array, Signature
 
@@ -33,6 +33,8 @@ INPUT: Final = "inputs"
 CLASSES: Final = "classes"
 SCORES: Final = "scores"
 VALUES: Final = "outputs"
+MAX_BYTES: Final = 64 * 2**20
+"""Of all examples of a request, each with the context: a large context would become as many as there are examples."""
 _FLOAT_MAX: Final = float(np.finfo(np.float32).max)
 _INT64: Final = range(-(2**63), 2**63)
 
@@ -70,10 +72,10 @@ def read_examples(task: Task, body: bytes, signatures: Mapping[str, Signature]) 
     if not isinstance(examples, list) or not examples:
         raise InvalidArgument("'examples' is a list with at least one example")
     shared = _features(context, "'context'")
-    serialized = [
+    serialized = (
         serialize({**shared, **_features(example, f"example {number}")}) for number, example in enumerate(examples)
-    ]
-    return ExamplesRequest(task, name, examples_input(serialized), request_parameters(request))
+    )
+    return ExamplesRequest(task, name, examples_input(serialized, len(examples)), request_parameters(request))
 
 
 def check_signature(task: Task, name: str, signature: Signature) -> None:
@@ -91,14 +93,19 @@ def check_signature(task: Task, name: str, signature: Signature) -> None:
         )
 
 
-def examples_input(serialized: Sequence[bytes]) -> dict[str, Array]:
-    """Make the model's input of serialised examples. Raises `InvalidArgument` or `BodyTooLarge`."""
-    if not serialized:
+def examples_input(serialized: Iterable[bytes], count: int) -> dict[str, Array]:
+    """Make the model's input of so many serialised examples. Raises `InvalidArgument` or `BodyTooLarge`."""
+    if not count:
         raise InvalidArgument("Input is empty.")
-    if len(serialized) > MAX_INSTANCES:
-        raise BodyTooLarge(f"{len(serialized)} examples are too many for one request: send at most {MAX_INSTANCES}")
-    array = np.empty(len(serialized), dtype=object)
-    array[:] = serialized
+    if count > MAX_INSTANCES:
+        raise BodyTooLarge(f"{count} examples are too many for one request: send at most {MAX_INSTANCES}")
+    array = np.empty(count, dtype=object)
+    size = 0
+    for number, example in enumerate(serialized):
+        size += len(example)
+        if size > MAX_BYTES:
+            raise BodyTooLarge(f"the examples and their context are over {MAX_BYTES // 2**20} MiB: send fewer at once")
+        array[number] = example
     return {INPUT: array}
 
 

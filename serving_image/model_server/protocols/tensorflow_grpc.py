@@ -122,8 +122,8 @@ def _examples(task: Task, spec: Any, given: Any, servable: Servable, deadline: f
     else:
         listed, context = given.example_list, b""
     # One message after the other is both together; what the example says of a feature goes before the context.
-    serialized = [context + example.SerializeToString() for example in listed.examples]
-    return Question(name, examples.examples_input(serialized), (), deadline)
+    serialized = (context + example.SerializeToString() for example in listed.examples)
+    return Question(name, examples.examples_input(serialized, len(listed.examples)), (), deadline)
 
 
 def write_examples(task: Task, question: Question, answer: Answer, servable: Servable) -> bytes:

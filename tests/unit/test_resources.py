@@ -189,6 +189,14 @@ def test_credentials_reach_the_container_that_fetches_and_no_other() -> None:
     assert env_of(observation).keys() - env_of(observation, "initContainers").keys() == {"A"}
 
 
+def test_what_is_secret_in_a_uri_reaches_the_container_that_fetches_and_no_other() -> None:
+    uri = "https://user:password@host/news/3?X-Amz-Signature=secret"
+    observation = observed({"model": {"uri": uri}})
+
+    assert env_of(observation, "initContainers")["MODEL_URI"] == uri
+    assert env_of(observation)["MODEL_URI"] == "https://host/news/3"
+
+
 def test_settings_of_the_server_hold_where_the_model_is_prepared_too() -> None:
     observation = observed({"serving": {"env": [{"name": "MODEL_EXTRA_OPS", "value": "ReadFile"}]}})
 

@@ -9,6 +9,7 @@ from model_server.contract import Env
 
 from modeldeployment_operator.api.serving import Serving
 from modeldeployment_operator.core import names
+from modeldeployment_operator.core.fleet import location
 from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.resources.containers import COMMON, SERVER_CONTAINER, environment, mount
 from modeldeployment_operator.core.resources.labels import label_secrets, label_settings
@@ -27,6 +28,8 @@ def build_server_container(observation: Observation, snapshot: Snapshot) -> dict
     batching = snapshot.template.batching
     others = {
         **_access(observation.spec.serving),
+        # It reads a version from it, and fetches nothing.
+        Env.MODEL_URI: location(snapshot.template.model.uri),
         Env.BATCHING: batching.model_dump_json(by_alias=False, exclude_none=True) if batching else None,
     }
     return {

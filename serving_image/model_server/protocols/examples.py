@@ -33,8 +33,8 @@ INPUT: Final = "inputs"
 CLASSES: Final = "classes"
 SCORES: Final = "scores"
 VALUES: Final = "outputs"
-MAX_BYTES: Final = 64 * 2**20
-"""Of all examples of a request, each with the context: a large context would become as many as there are examples."""
+MAX_CONTEXT_BYTES: Final = 64 * 2**20
+"""Of the context, as often as there are examples: each of them gets it."""
 _FLOAT_MAX: Final = float(np.finfo(np.float32).max)
 _INT64: Final = range(-(2**63), 2**63)
 
@@ -72,6 +72,7 @@ def read_examples(task: Task, body: bytes, signatures: Mapping[str, Signature]) 
     if not isinstance(examples, list) or not examples:
         raise InvalidArgument("'examples' is a list with at least one example")
     shared = _features(context, "'context'")
+    check_context(len(serialize(shared)) if shared else 0, len(examples))
     serialized = (
         serialize({**shared, **_features(example, f"example {number}")}) for number, example in enumerate(examples)
     )
@@ -100,13 +101,17 @@ def examples_input(serialized: Iterable[bytes], count: int) -> dict[str, Array]:
     if count > MAX_INSTANCES:
         raise BodyTooLarge(f"{count} examples are too many for one request: send at most {MAX_INSTANCES}")
     array = np.empty(count, dtype=object)
-    size = 0
     for number, example in enumerate(serialized):
-        size += len(example)
-        if size > MAX_BYTES:
-            raise BodyTooLarge(f"the examples and their context are over {MAX_BYTES // 2**20} MiB: send fewer at once")
         array[number] = example
     return {INPUT: array}
+
+
+def check_context(size: int, count: int) -> None:
+    """Refuse a context of so many bytes for so many examples if that is too much. Raises `BodyTooLarge`."""
+    if size * count > MAX_CONTEXT_BYTES:
+        raise BodyTooLarge(
+            f"{count} examples with their context are over {MAX_CONTEXT_BYTES // 2**20} MiB: send fewer at once"
+        )
 
 
 def _features(document: Any, where: str) -> dict[str, list[bytes] | list[float] | list[int]]:

@@ -121,6 +121,7 @@ def _examples(task: Task, spec: Any, given: Any, servable: Servable, deadline: f
         listed, context = given.example_list_with_context, given.example_list_with_context.context.SerializeToString()
     else:
         listed, context = given.example_list, b""
+    examples.check_context(len(context), len(listed.examples))
     # One message after the other is both together; what the example says of a feature goes before the context.
     serialized = (context + example.SerializeToString() for example in listed.examples)
     return Question(name, examples.examples_input(serialized, len(listed.examples)), (), deadline)

@@ -173,6 +173,10 @@ class BatcherCollector(Collector):
         """Tell of these threads from now on."""
         self._watched = batcher, load_seconds
 
+    def unwatch(self) -> None:
+        """Tell nothing any more: the threads have ended."""
+        self._watched = None
+
     def collect(self) -> Iterator[Family]:
         """Look at the threads."""
         if self._watched is None:

@@ -76,6 +76,7 @@ class LoadedModel:
         """Give its memory back. No call may be under way."""
         self._functions = {}
         self._session.close()
+        self._session = None  # It holds the graph, which may be larger than its variables.
 
 
 class _Function:

@@ -95,6 +95,10 @@ class Metrics:
         if self._has_classes:
             self._book.classes = classes or self._book.classes
 
+    def unwatch(self) -> None:
+        """Tell no more of a model that is unloaded."""
+        self._batcher.unwatch()
+
     def observe_request(self, method: str, code: int, seconds: float, trace: Trace) -> None:
         """Note one answered request, with its trace as an example of such ones if it can be looked up."""
         histogram = self._of_kind.get((method, code))

@@ -40,6 +40,7 @@ def _load(path: Path, extra_ops: frozenset[str], batching: BatchSettings) -> Mod
     engine.warm_up(model, batching.allowed_batch_sizes or (1,))
     recorded.replay(model, path)
     grpc_server.prepare()
+    gc.unfreeze()  # What was frozen with an earlier version may have gone with it by now: graphs are cycles.
     gc.collect()
     gc.freeze()  # TensorFlow's millions of objects stay: later collections need not look at them.
     return model

@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from model_server import engine, recorded
+from model_server import engine, opening, recorded
+from model_server.dataplane.batch_settings import BatchSettings
 from model_server.errors import ModelServerError
 from model_server.tensors import DEFAULT_SIGNATURE
 
@@ -52,6 +54,15 @@ def failure(folder: Path, name: str, **inputs: Any) -> str:
         return f"{type(error).__name__}: {error}"
 
 
+def graph_stays(folder: Path) -> bool:
+    """Whether the graph of a version is there after the next one was opened, though it was closed."""
+    first = opening.open_model(folder / "plain", None, frozenset(), BatchSettings(), tried=True)
+    graph = weakref.ref(first._session.graph)  # type: ignore[attr-defined]
+    first.close()
+    opening.open_model(folder / "series", None, frozenset(), BatchSettings(), tried=True)
+    return graph() is not None
+
+
 def asked_after_damage(folder: Path, name: str, content: bytes) -> Any:
     """The answer of a model whose recorded requests are damaged."""
     place = folder / name
@@ -79,6 +90,7 @@ def main(folder: Path) -> None:
         "count": answer(folder, "counter", "count", x=number),
         "cut records": asked_after_damage(folder, "cut", requests[:-3]),
         "no requests": asked_after_damage(folder, "noise", NO_REQUEST),
+        "graph stays": graph_stays(folder),
         "modules": [name for name in ("keras", "tensorflow.python.eager.def_function") if name in sys.modules],
     }
     print(json.dumps(found))

@@ -81,3 +81,7 @@ def test_variables_stay_for_the_life_of_a_model(trials: dict[str, Any]) -> None:
 
 def test_damaged_records_of_requests_are_no_reason_not_to_serve(trials: dict[str, Any]) -> None:
     assert (trials["cut records"], trials["no requests"]) == ([0.5], [0.5])
+
+
+def test_nothing_stays_of_a_version_that_is_closed(trials: dict[str, Any]) -> None:
+    assert trials["graph stays"] is False

@@ -146,6 +146,9 @@ def test_a_new_version_takes_over_without_a_failed_request(
             thread.join()
     assert set(seen) == {(200, 0.5), (200, 0.25)}
     until(lambda: states(server, "times") == {"2": "AVAILABLE", "1": "END"})
+    page = call(server.address, ADMIN_PORT, "GET", "/metrics").body.decode()
+    assert 'model_threads{model="times",version="2"}' in page
+    assert 'model_threads{model="times",version="1"}' not in page
 
 
 def test_a_broken_version_is_told_and_the_good_one_serves(server: ModelServer, folder: Path) -> None:

@@ -37,6 +37,7 @@ class LoadedVersion:
         self.revision = revision
         self._loaded = loaded
         self._book = labelling.book
+        self._metrics = labelling.metrics
         self._marker = labelling.marker
         self.batcher = Batcher(
             self._call,
@@ -71,6 +72,7 @@ class LoadedVersion:
     async def close(self) -> None:
         """Give its memory back, once all that was asked is answered."""
         await self.batcher.close()
+        self._metrics.unwatch()
         self._loaded.close()
 
     def _call(self, signature: str, inputs: Mapping[str, Array]) -> Called:

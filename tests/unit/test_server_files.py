@@ -181,6 +181,11 @@ def test_links_within_a_claim_are_followed_and_others_not(tmp_path: Path) -> Non
     assert "out of the claim" in reason(find_in_claim, "pvc://c/", source)[1]
 
 
+def test_a_claim_without_files_is_told(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    assert "there are no files" in reason(find_in_claim, "pvc://c/", tmp_path)[1]
+
+
 @pytest.mark.parametrize("name", [b"a\nb", b"a\\b", b"\xff"])
 def test_names_in_a_claim_that_no_digest_can_be_made_of_are_refused(tmp_path: Path, name: bytes) -> None:
     saved_model(tmp_path / "claim")

@@ -34,6 +34,8 @@ def find_in_claim(uri: str, mount: Path) -> Found:
             parts.append(_part(uri, path, safe_relative(path.relative_to(source).as_posix())))
         if len(parts) > MAX_FILES:
             raise failed(f"{uri} has over {MAX_FILES} files: does it name the model's own folder?")
+    if not parts:
+        raise failed(f"{uri}: there are no files in that folder of the claim")
     return Found(parts, is_file=False)
 
 

@@ -12,6 +12,7 @@ from model_server.classes import class_count
 from model_server.dataplane.many_models import ManyModels
 from model_server.dataplane.reloading import Reloading
 from model_server.dataplane.version import LoadedVersion
+from model_server.journal import LABELS_FILE
 from model_server.labelling import Revision, open_labelling
 from model_server.logs import event
 from model_server.opening import open_model
@@ -36,10 +37,12 @@ class SeveralModels:
 
     def __init__(self, file: Path, loader: Loader) -> None:
         self.catalog = ManyModels()
+        self._loader = loader
         self._reloading = Reloading(file, self.catalog, loader.load)
 
     async def load(self) -> None:
         """Load all that is there now. Raises `StartError` if the file is wrong."""
+        self._loader.take_up()
         await self._reloading.look()
         event("serving", models=", ".join(self.catalog.models()))
 
@@ -68,6 +71,12 @@ class Loader:
         self._metrics = metrics
         self._labellings: dict[tuple[str, int], Labelling] = {}
         """Of all versions that were ever loaded: labels come when a version is gone, too, and it may come back."""
+
+    def take_up(self) -> None:
+        """Go on counting for all versions that a former run of this container has served. Raises `StartError`."""
+        for file in sorted(self._settings.place.state_dir.glob(f"*/*/{LABELS_FILE}")):
+            if file.parent.name.isdecimal():
+                self._labelling(file.parent.parent.name, int(file.parent.name))
 
     async def load(self, name: str, number: int, folder: Path) -> tuple[LoadedVersion, Labels]:
         """Load a version of a model from a folder. Raises `StartError`."""

@@ -161,6 +161,19 @@ def test_a_broken_version_is_told_and_the_good_one_serves(server: ModelServer, f
     assert ask(server, "both").json() == {"predictions": [0.25]}
 
 
+def test_labels_of_a_version_that_is_gone_count_after_a_restart_as_well(server: ModelServer, folder: Path) -> None:
+    token = ask(server, "both/versions/1").token
+    shutil.rmtree(folder / "both" / "3")
+    shutil.rmtree(folder / "both" / "1")
+    until(lambda: states(server, "both").get("1") == "END")
+    server.kill()
+    server.start()
+    server.wait_until_ready()
+    body = {"id": token, "label": 1}
+    codes = [call(server.address, HTTP_PORT, "POST", "/v1/models/both/feedback", body).status for _ in range(2)]
+    assert codes == [200, 409]
+
+
 def test_a_wrong_file_ends_the_start_with_a_reason(tmp_path: Path) -> None:
     file = tmp_path / "models.config"
     file.write_text("model_config_list {")

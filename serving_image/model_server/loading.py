@@ -51,7 +51,12 @@ def format_of_file(path: Path) -> ModelFormat | None:
     if start == _HDF5:
         return ModelFormat.H5
     if start.startswith(_ZIP):
+        from model_server.archives import directory_fits  # Here: it takes libraries that no server needs for this.
+
         try:
+            with path.open("rb") as file:
+                if not directory_fits(file):
+                    return None
             with zipfile.ZipFile(path) as archive:
                 return ModelFormat.KERAS if _KERAS_FILES.issubset(archive.namelist()) else None
         except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):

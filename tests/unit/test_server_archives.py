@@ -7,6 +7,7 @@ import io
 import resource
 import struct
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import zstandard
 from model_server import fetch, unpack
 from model_server.contract import Env, StartFailure
 from model_server.errors import StartError
+from model_server.loading import format_of_file
 from model_server.sources.limits import Budget
 from model_server.sources.parts import Interrupted
 from model_server.sources.patience import ATTEMPTS, Patience
@@ -98,8 +100,15 @@ def test_a_directory_of_a_zip_is_not_read_if_it_is_large(tmp_path: Path) -> None
     entry = struct.pack("<4s6H3L5H2L", b"PK\x01\x02", *(0,) * 9, 1, *(0,) * 6) + b"a"
     directory = entry * (5 * 2**20 // len(entry))
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(directory), 0, 0)
-    (tmp_path / "bomb").write_bytes(directory + end)
-    assert "over" in refused(unpack.unpack, tmp_path / "bomb", tmp_path / "out")
+    bomb = tmp_path / "bomb"
+    bomb.write_bytes(b"PK\x03\x04" + directory + end)
+    tracemalloc.start()
+    assert format_of_file(bomb) is None
+    assert unpack.is_archive(bomb)
+    assert "over" in refused(unpack.unpack, bomb, tmp_path / "out")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
 
 
 @pytest.mark.parametrize("names", [("a", "a"), ("a", "a/b"), ("a/b", "a")])

@@ -241,6 +241,20 @@ async def test_rows_of_other_forms_do_not_go_together_unless_they_are_filled_up(
         assert shares[0].outputs["y"].tolist() == [[2, 4]]
 
 
+async def test_one_long_row_does_not_make_many_short_ones_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_FILLED_UP", 20)
+    shapes: list[tuple[int, ...]] = []
+
+    def call(signature: str, inputs: Mapping[str, Array]) -> Called:
+        shapes.append(inputs["x"].shape)
+        return Called({"y": inputs["x"][:, :1]}, None)
+
+    rows = [Question("f", {"x": np.ones((1, length))}) for length in (10, 2, 2, 2, 2)]
+    async with running(call, pad_variable_length_inputs=True) as batcher:
+        await asyncio.gather(*map(batcher.ask, rows))
+    assert shapes == [(2, 10), (3, 2)]
+
+
 async def test_inputs_that_are_no_rows_are_a_call_of_their_own() -> None:
     def call(signature: str, inputs: Mapping[str, Array]) -> Called:
         return Called({"y": np.asarray(inputs["x"].sum())}, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from model_server.tensors import Array, Signature
+
+    Shapes = tuple[tuple[int, ...], ...]
+    """Of one row, by input."""
 
 
 def can_batch(signature: Signature) -> bool:
@@ -24,9 +28,19 @@ def rows_of(inputs: Mapping[str, Array]) -> int | None:
     return counts.pop() if len(counts) == 1 else None
 
 
-def form(inputs: Mapping[str, Array]) -> tuple[tuple[int, ...], ...]:
+def form(inputs: Mapping[str, Array]) -> Shapes:
     """Tell what has to be equal for rows to go together: the shapes of one row."""
     return tuple(array.shape[1:] for array in inputs.values())
+
+
+def longest(first: Shapes, second: Shapes) -> Shapes:
+    """Give the shapes to which rows of both forms can be filled up."""
+    return tuple(tuple(map(max, zip(*pair, strict=True))) for pair in zip(first, second, strict=True))
+
+
+def values_of(rows: int, shapes: Shapes) -> int:
+    """Count the numbers or texts in so many rows."""
+    return rows * sum(map(math.prod, shapes))
 
 
 def join(requests: Sequence[Mapping[str, Array]], size: int) -> dict[str, Array]:

@@ -41,6 +41,8 @@ FEW_ROWS: Final = 4
 """Of a request that takes no time to read and write."""
 CROWDED_SECONDS: Final = 0.1
 """How long a client is taken to be one of several after it was seen with another."""
+MOST_FILLED_UP: Final = 2**22
+"""Values in rows of different lengths that go together: one long row must not make a hundred short ones as long."""
 MAX_WAIT_SECONDS: Final = 30.0
 """What waited longer is not computed: its client has given up, or will before the queue is short again."""
 
@@ -238,11 +240,17 @@ class Batcher:
         group, now = self._groups.pop(key), time.monotonic()
         taken: list[_Waiting] = []
         rows = 0
+        shapes: batch.Shapes = ()
         while group:
             waiting = group[0]
             alone = waiting.alone or waiting.rows >= self._settings.max_batch_size
             if taken and (alone or rows + waiting.rows > self._settings.max_batch_size):
                 break
+            if self._settings.pad_variable_length_inputs and not alone:
+                own = batch.form(waiting.inputs)
+                shapes = batch.longest(shapes, own) if taken else own
+                if taken and batch.values_of(rows + waiting.rows, shapes) > MOST_FILLED_UP:
+                    break
             group.popleft()
             self._rows_waiting -= waiting.rows
             if _is_late(waiting, now):

@@ -77,6 +77,9 @@ class Server(Rules):
     async def broken(self, call: Call) -> bytes:
         raise ValueError("secret")
 
+    async def grow(self, call: Call) -> bytes:
+        return call.message * 10_000
+
     async def given_up(self, call: Call) -> bytes:
         raise asyncio.CancelledError
 
@@ -93,7 +96,7 @@ async def serving(in_flight: int = 2**26) -> AsyncIterator[Server]:
     server = Server()
     methods = {
         f"/{name}": Method(name, LIMIT, getattr(server, name))
-        for name in ("echo", "wait", "full", "broken", "given_up")
+        for name in ("echo", "wait", "full", "broken", "given_up", "grow")
     }
     methods |= {f"/{name}": Method(name, 1000, None, getattr(server, name)) for name in ("talk", "silent")}
     listener = socket.create_server(("127.0.0.1", 0))
@@ -369,6 +372,24 @@ async def test_what_is_unpacked_is_in_memory_as_well() -> None:
             assert (await peer.answer(number))[0]["grpc-status"] == str(int(Code.UNAVAILABLE))
         peer.send(peer.call(5, bytes(50_000)))
         assert (await peer.answer(5))[0]["grpc-status"] == "0"
+
+
+async def test_answers_that_nobody_takes_are_in_memory_as_well() -> None:
+    async with serving(in_flight=100_000) as server:
+        peer = await server.connect(settings=[(frames.INITIAL_WINDOW_SIZE, 0)])
+        for number in (1, 3):
+            peer.send(peer.call(number, b"x" * 30_000))
+        peer.send(peer.call(5, b"x" * 45_000))
+        fields, _ = await peer.answer(5)
+        assert fields["grpc-status"] == str(int(Code.UNAVAILABLE))
+        peer.send(peer.call(7, b"x" * 10, path="/grow"))
+        reset = await peer.until(frames.RST_STREAM)
+        assert (reset.stream, int.from_bytes(reset.payload)) == (7, frames.ENHANCE_YOUR_CALM)
+        peer.send(frames.window_update(3, 2**16))
+        assert len((await peer.answer(3))[1]) == 30_000
+        peer.send(frames.reset(1, frames.CANCEL))
+        peer.send(peer.call(9, b"x" * 95_000, path="/wait"))  # There is room for it again.
+        await reached(server, 1)
 
 
 async def test_what_nobody_listens_to_in_a_conversation_is_in_memory_as_well() -> None:

@@ -430,7 +430,18 @@ class Connection(asyncio.Protocol):
         if not stream.is_whole:  # Its client need not send the rest.
             self._transport.write(frames.reset(stream.number, frames.NO_ERROR))
         del self.streams[stream.number]
+        if stream.when_sent is not None:
+            stream.when_sent()
         self._noise = min(self._noise + NOISE_PER_CALL, NOISE_BURST)
+        self._end_if_over()
+
+    def give_up(self, stream: Stream) -> None:
+        """End a stream in the midst of its answer."""
+        if self.streams.pop(stream.number, None) is None:
+            return
+        self._waiting.pop(stream.number, None)
+        stream.unsent.clear()
+        self._transport.write(frames.reset(stream.number, frames.ENHANCE_YOUR_CALM))
         self._end_if_over()
 
     # --- The end -----------------------------------------------------------------------------------------------

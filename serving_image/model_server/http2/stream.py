@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from model_server.http2.connection import Connection
 
@@ -41,6 +41,7 @@ class Stream:
         "send_window",
         "trailers",
         "unsent",
+        "when_sent",
     )
 
     receiver: Receiver
@@ -70,3 +71,5 @@ class Stream:
         """When it began, or when the last part of the answer went out."""
         self.unsent: deque[memoryview] = deque()
         self.trailers = b""
+        self.when_sent: Callable[[], None] | None = None
+        """Called once the whole answer is out."""

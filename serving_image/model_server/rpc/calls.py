@@ -278,7 +278,18 @@ class _Task:
         """Send the one message of an answer, and end."""
         self._note(Code.OK)
         self.stream.connection.answer(self.stream, head, prefixed, framing.status(Code.OK, "", self._trailing()))
+        if self.stream.unsent:
+            self._keep(len(prefixed))
         self._leave()
+
+    def _keep(self, size: int) -> None:
+        """Count an answer that its client does not take yet as in memory, or give it up where there is no room."""
+        try:
+            self.call.hold(size)
+        except Unavailable:
+            self.stream.connection.give_up(self.stream)
+        else:
+            self.stream.when_sent = self._finish
 
     def end(self, code: Code, message: str = "") -> None:
         """End with a status."""

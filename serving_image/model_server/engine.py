@@ -21,7 +21,7 @@ from model_server.independence import made_up, rows_are_independent
 from model_server.logs import warning
 from model_server.operations import check_operations
 from model_server.runtime import Graph, Session, config_pb2, import_graph_def, tf_errors
-from model_server.tensors import DEFAULT_SIGNATURE
+from model_server.tensors import DEFAULT_SIGNATURE, STRING
 from model_server.wording import telling_line
 
 if TYPE_CHECKING:
@@ -182,10 +182,11 @@ def _size_that_fits(model: LoadedModel) -> int:
 def _quick_rows(model: LoadedModel, size: int) -> int:
     """Find the most rows that the default signature answers in `QUICK_SECONDS`.
 
-    None where a row may be of any size: what was tried says nothing of one that is a million times as long.
+    None where a row may be of any size, as texts may: what was tried says nothing of one that is a million times as
+    long.
     """
     signature, most = model.signatures[DEFAULT_SIGNATURE], 0
-    if any(spec.shape is None or None in spec.shape[1:] for spec in signature.inputs.values()):
+    if any(spec.shape is None or None in spec.shape[1:] or spec.dtype == STRING for spec in signature.inputs.values()):
         return 0
     for rows in QUICK_SIZES if DEFAULT_SIGNATURE in model.batchable else QUICK_SIZES[:1]:
         inputs = made_up(signature, rows, size)

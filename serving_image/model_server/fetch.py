@@ -28,6 +28,7 @@ from model_server.sources.parts import check_digest
 from model_server.sources.progress import Progress
 from model_server.stopping import exit_on_sigterm
 from model_server.unpack import is_archive, unpack
+from model_server.wording import shown_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,7 @@ _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 
 def fetch(settings: FetchSettings) -> None:
     """Fetch, verify and prepare a model. Raises `StartError`."""
-    folder, uri = settings.place.model_dir, sources.shown(settings.uri)
+    folder, uri = settings.place.model_dir, shown_uri(settings.uri)
     with _told(folder):
         _empty(folder)  # An earlier attempt may have left something.
         incoming = folder / INCOMING

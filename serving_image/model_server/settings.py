@@ -85,7 +85,7 @@ class ServeSettings:
     drain_seconds: float
     max_body_bytes: int
     models_file: Path | None
-    """With it, `model` and `revision` stand for the server, and `labels` and `format` are those of no model."""
+    """With it, `model` and `revision` stand for the server, and there are no `labels` and no `format`."""
     tls_dir: Path | None
     tokens_file: Path | None
     feedback_port: int | None
@@ -136,6 +136,9 @@ def fetch_settings(environment: Mapping[str, str], place: Place) -> FetchSetting
 def serve_settings(environment: Mapping[str, str], place: Place) -> ServeSettings:
     """Read the environment of the serving container. Raises `StartError`."""
     several = environment.get(Env.MODELS_FILE, "")
+    for name in (Env.MODEL_LABELS, Env.MODEL_FORMAT):
+        if several and environment.get(name):
+            raise _bad(f"{name} is of one model: it goes not with {Env.MODELS_FILE}, which names several")
     return ServeSettings(
         model=_required(environment, Env.MODEL_NAME, SEVERAL if several else ""),
         revision=_required(environment, Env.REVISION, SEVERAL if several else ""),

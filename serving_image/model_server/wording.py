@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,3 +42,9 @@ def without_secrets(text: str) -> str:
 def without_paths(text: str, folder: Path) -> str:
     """Cut a folder of this process's own out of the names of files in a text."""
     return text.replace(f"{folder.resolve()}/", "").replace(f"{folder}/", "")
+
+
+def shown_uri(uri: str) -> str:
+    """Write a URI without what may be secret: user, password and query."""
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model_server import sources
 from model_server.contract import Env, ModelFormat, StartFailure
 from model_server.cpus import cpus_of_quota
 from model_server.digest import digest_of, main
@@ -23,6 +22,7 @@ from model_server.operations import Graph, Node, check_operations
 from model_server.settings import Place, fetch_settings, read_place, read_secrets, serve_settings
 from model_server.sources.mounted import find_in_claim
 from model_server.unpack import unpack
+from model_server.wording import shown_uri
 
 SERVE = {Env.MODEL_NAME: "news", Env.REVISION: "r1"}
 
@@ -194,7 +194,13 @@ def test_names_in_a_claim_that_no_digest_can_be_made_of_are_refused(tmp_path: Pa
 
 
 def test_a_uri_is_shown_without_its_secrets() -> None:
-    assert sources.shown("https://user:pass@host:1/a?X-Amz-Signature=s") == "https://host:1/a"
+    assert shown_uri("https://user:pass@host:1/a?X-Amz-Signature=s") == "https://host:1/a"
+
+
+@pytest.mark.parametrize(("name", "value"), [(Env.MODEL_LABELS, '["a", "b"]'), (Env.MODEL_FORMAT, "h5")])
+def test_what_is_of_one_model_goes_not_with_several(name: Env, value: str) -> None:
+    with pytest.raises(StartError, match=f"{name} is of one model"):
+        serve_settings({Env.MODELS_FILE: "/models.config", name: value}, Place())
 
 
 def test_settings() -> None:

@@ -19,6 +19,7 @@ from model_server.sources.download import Downloads
 from model_server.sources.limits import Budget, amount
 from model_server.sources.parts import bad_uri, check_digest, failed, last_name
 from model_server.unpack import unpack_layer
+from model_server.wording import shown_uri
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +69,7 @@ async def get(order: Order) -> Got:
     """Get a model. Its digest is not compared, but with a registry. Raises `StartError`, OSError."""
     known = order.digest or _pinned(order.uri)
     try:
-        async with asyncio.timeout(order.seconds), order.progress.told(shown(order.uri)), AsyncExitStack() as stack:
+        async with asyncio.timeout(order.seconds), order.progress.told(shown_uri(order.uri)), AsyncExitStack() as stack:
             if order.cache is not None and known is not None:
                 await stack.enter_async_context(order.cache.locked(_hex(known)))
             return await (_get_artifact if order.uri.startswith("oci://") else _get)(order, stack)
@@ -76,15 +77,9 @@ async def get(order: Order) -> Got:
         progress = order.progress
         of_all = f" of {amount(progress.expected)}" if progress.expected else ""
         raise failed(
-            f"{shown(order.uri)} did not come within {order.seconds:g} s ({Env.FETCH_SECONDS}): "
+            f"{shown_uri(order.uri)} did not come within {order.seconds:g} s ({Env.FETCH_SECONDS}): "
             f"{amount(progress.done)}{of_all} did"
         ) from error
-
-
-def shown(uri: str) -> str:
-    """Write a URI without what may be secret: user, password and query."""
-    parts = urlsplit(uri)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 async def _get(order: Order, stack: AsyncExitStack) -> Got:
@@ -97,7 +92,7 @@ async def _get(order: Order, stack: AsyncExitStack) -> Got:
             return Got(target, order.digest)
     found = await _find(order, stack)
     folder = order.folder if found.is_file else target
-    digests = await Downloads(folder, budget, order.progress, order.cache).save(found.parts, shown(order.uri))
+    digests = await Downloads(folder, budget, order.progress, order.cache).save(found.parts, shown_uri(order.uri))
     if found.is_file:
         ((name, one),) = digests.items()
         got = Got(folder / name, f"{ALGORITHM}:{one}")
@@ -131,7 +126,7 @@ async def _find(order: Order, stack: AsyncExitStack) -> Found:
 
         find = mounted.find_in_claim if scheme == "pvc" else mounted.find_in_configmap
         return await asyncio.to_thread(find, order.uri, order.source_dir)
-    raise bad_uri(f"{shown(order.uri)} is none of {', '.join(KINDS)}")
+    raise bad_uri(f"{shown_uri(order.uri)} is none of {', '.join(KINDS)}")
 
 
 async def _get_artifact(order: Order, stack: AsyncExitStack) -> Got:

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -18,7 +17,7 @@ from yarl import URL
 
 from model_server.sources.limits import CHUNK_BYTES
 from model_server.sources.parts import Interrupted, bad_uri, failed
-from model_server.wording import without_secrets
+from model_server.wording import shown_uri, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -87,14 +86,8 @@ class Client:
         except (aiohttp.ClientError, OSError, TimeoutError, ssl.SSLError) as error:
             raise _problem(error, url) from error
         except ValueError as error:
-            raise bad_uri(f"{shown(url)} is no URL that can be asked: {error}") from error
-        raise failed(f"{shown(url)}: more than {_MAX_REDIRECTS} redirects (TooManyRedirects)")
-
-
-def shown(uri: str) -> str:
-    """Write a URI without what may be secret: user, password and query."""
-    parts = urlsplit(uri)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+            raise bad_uri(f"{shown_uri(url)} is no URL that can be asked: {error}") from error
+        raise failed(f"{shown_uri(url)}: more than {_MAX_REDIRECTS} redirects (TooManyRedirects)")
 
 
 def check_status(response: aiohttp.ClientResponse, uri: str, hint: str = "") -> None:
@@ -103,17 +96,17 @@ def check_status(response: aiohttp.ClientResponse, uri: str, hint: str = "") -> 
         return
     said = f"the server answered {response.status} {response.reason or ''}".rstrip()
     if response.status >= 500 or response.status in _WORTH_ANOTHER_TRY:
-        raise Interrupted(f"{shown(uri)}: {said}", _seconds(response.headers.get("Retry-After", "")))
+        raise Interrupted(f"{shown_uri(uri)}: {said}", _seconds(response.headers.get("Retry-After", "")))
     more = f". {hint}" if hint and response.status in {401, 403, 404} else ""
-    raise failed(f"{shown(uri)}: {said}{more}")
+    raise failed(f"{shown_uri(uri)}: {said}{more}")
 
 
 def _follow(now: URL, location: str) -> URL:
     then = now.join(URL(location, encoded=True))
     if then.scheme not in {"http", "https"}:
-        raise failed(f"{shown(str(now))} leads to {then.scheme}:, which is not followed")
+        raise failed(f"{shown_uri(str(now))} leads to {then.scheme}:, which is not followed")
     if now.scheme == "https" and then.scheme == "http":
-        raise failed(f"{shown(str(now))} leads from https to http, which anybody on the way may alter")
+        raise failed(f"{shown_uri(str(now))} leads from https to http, which anybody on the way may alter")
     return then
 
 
@@ -140,7 +133,7 @@ def _seconds(text: str) -> float:
 
 
 def _problem(error: Exception, url: str) -> Exception:
-    where = shown(url)
+    where = shown_uri(url)
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError):
         return failed(f"{where}: the server's certificate is not trusted: {_text(error)}")
     if isinstance(error, aiohttp.InvalidURL):

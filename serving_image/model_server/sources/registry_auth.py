@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from model_server.contract import REGISTRY_AUTH_DIR
-from model_server.sources.client import Access, check_status, shown
+from model_server.sources.client import Access, check_status
 from model_server.sources.parts import bad_uri, failed
+from model_server.wording import shown_uri
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,7 +112,7 @@ class RegistryAccess(Access):
     async def _token(self, asked: Mapping[str, str]) -> str:
         realm = asked.get("realm", "")
         if urlsplit(realm).scheme != "https" and not self._base.startswith("http://"):
-            raise failed(f"{self._base} wants the login sent to {shown(realm)!r}, which is not https")
+            raise failed(f"{self._base} wants the login sent to {shown_uri(realm)!r}, which is not https")
         if self._login is not None and self._login.identity_token:
             raise failed(
                 f"{self._base}: the Docker configuration has an identity token, which is not supported: "
@@ -130,5 +131,5 @@ class RegistryAccess(Access):
             except (ValueError, AttributeError):
                 token = None
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
-            raise failed(f"{shown(realm)} gave no token")
+            raise failed(f"{shown_uri(realm)} gave no token")
         return token

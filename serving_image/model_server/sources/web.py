@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from model_server.sources.client import Access, Client, shown
+from model_server.sources.client import Access, Client
 from model_server.sources.finding import Found, ask
 from model_server.sources.parts import bad_uri, last_name
 from model_server.sources.web_files import probe
+from model_server.wording import shown_uri
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
@@ -29,12 +30,12 @@ async def find(uri: str, stack: AsyncExitStack) -> Found:
     """Find the file."""
     parts = urlsplit(uri)
     if not parts.hostname:
-        raise bad_uri(f"{shown(uri)} names no host")
+        raise bad_uri(f"{shown_uri(uri)} names no host")
     authorization = _authorization(parts.hostname, parts.username, parts.password)
     bare = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
     client = await stack.enter_async_context(Client())
     name = last_name(parts.path)
-    part = await ask(shown(uri), lambda: probe(client, bare, Access(authorization), name, _HINT))
+    part = await ask(shown_uri(uri), lambda: probe(client, bare, Access(authorization), name, _HINT))
     return Found.one_file(part)
 
 

@@ -7,9 +7,10 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Final
 
-from model_server.sources.client import check_status, shown
+from model_server.sources.client import check_status
 from model_server.sources.limits import CHUNK_BYTES
 from model_server.sources.parts import SHA256, Checksum, NoRanges, Part, changed, failed
+from model_server.wording import shown_uri
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -71,23 +72,24 @@ class _WebFile:
 
     def _check(self, response: aiohttp.ClientResponse, start: int, *, whole: bool) -> None:
         if response.status in {412, 416} and self._tag is not None:
-            raise changed(shown(self._url))
+            raise changed(shown_uri(self._url))
         check_status(response, self._url)
         if self._tag is not None and response.headers.get("ETag") != self._tag:
-            raise changed(shown(self._url))
+            raise changed(shown_uri(self._url))
         if whole and response.status == 200:
             return
         content_range = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if response.status == 200:
             if self._tag is not None:  # The whole of another version, as If-Range has it.
-                raise changed(shown(self._url))
+                raise changed(shown_uri(self._url))
             raise NoRanges
         if response.status != 206 or content_range is None or int(content_range[1]) != start:
             raise failed(
-                f"{shown(self._url)}: the server answered {response.status} with another range than it was asked for"
+                f"{shown_uri(self._url)}: the server answered {response.status} with another range than it was "
+                "asked for"
             )
         if self._size is not None and int(content_range[3]) != self._size:
-            raise changed(shown(self._url))
+            raise changed(shown_uri(self._url))
 
 
 def _size(response: aiohttp.ClientResponse) -> int | None:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from model_server.parts import Parts
-    from model_server.rpc.calls import Call, Conversation
+    from model_server.rpc.calls import Call
+    from model_server.rpc.conversations import Conversation
     from model_server.traces import Trace
 
 FINISH_SECONDS: Final = 20.0

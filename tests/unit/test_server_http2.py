@@ -24,7 +24,8 @@ from tests.support.http2_peer import Peer, request_headers
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from model_server.rpc.calls import Call, Conversation
+    from model_server.rpc.calls import Call
+    from model_server.rpc.conversations import Conversation
     from model_server.traces import Trace
 
 LIMIT = 3 * 2**20

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -19,12 +18,14 @@ from model_server.errors import (
 from model_server.logs import logger
 from model_server.rpc import framing
 from model_server.rpc.codes import Code, code_of
+from model_server.rpc.conversations import Talk
 from model_server.traces import NO_TRACE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from model_server.http2.stream import Receiver, Stream
+    from model_server.rpc.conversations import Conversation
     from model_server.traces import Trace
 
     Handler = Callable[["Call"], Awaitable[bytes]]
@@ -36,8 +37,6 @@ GZIP_BYTES: Final = 256
 """An answer of less is not compressed."""
 LARGE_BYTES: Final = 256 * 2**10
 """Of more, (un)packing is left to a thread: it would keep all others waiting."""
-MAX_UNREAD: Final = 64
-"""Messages of a conversation that wait to be answered."""
 MAX_SECONDS: Final = 3600.0
 """A longer deadline is none."""
 _INTERNAL: Final = "internal error; the log of the pod has the details"
@@ -147,7 +146,7 @@ class Calls:
         path = headers.get(b":path", b"")
         started, method = time.perf_counter(), self._methods.get(path)
         call = Call(path.decode("latin-1"), stream.headers, stream.connection.client, started, None, self)
-        task = _Task(self, stream, call, method)
+        task = Task(self, stream, call, method)
         try:
             if method is None:
                 raise Unimplemented(f"this server has no method {call.path[:200]}")
@@ -161,7 +160,7 @@ class Calls:
         encoding = headers.get(b"grpc-encoding", b"identity").decode("latin-1")
         if method.talker is not None:
             stream.is_patient = True
-            return _Talk(task, method.talker, method.limit, encoding)
+            return Talk(task, method.talker, method.limit, encoding)
         gzip = encoding == "gzip" and b"gzip" in headers.get(b"grpc-accept-encoding", b"")
         return _Unary(task, method.handler or _unimplemented, method.limit, encoding, gzip=gzip)
 
@@ -196,7 +195,7 @@ class _Ignored:
 IGNORED: Final = _Ignored()
 
 
-class _Task:
+class Task:
     """What a call of any kind goes through: its deadline, its work, its status."""
 
     __slots__ = (
@@ -320,7 +319,7 @@ class _Unary:
 
     __slots__ = ("_chunks", "_encoding", "_gzip", "_handler", "_limit", "_size", "_task")
 
-    def __init__(self, task: _Task, handler: Handler, limit: int, encoding: str, *, gzip: bool) -> None:
+    def __init__(self, task: Task, handler: Handler, limit: int, encoding: str, *, gzip: bool) -> None:
         self._task = task
         self._handler = handler
         self._limit = limit
@@ -378,104 +377,3 @@ class _Unary:
 
     def leave(self) -> None:
         """Come to the answer as ever."""
-
-
-class Conversation:
-    """What is said on both sides of a streaming call."""
-
-    def __init__(self, task: _Task) -> None:
-        self._task = task
-        self._stream = task.stream
-        self._heard: deque[tuple[bytes, int]] = deque()
-        """Messages, and how many bytes are held for each."""
-        self._more = asyncio.Event()
-        self._over = False
-        self.is_leaving = asyncio.Event()
-        """The connection ends: come to an end."""
-
-    def hear(self, message: bytes, packed: int) -> None:
-        """Take a message that came in so many bytes, which are held. Raises `RequestError` if too many wait."""
-        if len(self._heard) >= MAX_UNREAD:
-            raise Unavailable(f"{MAX_UNREAD} messages wait already: wait for answers")
-        self._task.call.hold(len(message))
-        self._heard.append((message, packed + len(message)))
-        self._more.set()
-
-    def end(self) -> None:
-        """Note that the other side has said all."""
-        self._over = True
-        self._more.set()
-
-    def leave(self) -> None:
-        """Have who talks come to an end."""
-        self.is_leaving.set()
-        self._more.set()
-
-    async def next(self) -> bytes | None:
-        """Wait for a message; None: there are no more. Raises `Unavailable` if the connection ends."""
-        while not self._heard:
-            if self.is_leaving.is_set():
-                raise leaving()
-            if self._over:
-                return None
-            self._more.clear()
-            await self._more.wait()
-        message, held = self._heard.popleft()
-        self._task.call.release(held)
-        return message
-
-    async def say(self, message: bytes) -> None:
-        """Send a message, and wait until it is out."""
-        head = b"" if self._stream.is_begun else framing.OK_HEAD
-        self._stream.connection.send(self._stream, head=head, data=framing.pack(message))
-        while self._stream.unsent:  # noqa: ASYNC110  # Seldom: conversations are short, and windows large.
-            await asyncio.sleep(0.01)
-
-
-def leaving() -> Unavailable:
-    """Make what ends a conversation whose connection ends."""
-    return Unavailable("this pod is leaving: ask again")
-
-
-class _Talk:
-    """Takes many messages and answers with many."""
-
-    def __init__(self, task: _Task, talker: Talker, limit: int, encoding: str) -> None:
-        self._task = task
-        self._limit = limit
-        self._encoding = encoding
-        self._rest = b""
-        self._conversation = Conversation(task)
-        task.start(self._work, talker)
-
-    def data(self, chunk: bytes, *, last: bool) -> None:
-        """Cut what comes into messages."""
-        try:
-            self._task.call.hold(len(chunk))
-            self._rest += chunk
-            while len(self._rest) >= framing.PREFIX_BYTES:
-                end = framing.PREFIX_BYTES + framing.read_size(self._rest)
-                if end > self._limit:
-                    raise BodyTooLarge(f"the message is over {self._limit} bytes")
-                if len(self._rest) < end:
-                    break
-                self._conversation.hear(framing.unpack(self._rest[:end], self._encoding, self._limit), end)
-                self._rest = self._rest[end:]
-        except RequestError as error:
-            self._task.cancel()
-            self._task.refuse(error)
-            return
-        if last:
-            self._conversation.end()
-
-    async def _work(self, talker: Talker) -> None:
-        await talker(self._task.call, self._conversation)
-        self._task.end(Code.OK)
-
-    def cancelled(self) -> None:
-        """Stop."""
-        self._task.cancel()
-
-    def leave(self) -> None:
-        """Let the talker come to an end; the client asks again elsewhere."""
-        self._conversation.leave()

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListResponse
 
 from model_server.errors import NotFound
-from model_server.rpc.calls import leaving
+from model_server.rpc.conversations import leaving
 from model_server.rpc.open_inference import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from model_server.rpc.calls import Call, Conversation
+    from model_server.rpc.calls import Call
+    from model_server.rpc.conversations import Conversation
 
 WATCH_SECONDS: Final = 0.25
 

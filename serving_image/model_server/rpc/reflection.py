@@ -16,7 +16,8 @@ from model_server.rpc.open_inference import parse
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from model_server.rpc.calls import Call, Conversation
+    from model_server.rpc.calls import Call
+    from model_server.rpc.conversations import Conversation
 
 
 class Reflection:

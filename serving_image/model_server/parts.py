@@ -41,7 +41,6 @@ class Parts:
     settings: ServeSettings
     state: State
     content: Content
-    catalog: Catalog
     metrics: Metrics
     """Of requests, and of the model if there is one."""
     page: Metrics | Several
@@ -56,3 +55,8 @@ class Parts:
     bodies: Bodies = field(default_factory=Bodies)
     access: Access = field(default_factory=Access)
     tracing: Tracing = field(default_factory=Tracing)
+
+    @property
+    def catalog(self) -> Catalog:
+        """Where models are found."""
+        return self.content.catalog

@@ -96,7 +96,6 @@ def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Pa
         settings=settings,
         state=State(place.state_dir),
         content=content,
-        catalog=content.catalog,
         metrics=labelling.metrics,
         page=page,
         book=labelling.book if settings.models_file is None else None,

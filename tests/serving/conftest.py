@@ -103,3 +103,12 @@ def shared_classic(classic_models: Path, tmp_path_factory: pytest.TempPathFactor
     pods = Pods(classic_models, tmp_path_factory.mktemp("shared"))
     yield pods.start
     pods.stop()
+
+
+@pytest.fixture(scope="module")
+def pair(shared: StartServer) -> tuple[ModelServer, ModelServer]:
+    """A bad revision and a good one."""
+    bad, good = (shared("text.keras", revision=revision, wait=False) for revision in ("bad", "good"))
+    bad.wait_until_ready()
+    good.wait_until_ready()
+    return bad, good

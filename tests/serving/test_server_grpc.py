@@ -339,15 +339,6 @@ class Load:
             await channel.close()
 
 
-@pytest.fixture(scope="module")
-def pair(shared: StartServer) -> tuple[ModelServer, ModelServer]:
-    """A bad revision and a good one."""
-    bad, good = (shared("text.keras", revision=revision, wait=False) for revision in ("bad", "good"))
-    bad.wait_until_ready()
-    good.wait_until_ready()
-    return bad, good
-
-
 async def test_a_pod_that_left_the_rotation_passes_calls_on(pair: tuple[ModelServer, ModelServer]) -> None:
     bad, good = pair
     async with Load(bad) as load:

@@ -6,7 +6,6 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-import pytest
 from model_server import contract
 
 from tests.serving.load import Clients
@@ -14,15 +13,6 @@ from tests.serving.load import Clients
 if TYPE_CHECKING:
     from tests.serving.conftest import StartServer
     from tests.serving.model_servers import ModelServer
-
-
-@pytest.fixture(scope="module")
-def pair(shared: StartServer) -> tuple[ModelServer, ModelServer]:
-    """A bad revision and a good one."""
-    bad, good = (shared("text.keras", revision=revision, wait=False) for revision in ("bad", "good"))
-    bad.wait_until_ready()
-    good.wait_until_ready()
-    return bad, good
 
 
 async def test_clients_that_never_hang_up_are_moved(pair: tuple[ModelServer, ModelServer]) -> None:

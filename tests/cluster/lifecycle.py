@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DEFAULT_NAME = "local"
 START_SECONDS = 90
 SETTLE_SECONDS = 0.3
-"""In this time, what a launcher started just before it was killed has recorded itself."""
+"""In this time, the commands that a launcher ran when it was killed have ended: they carry no mark."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,11 +182,9 @@ def _stop(cluster: Cluster) -> None:
     """End every process of a cluster and remove what it has outside its directory."""
     if not cluster.ready:
         time.sleep(SETTLE_SECONDS)
+    processes.kill_marked(cluster.paths)
     if cluster.shape is Shape.FULL:
         node.leave(cluster)
-    else:
-        for name in reversed(components.names(cluster.shape)):
-            processes.kill(cluster, name)
 
 
 def _remove(directory: Path) -> None:

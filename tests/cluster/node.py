@@ -47,8 +47,7 @@ def enter(cluster: Cluster) -> Cluster:
 
 
 def leave(cluster: Cluster) -> None:
-    """End the node and all its pods; nothing is left of it but files under the cluster's directories."""
-    processes.kill_init(cluster)
+    """Remove what the node's ended processes leave behind, but for files under the cluster's directories."""
     (cluster.paths.pids / INIT).unlink(missing_ok=True)
     network.unjoin(_link(cluster))
     cgroups.remove(cluster.paths.key)

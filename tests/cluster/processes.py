@@ -24,6 +24,10 @@ MARK = "MODELOPS_CLUSTER_PROCESS"
 """Set in every process we start. A recorded process id is trusted only if its process carries the mark, since ids are
 used again for other processes after a crash or a reboot."""
 
+GOING_SECONDS = 15.0
+"""For a process that was killed, or an interface that was removed, to be gone."""
+PF_KTHREAD = 0x200000
+"""Flag of the kernel's own threads in /proc/PID/stat."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # The inner shell writes its process id before it becomes the component, so there is no moment at which a component
@@ -168,16 +172,33 @@ def kill(cluster: Cluster, component: str) -> None:
     wait_gone(lambda: alive(cluster, component), component)
 
 
-def kill_init(cluster: Cluster) -> None:
-    """End the namespaces' first process; the kernel then ends every other one in them, pods included."""
-    if not cluster.init or not init_alive(cluster):
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(cluster.init, signal.SIGKILL)
-    wait_gone(lambda: init_alive(cluster), "the cluster's first process")
+def kill_marked(paths: ClusterPaths) -> None:
+    """End every process that carries the cluster's mark, recorded or not, and whatever these start meanwhile.
+
+    A launcher that is killed leaves behind what it was starting, which may record itself only after this.
+    """
+    deadline = time.monotonic() + GOING_SECONDS
+    while found := _marked(paths):
+        if time.monotonic() > deadline:
+            raise ClusterError(f"Processes {found} are still there after they were killed; run `down` again.")
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
 
 
-def wait_gone(is_there: Callable[[], bool], what: str, seconds: float = 15) -> None:
+def _marked(paths: ClusterPaths) -> list[int]:
+    """The machine's ids of the processes that carry the cluster's mark and have not ended."""
+    start = f"{MARK}={paths.state}/".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        variables = _variables(entry)
+        if any(variable.startswith(start) for variable in variables):
+            found.append(int(entry.name))
+    return found
+
+
+def wait_gone(is_there: Callable[[], bool], what: str, seconds: float = GOING_SECONDS) -> None:
     """Wait until the callable `is_there` says no."""
     deadline = time.monotonic() + seconds
     while is_there():
@@ -187,18 +208,23 @@ def wait_gone(is_there: Callable[[], bool], what: str, seconds: float = 15) -> N
 
 
 def _carries(proc: Path, pid: int, value: str) -> bool:
-    if not pid:
-        return False
+    return bool(pid) and f"{MARK}={value}".encode() in _variables(proc / str(pid))
+
+
+def _variables(entry: Path) -> list[bytes]:
+    """The environment of a process; nothing if it has ended."""
     for _ in range(100):
         try:
-            variables = (proc / str(pid) / "environ").read_bytes().split(b"\0")
-            state = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
+            variables = (entry / "environ").read_bytes().split(b"\0")
+            status = (entry / "stat").read_text().rpartition(")")[2].split()
         except OSError:
-            return False
-        if variables != [b""] or state in "ZX":
-            return f"{MARK}={value}".encode() in variables
-        time.sleep(0.001)  # no environment, and yet not ended: for a moment so is a process that becomes a program
-    return False
+            return []
+        # No environment, and yet not ended: for a moment so is a process that becomes a program. The kernel's own
+        # threads never have one.
+        if variables != [b""] or status[0] in "ZX" or int(status[6]) & PF_KTHREAD:
+            return variables
+        time.sleep(0.001)
+    return []
 
 
 def _innermost_pid(entry: Path) -> int:

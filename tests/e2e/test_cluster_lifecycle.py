@@ -134,6 +134,15 @@ def test_down_cleans_up_after_a_start_that_was_killed(shape: Shape, before: set[
     assert traces(NAME) == before
 
 
+def test_down_ends_what_a_killed_start_has_not_recorded(shape: Shape, before: set[str]) -> None:
+    cluster = up(NAME, shape)
+    inside = [*processes.inside(cluster), "sleep", "600"]
+    with subprocess.Popen(inside, env=processes.environment(cluster.paths, "unrecorded")) as late:
+        down(NAME)
+        assert late.wait(10) == -signal.SIGKILL
+    assert traces(NAME) == before
+
+
 def test_up_goes_on_after_a_start_that_was_killed(shape: Shape) -> None:
     with subprocess.Popen(_command("up", shape), cwd=REPOSITORY, stderr=subprocess.DEVNULL) as launcher:
         time.sleep(1)

@@ -1,7 +1,7 @@
 """The gRPC port: TensorFlow Serving's services, the Open Inference Protocol, feedback, health and reflection.
 
 The table says what there is; what stands behind a method is imported when it is first called, so that the port answers
-at once, while the model (and with it TensorFlow) is still loading. `prepare` does that in the thread that loads.
+at once, while the model is still loading. `prepare` does that in the thread that loads.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _INTERNAL: Final = 500
 
 
 def prepare() -> None:
-    """Import what answers. Takes a tenth of a second; needs TensorFlow, which is there by then."""
+    """Import what answers. Takes a tenth of a second."""
     for name in (_SERVING_MODULE, _INFERENCE_MODULE, _FEEDBACK_MODULE, _HEALTH_MODULE):
         import_module(name)
     # Reflection knows only descriptions that are loaded; these two are needed for nothing else.

@@ -4,19 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import model_server.runtime  # noqa: F401  # Else the next ones import the whole of TensorFlow.
-
-# isort: split
-from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow_serving.apis import (
-    classification_pb2,
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    inference_pb2,
-    predict_pb2,
-    regression_pb2,
-)
-
+from model_server import tensorflow_package
 from model_server.dataplane.question import Question
 from model_server.dataplane.servable import VersionState
 from model_server.errors import FailedPrecondition, InvalidArgument, Unimplemented
@@ -26,6 +14,18 @@ from model_server.protocols.limits import check_inputs
 from model_server.protocols.tensor_protos import NUMBERS, from_tensor, to_tensor
 from model_server.rpc.codes import Code
 from model_server.tensors import DEFAULT_SIGNATURE
+
+tensorflow_package.enter()
+
+from tensorflow.core.protobuf import meta_graph_pb2  # noqa: E402
+from tensorflow_serving.apis import (  # noqa: E402
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    predict_pb2,
+    regression_pb2,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -16,17 +16,16 @@ from model_server.logs import logger
 from model_server.passing import Passed
 from model_server.pods import end_to_end
 from model_server.protocols.tensorflow_rest import Method
+from model_server.running import Run
 from model_server.traces import NO_TRACE
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
 
-    from model_server.http.messages import Head, Request
+    from model_server.http.messages import Answering, Head, Request
     from model_server.http.routes import Found, Route
     from model_server.parts import Parts
     from model_server.traces import Trace
-
-    Answering = Response | Coroutine[Any, Any, Response]
 
 
 def data_routes(parts: Parts) -> Iterable[Route[Call]]:
@@ -59,7 +58,11 @@ class PredictionApp:
         if self._parts.tracing.is_on or self._parts.state.forward_to is not None:
             return self._traced(request)
         answer = self._ask(request, NO_TRACE)
-        return self._finished(request.head, answer) if isinstance(answer, Response) else self._later(request, answer)
+        if isinstance(answer, Response):
+            return self._finished(request.head, answer)
+        later = self._later(request, answer)
+        # A prediction waits for its model and for nothing else.
+        return Run(later) if request.head.target[0].kind == Method.PREDICT else later
 
     def refuse(self, head: Head | None, error: RequestError) -> Response:
         """Tell why a request is not answered."""
@@ -87,13 +90,13 @@ class PredictionApp:
                 return self._finished(request.head, answer, trace)
             return await self._later(request, answer, trace)
 
-    def _ask(self, request: Request, trace: Trace) -> Answering:
-        route, values = request.head.target
+    def _ask(self, request: Request, trace: Trace) -> Response | Coroutine[Any, Any, Response]:
+        target: Found[Call] = request.head.target
+        route, values = target
         try:
-            answer: Answering = route.answer(Call(self._parts, request.head, request.body, values, trace))
+            return route.answer(Call(self._parts, request.head, request.body, values, trace))
         except Exception as error:  # Of endpoints that answer at once.
             return _failed(error)
-        return answer
 
     async def _later(
         self, request: Request, answering: Coroutine[Any, Any, Response], trace: Trace = NO_TRACE

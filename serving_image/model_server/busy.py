@@ -32,6 +32,11 @@ class Busy:
             self._running -= 1
             self._sum += self._clock()
 
+    def add(self, seconds: float) -> None:
+        """Add a call that was too short to be missed while it went on."""
+        with self._lock:
+            self._sum += seconds
+
     @property
     def seconds(self) -> float:
         """Until now."""

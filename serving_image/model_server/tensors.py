@@ -90,13 +90,19 @@ def is_regular(inputs: Mapping[str, Array], signature: Signature) -> bool:
 
     Only such inputs may be put behind those of another request: the rows of others may be no rows at all.
     """
-    return all(
-        spec.shape is not None and inputs[name].ndim == len(spec.shape) for name, spec in signature.inputs.items()
-    )
+    for name, spec in signature.inputs.items():
+        if spec.shape is None or inputs[name].ndim != len(spec.shape):
+            return False
+    return True
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
-    return len(shape) == len(wanted) and all(want in (None, size) for size, want in zip(shape, wanted, strict=True))
+    if len(shape) != len(wanted):
+        return False
+    for size, want in zip(shape, wanted, strict=True):  # noqa: SIM110  # Each request comes by here: `all` is slower.
+        if want is not None and want != size:
+            return False
+    return True
 
 
 class Model(Protocol):

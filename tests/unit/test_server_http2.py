@@ -7,6 +7,7 @@ import gzip
 import socket
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from model_server.errors import Unavailable
 from model_server.http2 import connection, frames
 from model_server.http2.server import Listening
-from model_server.rpc.calls import Calls, Method, Rules
+from model_server.rpc.calls import PREDICT, Calls, Method, Rules
 from model_server.rpc.codes import Code
 
 from tests.support.http2_peer import Peer, request_headers
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from model_server.traces import Trace
 
 LIMIT = 3 * 2**20
+WITH_TASKS_AND_WITHOUT = pytest.mark.parametrize("kind", ["", "/predict"])
 
 
 class Server(Rules):
@@ -99,6 +101,7 @@ async def serving(in_flight: int = 2**26) -> AsyncIterator[Server]:
         f"/{name}": Method(name, LIMIT, getattr(server, name))
         for name in ("echo", "wait", "full", "broken", "given_up", "grow")
     }
+    methods |= {f"/predict/{name}": replace(methods[f"/{name}"], kind=PREDICT) for name in ("wait", "given_up")}
     methods |= {f"/{name}": Method(name, 1000, None, getattr(server, name)) for name in ("talk", "silent")}
     listener = socket.create_server(("127.0.0.1", 0))
     server.port = listener.getsockname()[1]
@@ -288,8 +291,9 @@ async def test_a_call_without_data_has_no_message(peer: Peer) -> None:
     assert (await peer.answer(1))[0]["grpc-status"] == str(int(Code.INVALID_ARGUMENT))
 
 
-async def test_deadlines_are_kept(server: Server, peer: Peer) -> None:
-    peer.send(peer.call(1, b"", ("grpc-timeout", "50m"), path="/wait"))
+@WITH_TASKS_AND_WITHOUT
+async def test_deadlines_are_kept(server: Server, peer: Peer, kind: str) -> None:
+    peer.send(peer.call(1, b"", ("grpc-timeout", "50m"), path=f"{kind}/wait"))
     fields, _ = await peer.answer(1)
     assert fields["grpc-status"] == str(int(Code.DEADLINE_EXCEEDED))
     assert server.cancelled == 1
@@ -320,20 +324,22 @@ async def test_calls_that_are_taken_back_before_they_begin_hold_nothing() -> Non
         assert (fields["grpc-status"], len(message)) == ("0", 50_000)
 
 
-async def test_a_call_that_the_server_itself_gives_up_is_answered(peer: Peer) -> None:
-    peer.send(peer.call(1, b"abc", path="/given_up"))
+@WITH_TASKS_AND_WITHOUT
+async def test_a_call_that_the_server_itself_gives_up_is_answered(peer: Peer, kind: str) -> None:
+    peer.send(peer.call(1, b"abc", path=f"{kind}/given_up"))
     fields, _ = await peer.answer(1)
     assert (fields["grpc-status"], fields["grpc-message"]) == ("14", "the server gave the call up: try again")
 
 
-async def test_what_a_client_takes_back_is_given_up(server: Server, peer: Peer) -> None:
-    peer.send(peer.call(1, b"", path="/wait"))
+@WITH_TASKS_AND_WITHOUT
+async def test_what_a_client_takes_back_is_given_up(server: Server, peer: Peer, kind: str) -> None:
+    peer.send(peer.call(1, b"", path=f"{kind}/wait"))
     await reached(server, 1)
     peer.send(frames.reset(1, frames.CANCEL))
     await reached(server, 0)
     assert server.cancelled == 1
     assert server.codes == []  # Nobody was answered.
-    peer.send(peer.call(3, b"", path="/wait"))
+    peer.send(peer.call(3, b"", path=f"{kind}/wait"))
     await reached(server, 1)
     await peer.close()
     await reached(server, 0)

@@ -24,13 +24,17 @@ def can_batch(signature: Signature) -> bool:
 
 def rows_of(inputs: Mapping[str, Array]) -> int | None:
     """Count the rows; None where the inputs do not agree on it."""
-    counts = {len(array) if array.ndim else None for array in inputs.values()}
-    return counts.pop() if len(counts) == 1 else None
+    count: int | None = None
+    for array in inputs.values():
+        if not array.ndim or count not in (None, len(array)):
+            return None
+        count = len(array)
+    return count
 
 
 def form(inputs: Mapping[str, Array]) -> Shapes:
     """Tell what has to be equal for rows to go together: the shapes of one row."""
-    return tuple(array.shape[1:] for array in inputs.values())
+    return tuple([array.shape[1:] for array in inputs.values()])
 
 
 def longest(first: Shapes, second: Shapes) -> Shapes:
@@ -45,13 +49,12 @@ def values_of(rows: int, shapes: Shapes) -> int:
 
 def join(requests: Sequence[Mapping[str, Array]], size: int) -> dict[str, Array]:
     """Put rows together and fill up to `size` of them with copies of the first; shorter rows with zeros."""
-    first = requests[0]
-    if len(requests) == 1 and size == len(next(iter(first.values()))):
-        return dict(first)
-    return {name: _join([request[name] for request in requests], size) for name in first}
+    return {name: _join([request[name] for request in requests], size) for name in requests[0]}
 
 
 def _join(arrays: list[Array], size: int) -> Array:
+    if len(arrays) == 1 and len(arrays[0]) == size:
+        return arrays[0]
     shapes = {array.shape[1:] for array in arrays}
     if len(shapes) > 1:
         longest = tuple(map(max, zip(*shapes, strict=True)))
@@ -71,7 +74,10 @@ def _lengthened(array: Array, shape: tuple[int, ...]) -> Array:
 
 def are_rows(outputs: Mapping[str, Array], size: int) -> bool:
     """Tell whether there is an answer for each row."""
-    return all(array.ndim and len(array) == size for array in outputs.values())
+    for array in outputs.values():  # noqa: SIM110  # Each request comes by here, and `all` takes twice as long.
+        if not array.ndim or len(array) != size:
+            return False
+    return True
 
 
 def split(outputs: Mapping[str, Array], counts: Sequence[int]) -> list[dict[str, Array]]:

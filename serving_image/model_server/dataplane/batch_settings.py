@@ -38,6 +38,8 @@ class BatchSettings:
 
     def filled(self, rows: int) -> int:
         """To how many rows a call of so many is filled up."""
+        if not self.allowed_batch_sizes:
+            return rows
         return next((size for size in self.allowed_batch_sizes if size >= rows), rows)
 
 

@@ -18,6 +18,7 @@ from model_server.busy import Busy
 from model_server.dataplane import batch
 from model_server.errors import DeadlineExceeded, RequestError, Unavailable
 from model_server.logs import logger, warning
+from model_server.running import Promise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -68,7 +69,7 @@ class _Waiting:
 
     __slots__ = ("alone", "came", "deadline", "future", "group", "inputs", "rows")
 
-    def __init__(self, question: Question, came: float, future: asyncio.Future[Share], *, can_batch: bool) -> None:
+    def __init__(self, question: Question, came: float, future: Promise[Share], *, can_batch: bool) -> None:
         rows = batch.rows_of(question.inputs) if can_batch else None
         self.inputs = question.inputs
         self.rows = rows or 1
@@ -156,7 +157,7 @@ class Batcher:
         if self._is_closed:  # Whoever asks several times in one request may come back too late.
             raise Unavailable("this version of the model has been unloaded: try again")
         together = together and question.signature in self._batchable
-        waiting = _Waiting(question, time.monotonic(), self._loop.create_future(), can_batch=together)
+        waiting = _Waiting(question, time.monotonic(), Promise(loop=self._loop), can_batch=together)
         most = self._settings.most_rows_waiting
         if self._rows_waiting and self._rows_waiting + waiting.rows > most:
             raise Unavailable(f"{self._rows_waiting} instances are waiting already, and {most} may: try again")
@@ -265,10 +266,11 @@ class Batcher:
 
     def _call_here(self, job: _Job) -> None:
         """Make a quick call in the event loop; one that proves slow again and again is left to the threads."""
-        began = time.perf_counter()
-        with self.busy:
-            results = self._run(job.signature, job.requests)
-        self._strikes = self._strikes + 1 if time.perf_counter() - began > SLOW_SECONDS else 0
+        began = time.monotonic()
+        results = self._run(job.signature, job.requests)
+        seconds = time.monotonic() - began
+        self.busy.add(seconds)
+        self._strikes = self._strikes + 1 if seconds > SLOW_SECONDS else 0
         if self._strikes == STRIKES:
             self._rest(job)
         self._tell(job, results)
@@ -287,15 +289,19 @@ class Batcher:
             self._loop.call_soon_threadsafe(self._finish, job, results)
 
     def _run(self, signature: str, requests: Sequence[_Waiting]) -> list[Share | RequestError]:
-        counts = [waiting.rows for waiting in requests]
         try:
-            if requests[0].alone:
-                return [_whole(self._call(signature, requests[0].inputs))]
-            rows = sum(counts)
-            size = self._settings.filled(rows)
-            called = self._call(signature, batch.join([waiting.inputs for waiting in requests], size))
+            first = requests[0]
+            if first.alone:
+                return [_whole(self._call(signature, first.inputs))]
+            counts = [waiting.rows for waiting in requests]
+            size = self._settings.filled(sum(counts))
+            whole = size == first.rows
+            """Whether the first request is all of the call."""
+            called = self._call(
+                signature, first.inputs if whole else batch.join([waiting.inputs for waiting in requests], size)
+            )
             if batch.are_rows(called.outputs, size):
-                return _shares(called, counts)
+                return [Share(called.outputs, size, called.predicted)] if whole else _shares(called, counts)
         except RequestError as error:
             if len(requests) == 1:
                 return [error]
@@ -328,9 +334,9 @@ class Batcher:
             if waiting.future.done():
                 continue
             if isinstance(result, RequestError):
-                waiting.future.set_exception(result)
+                waiting.future.fail(result)
             else:
-                waiting.future.set_result(result)
+                waiting.future.keep(result)
 
     def _note_idle(self) -> None:
         """Tell who waits for the end of all requests."""
@@ -350,9 +356,9 @@ def _is_late(waiting: _Waiting, now: float) -> bool:
     if waiting.future.done():
         return True
     if waiting.deadline is not None and now > waiting.deadline:
-        waiting.future.set_exception(DeadlineExceeded("the deadline passed while the request waited for a processor"))
+        waiting.future.fail(DeadlineExceeded("the deadline passed while the request waited for a processor"))
     elif now - waiting.came > MAX_WAIT_SECONDS:
-        waiting.future.set_exception(
+        waiting.future.fail(
             Unavailable(f"the request waited for over {MAX_WAIT_SECONDS:g} s for a processor: try again")
         )
     return waiting.future.done()
@@ -365,8 +371,6 @@ def _whole(called: Called) -> Share:
 
 
 def _shares(called: Called, counts: Sequence[int]) -> list[Share | RequestError]:
-    if len(counts) == 1 and called.outputs and len(next(iter(called.outputs.values()))) == counts[0]:
-        return [Share(called.outputs, counts[0], called.predicted)]
     shares: list[Share | RequestError] = []
     start = 0
     for count, outputs in zip(counts, batch.split(called.outputs, counts), strict=True):

@@ -8,7 +8,7 @@ from model_server.dataplane.batcher import Batcher, Called
 from model_server.dataplane.question import Answer
 from model_server.errors import InvalidArgument
 from model_server.tensors import is_regular
-from model_server.traces import current
+from model_server.traces import NO_TRACE, current
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,13 +61,17 @@ class LoadedVersion:
     async def ask(self, question: Question) -> Answer:
         """Answer. Raises `RequestError`; a cancelled call leaves the queue."""
         trace = current.get()
-        with trace.stage("call model"):
-            together = is_regular(question.inputs, self.signatures[question.signature])
+        together = is_regular(question.inputs, self._loaded.signatures[question.signature])
+        if trace is NO_TRACE:
             share = await self.batcher.ask(question, together=together)
+        else:
+            with trace.stage("call model"):
+                share = await self.batcher.ask(question, together=together)
+            trace.note_instances(share.rows)
         token, audited = self._marker.mark(question, share.predicted)
         self._book.count_predictions(share.rows, with_id=token is not None, audited=audited)
-        trace.note_instances(share.rows)
-        return Answer(_wanted(share.outputs, question.outputs), share.rows, token, audited)
+        outputs = _wanted(share.outputs, question.outputs) if question.outputs else share.outputs
+        return Answer(outputs, share.rows, token, audited)
 
     async def close(self) -> None:
         """Give its memory back, once all that was asked is answered."""
@@ -81,8 +85,6 @@ class LoadedVersion:
 
 
 def _wanted(outputs: Mapping[str, Array], names: tuple[str, ...]) -> Mapping[str, Array]:
-    if not names:
-        return outputs
     unknown = [name for name in names if name not in outputs]
     if unknown:
         raise InvalidArgument(f"the model has no output {', '.join(unknown)}; it has {', '.join(outputs)}")

@@ -17,11 +17,13 @@ from model_server.http.messages import Head, Peer, Request, Response
 from model_server.http.reader import RequestReader
 from model_server.http.writer import CONTINUE, write_head
 from model_server.logs import logger
+from model_server.running import Run
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from typing import Final
 
+    from model_server.http.messages import Answering
     from model_server.http.server import Shared
 
 _JOIN_BYTES: Final = 64 * 2**10
@@ -70,9 +72,9 @@ class Connection(asyncio.BufferedProtocol):
             "_paused",
             "_queue",
             "_reader",
+            "_running",
             "_shared",
             "_stash",
-            "_task",
         ),
         *("_transport", "_write_paused", "deadline"),
     )
@@ -82,7 +84,7 @@ class Connection(asyncio.BufferedProtocol):
         self._loop = shared.loop
         self._queue: list[_Waiting] = []
         self._answering: _Waiting | None = None
-        self._task: asyncio.Task[Response] | None = None
+        self._running: asyncio.Task[Response] | Run[Response] | None = None
         self._stash = b""
         """What came and is not parsed yet."""
         self._paused = False
@@ -114,8 +116,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._reader.head is not None and not self._reader.over:
             self._shared.handler.gone(self._reader.head)
         self._closing = self._reader.over = True
-        if self._task is not None:
-            self._task.cancel()
+        if self._running is not None:
+            self._running.cancel()
         elif self._answering is not None:
             self._release()
         for waiting in self._queue:
@@ -219,7 +221,7 @@ class Connection(asyncio.BufferedProtocol):
         if head is None or waiting.error is not None:
             self._respond(handler.refuse(head, waiting.error or RequestError()))
             return
-        answer: Response | Coroutine[Any, Any, Response]
+        answer: Answering
         try:
             if waiting.body and head.header(b"content-encoding") is not None:
                 answer = self._unpack(head, waiting.body)
@@ -227,16 +229,23 @@ class Connection(asyncio.BufferedProtocol):
                 answer = handler.answer(Request(head, waiting.body))
         except Exception as error:  # The handler's own, which it should have seen.
             answer = self._failed(head, error)
+        if isinstance(answer, Run):
+            if not answer.begin(self._ran):
+                self._running = answer
+                return
+            answer = self._failed(head, answer.error) if answer.error is not None else answer.result
         if isinstance(answer, Response):
             self._pack_and_respond(answer)
         else:
             self._work(answer)
 
     def _work(self, answer: Coroutine[Any, Any, Response]) -> None:
-        self._task = self._loop.create_task(answer)
-        self._task.add_done_callback(self._done)
+        self._running = task = self._loop.create_task(answer)
+        task.add_done_callback(self._done)
 
-    def _failed(self, head: Head | None, error: BaseException) -> Response:
+    def _failed(self, head: Head | None, error: BaseException | None) -> Response:
+        if isinstance(error, asyncio.CancelledError):
+            error = Unavailable("the server gave the request up: try again")
         if not isinstance(error, RequestError):
             logger.error("a request failed", exc_info=error)
             error = RequestError("internal error; the log of the pod has the details")
@@ -277,16 +286,22 @@ class Connection(asyncio.BufferedProtocol):
         return response
 
     def _done(self, task: asyncio.Task[Response]) -> None:
-        self._task = None
-        waiting = self._answering
         # To ask for it is needed in any case: else asyncio would tell that nobody has.
-        failure = Unavailable("the server gave the request up: try again") if task.cancelled() else task.exception()
+        failure = asyncio.CancelledError() if task.cancelled() else task.exception()
+        self._finish(None if failure else task.result(), failure)
+
+    def _ran(self, run: Run[Response]) -> None:
+        self._finish(None if run.error else run.result, run.error)
+
+    def _finish(self, response: Response | None, failure: BaseException | None) -> None:
+        self._running = None
+        waiting = self._answering
         if self._closing or waiting is None:
             self._release()
             self._transport.close()
             return
-        if failure is None:
-            self._pack_and_respond(task.result())
+        if response is not None:
+            self._pack_and_respond(response)
         else:
             self._respond(self._failed(waiting.head, failure))
         self._go_on()

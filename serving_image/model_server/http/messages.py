@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from model_server.errors import RequestError
+    from model_server.running import Run
 
 JSON: Final = "application/json"
 
@@ -75,14 +76,18 @@ class Response:
     """Whether the client should make another connection next time."""
 
 
+if TYPE_CHECKING:
+    Answering = Response | Run[Response] | Coroutine[Any, Any, Response]
+
+
 class Handler(Protocol):
     """What answers the requests of a port. Nothing here raises but what is said to."""
 
     def limit(self, head: Head) -> int:
         """Tell how many bytes the body may have, packed and unpacked. Raises `RequestError` to refuse it unread."""
 
-    def answer(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
-        """Answer: at once, or in a task of its own, which is cancelled when the client hangs up."""
+    def answer(self, request: Request) -> Answering:
+        """Answer: at once, or by what is cancelled when the client hangs up: a coroutine gets a task of its own."""
 
     def refuse(self, head: Head | None, error: RequestError) -> Response:
         """Tell the client why its request is not answered. There is no head if it was no HTTP."""

@@ -47,6 +47,8 @@ NOISE_PER_CALL: Final = 8
 """What one answered call allows more of them."""
 NOISE_PER_PART: Final = 2
 """What one part of an answer does that the client's windows have cut: it opens two of them again."""
+_CUT: Final = frames.PADDED | frames.HAS_PRIORITY
+"""With one of these there is more in a frame than what it carries."""
 _LAST_PING: Final = b"last one"
 _MAX_CONTINUATIONS: Final = 8
 
@@ -95,18 +97,19 @@ class Connection(asyncio.Protocol):
         self._noise = float(NOISE_BURST)
         """How many more such frames are borne."""
         self._noise_since = 0.0
-        self._handlers: dict[int, Callable[[int, int, bytes], None]] = {
-            frames.DATA: self._on_data,
-            frames.HEADERS: self._on_headers,
-            frames.PRIORITY: self._on_priority,
-            frames.RST_STREAM: self._on_reset,
-            frames.SETTINGS: self._on_settings,
-            frames.PUSH_PROMISE: self._on_push,
-            frames.PING: self._on_ping,
-            frames.GOAWAY: self._on_goaway,
-            frames.WINDOW_UPDATE: self._on_window,
-            frames.CONTINUATION: self._on_continuation,
-        }
+        self._handlers: tuple[Callable[[int, int, bytes], None], ...] = (
+            self._on_data,
+            self._on_headers,
+            self._on_priority,
+            self._on_reset,
+            self._on_settings,
+            self._on_push,
+            self._on_ping,
+            self._on_goaway,
+            self._on_window,
+            self._on_continuation,
+        )
+        """By the kinds of frames, which are numbers from 0 on."""
 
     # --- The transport's calls ---------------------------------------------------------------------------------
 
@@ -174,9 +177,8 @@ class Connection(asyncio.Protocol):
             self._greeted = True
             if self._block is not None and kind != frames.CONTINUATION:
                 raise ProtocolError(frames.PROTOCOL_ERROR, "headers that are not gone on with")
-            handler = self._handlers.get(kind)
-            if handler is not None:
-                handler(stream, flags, buffer[position + frames.HEAD_BYTES : after])
+            if kind < len(self._handlers):
+                self._handlers[kind](stream, flags, buffer[position + frames.HEAD_BYTES : after])
             else:
                 self._hear_noise()
             position = after
@@ -187,7 +189,7 @@ class Connection(asyncio.Protocol):
     def _on_headers(self, number: int, flags: int, payload: bytes) -> None:
         if number % 2 == 0:
             raise ProtocolError(frames.PROTOCOL_ERROR, "a stream with an even number")
-        block = frames.content(payload, flags, priority=True)
+        block = frames.content(payload, flags, priority=True) if flags & _CUT else payload
         if flags & frames.END_HEADERS:
             self._have_headers(number, flags, block)
         else:
@@ -242,7 +244,9 @@ class Connection(asyncio.Protocol):
                 return
             raise ProtocolError(frames.PROTOCOL_ERROR, "DATA of a stream that was never begun")
         size = len(payload)
-        self._take(size)
+        self._receive_window -= size
+        if self._receive_window < CONNECTION_WINDOW // 2:
+            self._take(0)
         stream = self.streams.get(number)
         if stream is None or stream.is_answered:
             self._hear_noise()  # It was answered already, or reset.
@@ -363,18 +367,12 @@ class Connection(asyncio.Protocol):
         if number not in self.streams:
             return  # It was taken back.
         if size <= stream.send_window and size <= self._send_window and size <= self._peer_frame and not self._waiting:
-            stream.send_window -= size
             self._send_window -= size
-            data = (frames.head(frames.DATA, 0, number, size), body) if size else ()
+            first = frames.frame(frames.HEADERS, frames.END_HEADERS, number, head) if head else b""
+            if size:
+                first += frames.frame(frames.DATA, 0, number, body)
             self._transport.write(
-                b"".join(
-                    (
-                        *((frames.head(frames.HEADERS, frames.END_HEADERS, number, len(head)), head) if head else ()),
-                        *data,
-                        frames.head(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, number, len(trailers)),
-                        trailers,
-                    )
-                )
+                first + frames.frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, number, trailers)
             )
             self._close(stream)
             return
@@ -388,7 +386,7 @@ class Connection(asyncio.Protocol):
             stream.is_begun = True
             self._transport.write(frames.frame(frames.HEADERS, frames.END_HEADERS, stream.number, head))
         if data:
-            stream.unsent.append(memoryview(data))
+            stream.unsent = [*stream.unsent, memoryview(data)]
         if trailers:
             stream.trailers = trailers
         self._pump(stream)
@@ -405,9 +403,9 @@ class Connection(asyncio.Protocol):
             self._noise = min(self._noise + NOISE_PER_PART, NOISE_BURST)
             self._transport.write(frames.frame(frames.DATA, 0, stream.number, bytes(part[:size])))
             if size == len(part):
-                stream.unsent.popleft()
+                stream.unsent = stream.unsent[1:]
             else:
-                stream.unsent[0] = part[size:]
+                stream.unsent = [part[size:], *stream.unsent[1:]]
         if stream.unsent:
             if stream.number not in self._waiting:
                 stream.moved = self._loop.time()
@@ -432,15 +430,17 @@ class Connection(asyncio.Protocol):
         del self.streams[stream.number]
         if stream.when_sent is not None:
             stream.when_sent()
-        self._noise = min(self._noise + NOISE_PER_CALL, NOISE_BURST)
-        self._end_if_over()
+        if self._noise < NOISE_BURST:
+            self._noise = min(self._noise + NOISE_PER_CALL, NOISE_BURST)
+        if self._last_call_over:
+            self._end_if_over()
 
     def give_up(self, stream: Stream) -> None:
         """End a stream in the midst of its answer."""
         if self.streams.pop(stream.number, None) is None:
             return
         self._waiting.pop(stream.number, None)
-        stream.unsent.clear()
+        stream.unsent = ()
         self._transport.write(frames.reset(stream.number, frames.ENHANCE_YOUR_CALM))
         self._end_if_over()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def read_head(buffer: bytes, position: int) -> tuple[int, int, int, int]:
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     """Write a frame."""
-    return head(kind, flags, stream, len(payload)) + payload
+    size = len(payload)
+    return _HEAD.pack(size >> 8, size & 0xFF, kind, flags, stream) + payload
 
 
 def settings(values: Iterable[tuple[int, int]]) -> bytes:
@@ -126,7 +128,12 @@ def content(payload: bytes, flags: int, *, priority: bool = False) -> bytes:
 
 def literal(name: str, value: str) -> bytes:
     """Write a header as it is: it takes no place in the other side's table."""
-    return b"\x00" + _text(name.encode("latin-1")) + _text(value.encode("latin-1", "replace"))
+    return _name(name) + _text(value.encode("latin-1", "replace"))
+
+
+@lru_cache(256)
+def _name(name: str) -> bytes:
+    return b"\x00" + _text(name.encode("latin-1"))
 
 
 def _text(text: bytes) -> bytes:

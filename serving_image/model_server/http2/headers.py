@@ -7,16 +7,13 @@ call, more than all else in a small one, and `tests/unit/test_server_http2_heade
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from hpack.exceptions import HPACKError
 from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
 
 from model_server.http2.frames import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, ProtocolError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 MAX_HEADER_BYTES: Final = 16 * 2**10
 """Of all names and values of a request, with 32 bytes more for each, as HTTP/2 counts them."""
@@ -28,6 +25,17 @@ _REMEMBERED: Final = 32
 _REMEMBERED_BYTES: Final = 512
 _LONGEST_INTEGER: Final = 4
 """Bytes after the first: enough for 2^28."""
+
+
+class Headers(list[tuple[bytes, bytes]]):
+    """Names and values. The same block gives the same ones again, with what was found out about them."""
+
+    __slots__ = ("meaning",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meaning: Any = None
+        """To whoever answers."""
 
 
 class HeaderReader:
@@ -42,9 +50,9 @@ class HeaderReader:
         """The newest first."""
         self._size = 0
         self._most = TABLE_BYTES
-        self._known: dict[bytes, Sequence[tuple[bytes, bytes]]] = {}
+        self._known: dict[bytes, Headers] = {}
 
-    def read(self, block: bytes) -> Sequence[tuple[bytes, bytes]]:
+    def read(self, block: bytes) -> Headers:
         """Understand a block. Raises `ProtocolError`."""
         known = self._known.get(block)
         if known is not None:
@@ -59,9 +67,9 @@ class HeaderReader:
             self._known[block] = headers
         return headers
 
-    def _read(self, block: bytes) -> tuple[list[tuple[bytes, bytes]], bool]:
+    def _read(self, block: bytes) -> tuple[Headers, bool]:
         """Return the headers, and whether the table is as it was. Raises `ProtocolError`, IndexError or HPACKError."""
-        headers: list[tuple[bytes, bytes]] = []
+        headers = Headers()
         position, end, total, stayed = 0, len(block), 0, True
         while position < end:
             first = block[position]

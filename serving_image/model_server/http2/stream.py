@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from model_server.http2.connection import Connection
+    from model_server.http2.headers import Headers
 
 
 class Receiver(Protocol):
@@ -50,7 +50,7 @@ class Stream:
         self,
         connection: Connection,
         number: int,
-        headers: Sequence[tuple[bytes, bytes]],
+        headers: Headers,
         send_window: int,
         receive_window: int,
         now: float,
@@ -69,7 +69,7 @@ class Stream:
         """Whether its client may take its time for sending: a conversation, not a single question."""
         self.moved = now
         """When it began, or when the last part of the answer went out."""
-        self.unsent: deque[memoryview] = deque()
+        self.unsent: list[memoryview] | tuple[()] = ()
         self.trailers = b""
         self.when_sent: Callable[[], None] | None = None
         """Called once the whole answer is out."""

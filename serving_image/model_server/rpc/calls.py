@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from model_server.errors import (
@@ -19,11 +19,13 @@ from model_server.logs import logger
 from model_server.rpc import framing
 from model_server.rpc.codes import Code, code_of
 from model_server.rpc.conversations import Talk
+from model_server.running import Run
 from model_server.traces import NO_TRACE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from model_server.http2.headers import Headers
     from model_server.http2.stream import Receiver, Stream
     from model_server.rpc.conversations import Conversation
     from model_server.traces import Trace
@@ -39,6 +41,8 @@ LARGE_BYTES: Final = 256 * 2**10
 """Of more, (un)packing is left to a thread: it would keep all others waiting."""
 MAX_SECONDS: Final = 3600.0
 """A longer deadline is none."""
+PREDICT: Final = "predict"
+"""The kind of those methods that ask the model."""
 _INTERNAL: Final = "internal error; the log of the pod has the details"
 
 
@@ -56,27 +60,52 @@ class Method:
     """Answers many with many instead."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What the headers of a call say of it: many calls have the same."""
+
+    path: str
+    method: Method | None
+    """None if there is none of that name."""
+    timeout: bytes | None
+    encoding: str
+    takes_gzip: bool
+    """Whether the answer may be compressed."""
+
+
 class Call:
     """A call of a method."""
 
-    path: str
-    metadata: Sequence[tuple[bytes, bytes]]
-    """As it came, with HTTP/2's own headers."""
-    client: str
-    started: float
-    """`time.perf_counter()` when its headers were read."""
-    deadline: float | None
-    """`time.monotonic()` after which the client waits no more."""
-    room: Calls
-    """Where what it keeps in memory is counted."""
-    held: int = 0
-    """Bytes of that."""
-    message: bytes = b""
-    trailing: list[tuple[str, str]] = field(default_factory=list)
-    """What goes with the status."""
-    is_forwarded: bool = False
-    """Whether another pod has answered."""
+    __slots__ = (
+        *("client", "deadline", "held", "is_forwarded", "message", "metadata", "path", "room", "started", "trailing"),
+    )
+
+    def __init__(
+        self,
+        path: str,
+        metadata: Sequence[tuple[bytes, bytes]],
+        client: str,
+        started: float,
+        deadline: float | None,
+        room: Calls,
+    ) -> None:
+        self.path = path
+        self.metadata = metadata
+        """As it came, with HTTP/2's own headers."""
+        self.client = client
+        self.started = started
+        """`time.perf_counter()` when its headers were read."""
+        self.deadline = deadline
+        """`time.monotonic()` after which the client waits no more."""
+        self.room = room
+        """Where what it keeps in memory is counted."""
+        self.held = 0
+        """Bytes of that."""
+        self.message = b""
+        self.trailing: list[tuple[str, str]] = []
+        """What goes with the status."""
+        self.is_forwarded = False
+        """Whether another pod has answered."""
 
     def first(self, name: bytes) -> str | None:
         """Return the first value of a name in lower case."""
@@ -139,30 +168,42 @@ class Calls:
 
     def begin(self, stream: Stream) -> Receiver:
         """Take a call whose headers are there."""
-        headers = dict(stream.headers)
-        if not headers.get(b"content-type", b"").startswith(b"application/grpc") or headers.get(b":method") != b"POST":
+        opening: Opening | None = stream.headers.meaning or self._understand(stream.headers)
+        if opening is None:
             stream.connection.answer(stream, b"", b"", framing.other_media_type())
             return IGNORED
-        path = headers.get(b":path", b"")
-        started, method = time.perf_counter(), self._methods.get(path)
-        call = Call(path.decode("latin-1"), stream.headers, stream.connection.client, started, None, self)
+        method = opening.method
+        call = Call(opening.path, stream.headers, stream.connection.client, time.perf_counter(), None, self)
         task = Task(self, stream, call, method)
         try:
             if method is None:
                 raise Unimplemented(f"this server has no method {call.path[:200]}")
             self.rules.authorize(call)
-            timeout = headers.get(b"grpc-timeout")
-            if timeout is not None:
-                task.expire_after(framing.read_timeout(timeout))
+            if opening.timeout is not None:
+                task.expire_after(framing.read_timeout(opening.timeout))
         except RequestError as error:
             task.refuse(error)
             return IGNORED
-        encoding = headers.get(b"grpc-encoding", b"identity").decode("latin-1")
         if method.talker is not None:
             stream.is_patient = True
-            return Talk(task, method.talker, method.limit, encoding)
-        gzip = encoding == "gzip" and b"gzip" in headers.get(b"grpc-accept-encoding", b"")
-        return _Unary(task, method.handler or _unimplemented, method.limit, encoding, gzip=gzip)
+            return Talk(task, method.talker, method.limit, opening.encoding)
+        return _Unary(task, method, opening)
+
+    def _understand(self, headers: Headers) -> Opening | None:
+        """Find out what is called; None if it is no call of gRPC."""
+        named = dict(headers)
+        if not named.get(b"content-type", b"").startswith(b"application/grpc") or named.get(b":method") != b"POST":
+            return None
+        path, encoding = named.get(b":path", b""), named.get(b"grpc-encoding", b"identity")
+        takes_gzip = encoding == b"gzip" and b"gzip" in named.get(b"grpc-accept-encoding", b"")
+        headers.meaning = opening = Opening(
+            path.decode("latin-1"),
+            self._methods.get(path),
+            named.get(b"grpc-timeout"),
+            encoding.decode("latin-1"),
+            takes_gzip,
+        )
+        return opening
 
     def hold(self, size: int) -> None:
         """Give room to what has come. Raises `Unavailable`."""
@@ -173,6 +214,12 @@ class Calls:
     def release(self, size: int) -> None:
         """Take the room back."""
         self._held -= size
+
+
+def _ran(run: Run[None]) -> None:
+    """Tell of a call that has ended in no way a call should."""
+    if run.error is not None and not isinstance(run.error, asyncio.CancelledError):
+        logger.error("a call failed", exc_info=run.error)
 
 
 async def _unimplemented(call: Call) -> bytes:
@@ -212,7 +259,7 @@ class Task:
         self._expired = self._is_taken_back = False
         self._runs = False
         """Whether the work has begun: a task that is cancelled before does nothing at all, not even end the call."""
-        self._work: asyncio.Task[None] | None = None
+        self._work: asyncio.Task[None] | Run[None] | None = None
         self._trace = NO_TRACE
 
     def expire_after(self, seconds: float) -> None:
@@ -224,17 +271,27 @@ class Task:
     def _expire(self) -> None:
         self._expired = True
         if not self._runs:
-            self.refuse(DeadlineExceeded("the call did not come as a whole within its deadline"))
+            with self._trace:
+                self.refuse(DeadlineExceeded("the call did not come as a whole within its deadline"))
         if self._work is not None:
             self._work.cancel()
 
     def start(self, work: Callable[[Given], Awaitable[None]], given: Given) -> None:
         """Work on the call with what is given."""
+        trace = self._calls.rules.trace(self.call)
+        if trace is NO_TRACE and self._method is not None and self._method.kind == PREDICT:
+            self._runs = True
+            run = Run(self._finish_with(work, given))  # A prediction waits for its model and for nothing else.
+            if not run.begin(_ran):
+                self._work = run
+            elif run.error is not None:
+                _ran(run)
+            return
+        self._trace = trace
         self._work = asyncio.get_running_loop().create_task(self._run(work, given))
 
     async def _run(self, work: Callable[[Given], Awaitable[None]], given: Given) -> None:
         self._runs = True
-        self._trace = self._calls.rules.trace(self.call)
         with self._trace:
             await self._finish_with(work, given)
 
@@ -260,6 +317,9 @@ class Task:
         """Stop: nobody waits."""
         self._is_taken_back = True
         self._finish()
+        if not self._runs:
+            with self._trace:
+                pass
         if self._work is not None:
             self._work.cancel()
 
@@ -302,8 +362,10 @@ class Task:
 
     def _trailing(self) -> list[tuple[str, str]]:
         given = self.call.trailing
-        names = [name for name, _ in given]
-        return [*given, *(pair for pair in self._calls.rules.trailing() if pair[0] not in names)]
+        for pair in self._calls.rules.trailing():
+            if not any(pair[0] == name for name, _ in given):
+                given.append(pair)
+        return given
 
     def _note(self, code: Code) -> None:
         self._finish()
@@ -317,53 +379,62 @@ class Task:
 class _Unary:
     """Takes one message and answers with one."""
 
-    __slots__ = ("_chunks", "_encoding", "_gzip", "_handler", "_limit", "_size", "_task")
+    __slots__ = ("_chunks", "_method", "_opening", "_size", "_task")
 
-    def __init__(self, task: Task, handler: Handler, limit: int, encoding: str, *, gzip: bool) -> None:
+    def __init__(self, task: Task, method: Method, opening: Opening) -> None:
         self._task = task
-        self._handler = handler
-        self._limit = limit
-        self._encoding = encoding
-        self._gzip = gzip
-        self._chunks: list[bytes] = []
+        self._method = method
+        self._opening = opening
+        self._chunks: list[bytes] | None = None
+        """Parts, if the message does not come as a whole."""
         self._size = 0
 
     def data(self, chunk: bytes, *, last: bool) -> None:
         """Collect the message, and begin when it is whole."""
         try:
-            self._size += len(chunk)
-            self._check(chunk)
-            self._task.call.hold(len(chunk))
-            if self._chunks or not last:
-                self._chunks.append(chunk)
+            if self._chunks is not None or not last:
+                self._collect(chunk)
                 if not last:
                     return
-                chunk = b"".join(self._chunks)
-                self._chunks.clear()
+                chunk = b"".join(self._chunks or ())
+                self._chunks = None
+            else:
+                self._take(len(chunk), chunk)
             if len(chunk) < framing.PREFIX_BYTES or framing.read_size(chunk) != len(chunk) - framing.PREFIX_BYTES:
                 raise InvalidArgument("the call is to have one message, and it as a whole")
         except RequestError as error:
-            self._chunks.clear()
+            self._chunks = None
             self._task.refuse(error)
             return
         self._task.start(self._work, chunk)
 
-    def _check(self, chunk: bytes) -> None:
-        announced = framing.read_size(chunk) if not self._chunks and len(chunk) >= framing.PREFIX_BYTES else 0
-        if max(announced, self._size - framing.PREFIX_BYTES) > self._limit:
-            raise BodyTooLarge(f"the message is over {self._limit} bytes: send less in one call")
+    def _collect(self, chunk: bytes) -> None:
+        if self._chunks is None:
+            self._chunks = []
+        self._size += len(chunk)
+        self._take(len(chunk), b"" if self._chunks else chunk)
+        self._chunks.append(chunk)
+
+    def _take(self, size: int, start: bytes) -> None:
+        """Make room for a part; `start`: how the message begins. Raises `RequestError`."""
+        announced = framing.read_size(start) if len(start) >= framing.PREFIX_BYTES else 0
+        if max(announced, self._size - framing.PREFIX_BYTES, size - framing.PREFIX_BYTES) > self._method.limit:
+            raise BodyTooLarge(f"the message is over {self._method.limit} bytes: send less in one call")
+        self._task.call.hold(size)
 
     async def _work(self, prefixed: bytes) -> None:
-        call = self._task.call
-        if prefixed[0] and len(prefixed) > LARGE_BYTES // 16:  # It may become much more.
-            call.message = await asyncio.to_thread(framing.unpack, prefixed, self._encoding, self._limit)
+        call, opening, limit = self._task.call, self._opening, self._method.limit
+        if not prefixed[0]:
+            call.message = prefixed[framing.PREFIX_BYTES :]
         else:
-            call.message = framing.unpack(prefixed, self._encoding, self._limit)
-        if prefixed[0]:
+            if len(prefixed) > LARGE_BYTES // 16:  # It may become much more.
+                call.message = await asyncio.to_thread(framing.unpack, prefixed, opening.encoding, limit)
+            else:
+                call.message = framing.unpack(prefixed, opening.encoding, limit)
             call.hold(len(call.message))
         del prefixed
-        answer = await self._handler(call)
-        if not self._gzip or len(answer) < GZIP_BYTES:
+        answer = await (self._method.handler or _unimplemented)(call)
+        if not opening.takes_gzip or len(answer) < GZIP_BYTES:
             self._task.answer(framing.OK_HEAD, framing.pack(answer))
         elif len(answer) < LARGE_BYTES:
             self._task.answer(framing.GZIP_HEAD, framing.pack_gzip(answer))
@@ -372,7 +443,7 @@ class _Unary:
 
     def cancelled(self) -> None:
         """Stop."""
-        self._chunks.clear()
+        self._chunks = None
         self._task.cancel()
 
     def leave(self) -> None:

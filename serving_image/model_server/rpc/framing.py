@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -29,8 +30,13 @@ _ACCEPTS: Final = literal("content-type", "application/grpc")
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])", re.ASCII)
 _SECONDS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _WINDOW_BITS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+_SHORT: Final = 64
 _CUT_OFF = re.compile(r"%[0-9A-F]?$")
 _SAFE: Final = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
+
+
+_written = lru_cache(256)(literal)
+"""Most of what is short comes again."""
 
 
 def read_timeout(value: bytes) -> float:
@@ -90,7 +96,7 @@ def status(code: Code, message: str = "", trailing: Iterable[tuple[str, str]] = 
         text = quote(message[:MAX_MESSAGE_BYTES], safe=_SAFE, errors="replace")[:MAX_MESSAGE_BYTES]
         block += literal("grpc-message", _CUT_OFF.sub("", text))
     for name, value in trailing:
-        block += literal(name, value)
+        block += _written(name, value) if len(value) <= _SHORT else literal(name, value)
     return block
 
 

@@ -17,21 +17,21 @@ from model_server.state import Phase, read_rotation
 
 if TYPE_CHECKING:
     from model_server.http.messages import Head, Request
-    from model_server.parts import Parts
+    from model_server.parts import ServerParts
 
 _TEXT = "text/plain; charset=utf-8"
 
 
 @dataclass(slots=True)
 class _Call:
-    parts: Parts
+    parts: ServerParts
     request: Request
 
 
 class AdminApp:
     """A `Handler`. All it answers it answers at once."""
 
-    def __init__(self, parts: Parts, token: bytes) -> None:
+    def __init__(self, parts: ServerParts, token: bytes) -> None:
         self._parts = parts
         self._token = token
         self._routes = Routes(

@@ -13,9 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from model_server.errors import Unimplemented
-from model_server.http.limits import FEEDBACK_BYTES, IN_FLIGHT_BYTES, SMALL_BYTES
+from model_server.http.limits import FEEDBACK_BYTES, SMALL_BYTES
 from model_server.http.messages import Head, Peer
-from model_server.http.server import bind
 from model_server.http.tls import read_identity
 from model_server.http2 import server
 from model_server.rpc.answers import REVISION
@@ -26,9 +25,11 @@ from model_server.state import Phase
 from model_server.traces import NO_TRACE
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from model_server.listening import Sharing
     from model_server.parts import Parts
     from model_server.rpc.calls import Call
     from model_server.rpc.conversations import Conversation
@@ -199,16 +200,21 @@ class _PodRules(Rules):
 
 
 @contextlib.asynccontextmanager
-async def listen(parts: Parts) -> AsyncIterator[None]:
-    """Answer on the gRPC port; at the end finish what is running. Raises `StartError` if it is taken."""
+async def listen(
+    parts: Parts,
+    listener: socket.socket | None = None,
+    sharing: Sharing | None = None,
+    ended: Callable[[], None] | None = None,
+) -> AsyncIterator[server.Listening]:
+    """Answer on the gRPC port; without a listener, connections that are handed over. At the end finish what runs."""
     place, access = parts.settings.place, parts.access
     forwarder = CallForwarder(place.grpc_port, parts.seal, lambda: access.identity)
-    calls = Calls(_Table(parts, forwarder).methods(), _PodRules(parts), IN_FLIGHT_BYTES)
+    calls = Calls(_Table(parts, forwarder).methods(), _PodRules(parts), parts.bodies.most)
 
     def tls() -> ssl.SSLContext | None:
         return None if access.identity is None else read_identity(access.identity.folder, ("h2",)).server
 
-    listening = server.Listening(calls, bind(place.host, place.grpc_port))
+    listening = server.Listening(calls, listener, sharing, ended)
 
     async def renew() -> None:
         await listening.listen(tls())
@@ -216,7 +222,7 @@ async def listen(parts: Parts) -> AsyncIterator[None]:
     await renew()
     access.changed.append(renew)
     try:
-        yield
+        yield listening
     finally:
         access.changed.remove(renew)
         await listening.close(FINISH_SECONDS)

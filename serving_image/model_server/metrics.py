@@ -101,10 +101,14 @@ class Metrics:
 
     def observe_request(self, method: str, code: int, seconds: float, trace: Trace) -> None:
         """Note one answered request, with its trace as an example of such ones if it can be looked up."""
+        self.note_request(method, code, seconds, trace.id if trace.is_sampled else None)
+
+    def note_request(self, method: str, code: int, seconds: float, trace_id: str | None) -> None:
+        """Note one answered request; `trace_id` of a trace that can be looked up."""
         histogram = self._of_kind.get((method, code))
         if histogram is None:
             histogram = self._of_kind[method, code] = self._seconds.labels(method, str(code))
-        histogram.observe(seconds, {"trace_id": trace.id} if trace.is_sampled and trace.id else None)
+        histogram.observe(seconds, {"trace_id": trace_id} if trace_id else None)
 
     def observe_batch(self, instances: int) -> None:
         """Note one call of the model."""

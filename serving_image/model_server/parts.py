@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from model_server.metrics import Metrics, Several
     from model_server.passing import Seal
     from model_server.settings import ServeSettings
-    from model_server.state import State
+    from model_server.state import Standing, State
+    from model_server.traces import Trace
 
 
 class Content(Protocol):
@@ -27,6 +28,10 @@ class Content(Protocol):
     def catalog(self) -> Catalog:
         """Where it is found."""
 
+
+class LoadedContent(Content, Protocol):
+    """What is served by this process itself."""
+
     async def load(self) -> None:
         """Have it answer. Raises `StartError`."""
 
@@ -34,24 +39,28 @@ class Content(Protocol):
         """Keep it as it should be, for ever."""
 
 
-@dataclass(slots=True)
+class RequestMetrics(Protocol):
+    """Where requests are counted."""
+
+    def observe_request(self, method: str, code: int, seconds: float, trace: Trace) -> None:
+        """Note one answered request, with its trace as an example of such ones if it can be looked up."""
+
+    def count_forwarded(self) -> None:
+        """Count a request that another revision has answered."""
+
+
+@dataclass(slots=True, kw_only=True)
 class Parts:
-    """What answers requests."""
+    """What answers the requests of clients, in whatever process."""
 
     settings: ServeSettings
-    state: State
+    state: Standing
     content: Content
-    metrics: Metrics
-    """Of requests, and of the model if there is one."""
-    page: Metrics | Several
-    """What Prometheus is told."""
-    book: Book | None
-    """What the operator is told; None where there are several models."""
+    metrics: RequestMetrics
     revision: str
     """What answers carry as the revision that made them; empty where there are several."""
     forwarder: Forwarder
     seal: Seal
-    store: LabelStore | None = None
     bodies: Bodies = field(default_factory=Bodies)
     access: Access = field(default_factory=Access)
     tracing: Tracing = field(default_factory=Tracing)
@@ -60,3 +69,18 @@ class Parts:
     def catalog(self) -> Catalog:
         """Where models are found."""
         return self.content.catalog
+
+
+@dataclass(slots=True, kw_only=True)
+class ServerParts(Parts):
+    """What the process that has the model has besides."""
+
+    state: State
+    content: LoadedContent
+    metrics: Metrics
+    """Of requests, and of the model if there is one."""
+    page: Metrics | Several
+    """What Prometheus is told."""
+    book: Book | None
+    """What the operator is told; None where there are several models."""
+    store: LabelStore | None = None

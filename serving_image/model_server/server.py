@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 from model_server import contract, grpc_server
 from model_server.fetch_metrics import read_report
 from model_server.forwarder import Forwarder
+from model_server.frontends.manager import FrontEnds
 from model_server.http.access import Access
 from model_server.intake import Intake, Others
 from model_server.keys import follow
 from model_server.labelling import Revision, open_labelling, open_store
+from model_server.listening import bind
 from model_server.logs import event
 from model_server.metrics import Metrics, Several
 from model_server.one import One
-from model_server.parts import Parts
+from model_server.parts import ServerParts
 from model_server.passing import Seal
 from model_server.pods import PodClient, addresses_of
 from model_server.ports import answering
@@ -26,7 +28,7 @@ from model_server.several import Loader, SeveralModels
 from model_server.state import Phase, State
 
 if TYPE_CHECKING:
-    from model_server.parts import Content
+    from model_server.parts import LoadedContent
     from model_server.prediction_id import Address
     from model_server.settings import Secrets, ServeSettings
 
@@ -38,6 +40,7 @@ in less time than a small model takes (decision 0015)."""
 
 async def serve(settings: ServeSettings, secrets: Secrets) -> None:
     """Serve until SIGTERM. Raises `StartError`."""
+    place = settings.place
     sys.setswitchinterval(SWITCH_SECONDS)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -48,21 +51,27 @@ async def serve(settings: ServeSettings, secrets: Secrets) -> None:
         from model_server import tracing  # Here, because it takes memory and time that only those need who want traces.
 
         parts.tracing = tracing.start(settings)
-    following = [asyncio.create_task(follow(settings.place.keys_dir, secrets.feedback_keys))]
+    following = [asyncio.create_task(follow(place.keys_dir, secrets.feedback_keys))]
+    frontends = _frontends(parts)
     async with (
         contextlib.aclosing(client),
-        answering(parts, secrets.admin_token),
-        grpc_server.listen(parts),
+        frontends.running() if frontends is not None else contextlib.nullcontext(),
+        answering(parts, secrets.admin_token, frontends),
+        grpc_server.listen(parts, bind(place.host, place.grpc_port), frontends),
     ):
         loading = asyncio.create_task(parts.content.load())
         if not await _done_before(stop, loading):
             return
-        parts.state.phase = Phase.SERVING
+        parts.state.enter(Phase.SERVING)
+        if frontends is not None:
+            frontends.start()
         following.append(asyncio.create_task(parts.content.follow()))
         await stop.wait()
-        parts.state.phase = Phase.DRAINING
+        parts.state.enter(Phase.DRAINING)
         event("draining", seconds=settings.drain_seconds)
         await asyncio.sleep(settings.drain_seconds)
+        if frontends is not None:
+            frontends.finish()
     for task in following:
         task.cancel()
     if parts.store is not None:
@@ -71,7 +80,7 @@ async def serve(settings: ServeSettings, secrets: Secrets) -> None:
     event("stopped")
 
 
-def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Parts:
+def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> ServerParts:
     """Put the parts together, and what will be served. Raises `StartError`."""
     place, keys = settings.place, secrets.feedback_keys
     seal = Seal(str(settings.pod_ip or settings.pod_uid or "pod"), keys)
@@ -86,13 +95,13 @@ def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Pa
     labelling = open_labelling(settings, revision, keys, others, store, here)
     labelling.metrics.tell_of_fetching(read_report(place.model_dir))
     page: Metrics | Several = labelling.metrics
-    content: Content
+    content: LoadedContent
     if settings.models_file is None:
         content = One(settings, labelling)
     else:
         page = Several(labelling.metrics)
         content = SeveralModels(settings.models_file, Loader(settings, keys, others, store, here, page))
-    return Parts(
+    return ServerParts(
         settings=settings,
         state=State(place.state_dir),
         content=content,
@@ -105,6 +114,13 @@ def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Pa
         seal=seal,
         access=client.access,
     )
+
+
+def _frontends(parts: ServerParts) -> FrontEnds | None:
+    """Make what starts front ends, if there shall be any."""
+    if not parts.settings.frontend_processes or not isinstance(parts.content, One):
+        return None
+    return FrontEnds(parts, parts.content.catalog)
 
 
 async def _done_before(stop: asyncio.Event, task: asyncio.Task[None]) -> bool:

@@ -11,6 +11,7 @@ from model_server.errors import InvalidArgument
 from model_server.logs import event, warning
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 ROTATION_FILE: Final = "rotation"
@@ -35,24 +36,39 @@ def read_rotation(document: Any) -> str | None:
     return target
 
 
-class State:
-    """The phase, and the rotation, which outlives a restart of the container."""
+class Standing:
+    """The phase, and the rotation."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, forward_to: str | None = None) -> None:
         self.phase = Phase.LOADING
-        self._file = folder / ROTATION_FILE
-        self.forward_to = self._read()
+        self.forward_to = forward_to
 
     @property
     def is_leaving(self) -> bool:
         """Whether clients should connect elsewhere next time."""
         return self.phase is Phase.DRAINING or self.forward_to is not None
 
+
+class State(Standing):
+    """The one of the process that has the model: its rotation outlives a restart of the container."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / ROTATION_FILE
+        self.changed: list[Callable[[], None]] = []
+        """Called after a change."""
+        super().__init__(self._read())
+
+    def enter(self, phase: Phase) -> None:
+        """Go on to another phase."""
+        self.phase = phase
+        self._tell()
+
     def rotate(self, forward_to: str | None) -> None:
         """Pass requests to another address from now on, or answer them again."""
         if forward_to == self.forward_to:
             return
         self.forward_to = forward_to
+        self._tell()
         event("rotation", forward_to=forward_to)
         fresh = self._file.with_suffix(".new")
         try:
@@ -60,6 +76,10 @@ class State:
             fresh.replace(self._file)
         except OSError as error:  # The operator sees it in the counts, and tells it again.
             warning("the rotation could not be written: it ends with this container", reason=str(error))
+
+    def _tell(self) -> None:
+        for tell in self.changed:
+            tell()
 
     def _read(self) -> str | None:
         try:

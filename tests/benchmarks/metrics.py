@@ -32,7 +32,8 @@ from model_server.app import PredictionApp
 from model_server.contract import Env
 from model_server.feedback import Cell, Outcome, Score
 from model_server.http.messages import Head, Response
-from model_server.http.server import bind, listening
+from model_server.http.server import listening
+from model_server.listening import bind
 from model_server.metrics import Metrics
 from model_server.traces import NO_TRACE, Trace
 from modeldeployment_operator.adapters.cache import Cache
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from model_server.http.messages import Request
-    from model_server.parts import Parts
+    from model_server.parts import ServerParts
 
 SCRAPES, ROUNDS, PREDICTIONS = 60, 40, 50
 MODELS, HISTORY = 100, 10
@@ -117,13 +118,13 @@ def pod_page(classes: int, cells: int, accept: str) -> Page:
             return _scraped("127.0.0.1", port, accept)
 
 
-async def _counting_parts(folder: Path, names: list[str]) -> Parts:
+async def _counting_parts(folder: Path, names: list[str]) -> ServerParts:
     """Nothing is asked of its model, so that the loop it is made in need not last."""
     return serving_parts(folder, environment={Env.MODEL_LABELS: json.dumps(names)})
 
 
 @contextlib.contextmanager
-def _pages(parts: Parts) -> Iterator[int]:
+def _pages(parts: ServerParts) -> Iterator[int]:
     """Serve the admin port, and `/floor` with as many bytes as were asked for."""
     listener = bind("127.0.0.1", 0)
     ready = threading.Event()
@@ -243,7 +244,7 @@ async def prediction_costs() -> dict[str, float]:
     return figures
 
 
-async def _compared(what: str, without: Parts, having: Parts) -> dict[str, float]:
+async def _compared(what: str, without: ServerParts, having: ServerParts) -> dict[str, float]:
     """Medians over rounds. Each round has both, and begins with the one that the last ended with."""
     apps = [PredictionApp(parts) for parts in (without, having)]
     pairs: list[tuple[float, float]] = []

@@ -18,18 +18,18 @@ from tests.serving.in_process import TOKEN, call, serving_parts
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from model_server.parts import Parts
+    from model_server.parts import ServerParts
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 MODEL = contract.MODEL_PATH_TEMPLATE.format(model="m")
 
 
 @pytest.fixture
-async def parts(tmp_path: Path) -> Parts:
+async def parts(tmp_path: Path) -> ServerParts:
     return serving_parts(tmp_path)
 
 
-async def predict(parts: Parts, size: int) -> str:
+async def predict(parts: ServerParts, size: int) -> str:
     path = MODEL + contract.PREDICT_SUFFIX
     status, headers, _ = await call(PredictionApp(parts), "POST", path, {"instances": [1] * size})
     assert status == 200
@@ -37,12 +37,12 @@ async def predict(parts: Parts, size: int) -> str:
     return headers[contract.PREDICTION_ID_HEADER.lower()]
 
 
-async def feedback(parts: Parts, identity: str, label: object) -> int:
+async def feedback(parts: ServerParts, identity: str, label: object) -> int:
     body = {"id": identity, "label": label}
     return (await call(PredictionApp(parts), "POST", MODEL + contract.FEEDBACK_SUFFIX, body))[0]
 
 
-async def test_counts_are_what_the_contract_says(parts: Parts) -> None:
+async def test_counts_are_what_the_contract_says(parts: ServerParts) -> None:
     token = await predict(parts, 3)
     assert await feedback(parts, token, 1) == 200
     assert await feedback(parts, f"{token}.2", 0) == 200
@@ -65,7 +65,7 @@ async def test_counts_are_what_the_contract_says(parts: Parts) -> None:
     }
 
 
-async def test_the_rotation_is_set_and_told(parts: Parts) -> None:
+async def test_the_rotation_is_set_and_told(parts: ServerParts) -> None:
     admin = AdminApp(parts, TOKEN.encode())
     for target in ("10.0.0.2:8501", "10.0.0.2:8501", None):  # It is idempotent.
         wanted = Rotation(forward_to=target)
@@ -75,7 +75,7 @@ async def test_the_rotation_is_set_and_told(parts: Parts) -> None:
         assert json.loads(counts)["forward_to"] == target
 
 
-async def test_probes(parts: Parts) -> None:
+async def test_probes(parts: ServerParts) -> None:
     admin = AdminApp(parts, TOKEN.encode())
     codes = {}
     for phase in Phase:

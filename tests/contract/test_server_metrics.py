@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from model_server.parts import Parts
+    from model_server.parts import ServerParts
     from prometheus_client.metrics_core import Metric as Family
 
 MODEL = contract.MODEL_PATH_TEMPLATE.format(model="m")
@@ -32,7 +32,7 @@ FORMATS: dict[str, Callable[[str], Iterable[Family]]] = {
 
 
 @pytest.fixture
-async def parts(tmp_path: Path) -> Parts:
+async def parts(tmp_path: Path) -> ServerParts:
     """Of a server that has answered, and has its labels."""
     parts = serving_parts(tmp_path)
     parts.metrics.tell_of_fetching(FetchReport(done=1, cached=2, expected=3, seconds=0.5))
@@ -44,7 +44,7 @@ async def parts(tmp_path: Path) -> Parts:
     return parts
 
 
-async def families(parts: Parts, accept: str = "text/plain") -> list[Family]:
+async def families(parts: ServerParts, accept: str = "text/plain") -> list[Family]:
     admin = AdminApp(parts, TOKEN.encode())
     _, headers, body = await call(admin, "GET", contract.METRICS_PATH, headers={"Accept": accept})
     assert headers["content-type"].startswith(accept.partition(";")[0])
@@ -52,7 +52,7 @@ async def families(parts: Parts, accept: str = "text/plain") -> list[Family]:
 
 
 @pytest.mark.parametrize("accept", FORMATS)
-async def test_a_pod_exposes_what_the_page_says_and_nothing_else(parts: Parts, accept: str) -> None:
+async def test_a_pod_exposes_what_the_page_says_and_nothing_else(parts: ServerParts, accept: str) -> None:
     assert metrics_page.exposed(await families(parts, accept)) == metrics_page.described(metrics_page.POD)
 
 
@@ -61,7 +61,7 @@ def test_every_name_is_on_the_page() -> None:
     assert set(described) == set(Metric)
 
 
-async def test_labels_have_the_values_that_the_contract_names(parts: Parts) -> None:
+async def test_labels_have_the_values_that_the_contract_names(parts: ServerParts) -> None:
     samples = [sample for family in await families(parts) for sample in family.samples]
     assert {one.labels["reason"] for one in samples if one.name == Metric.FEEDBACK_REJECTED} == set(FeedbackRejection)
     assert {one.labels["outcome"]: one.value for one in samples if one.name == Metric.LABELS} == {
@@ -75,7 +75,7 @@ async def test_labels_have_the_values_that_the_contract_names(parts: Parts) -> N
     assert kinds == {("predict", "200"), ("feedback", "200")}
 
 
-async def test_the_run_of_counting_is_that_of_the_counts(parts: Parts) -> None:
+async def test_the_run_of_counting_is_that_of_the_counts(parts: ServerParts) -> None:
     (info,) = (one for family in await families(parts) for one in family.samples if one.name == Metric.COUNTING_INFO)
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     _, _, body = await call(AdminApp(parts, TOKEN.encode()), "GET", contract.COUNTS_PATH, headers=bearer)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from model_server.parts import Parts
+    from model_server.parts import ServerParts
 
 MODEL = contract.MODEL_PATH_TEMPLATE.format(model="m")
 REVISION = "r1"
@@ -38,7 +38,7 @@ class Echo(Half):
         return {"y": inputs["x"]}
 
 
-async def ask(parts: Parts, path: str) -> str:
+async def ask(parts: ServerParts, path: str) -> str:
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     return (await call(AdminApp(parts, TOKEN.encode()), "GET", path, headers=bearer))[2].decode()
 
@@ -69,7 +69,7 @@ async def test_prometheus_and_the_pod_tell_the_same(tmp_path: Path, names: Seque
     assert (sample["true_positive"], sample["false_positive"], sample["false_negative"]) == (2, 3, 2)
 
 
-async def label(parts: Parts, scores: Mapping[int, Sequence[float]]) -> None:
+async def label(parts: ServerParts, scores: Mapping[int, Sequence[float]]) -> None:
     """Ask for predictions of these scores, and send the labels that they are under."""
     app = PredictionApp(parts)
     for truth, instances in scores.items():

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from model_server.http.messages import Handler
-    from model_server.parts import Parts
+    from model_server.parts import ServerParts
     from model_server.tensors import Model
 
 TOKEN = "token"
@@ -51,7 +51,7 @@ def serving_parts(
     client: PodClient | None = None,
     environment: Mapping[str, str] | None = None,
     place: Place | None = None,
-) -> Parts:
+) -> ServerParts:
     """The parts of a server for model `m`, revision `r1`, that has loaded its model."""
     pod: dict[str, str] = {Env.MODEL_NAME: "m", Env.REVISION: "r1", Env.POD_UID: "uid", Env.POD_IP: "10.0.0.1"}
     settings = serve_settings({**pod, **(environment or {})}, replace(place or Place(), state_dir=state_dir))
@@ -60,7 +60,7 @@ def serving_parts(
     return parts
 
 
-def begin(parts: Parts, model: Model, threads: int = 1, *, load_seconds: float = 0) -> None:
+def begin(parts: ServerParts, model: Model, threads: int = 1, *, load_seconds: float = 0) -> None:
     """Have it answer with this model from now on."""
     assert isinstance(parts.content, One)
     parts.content.begin(model, threads, load_seconds=load_seconds)

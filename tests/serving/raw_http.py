@@ -16,7 +16,8 @@ import uvloop
 from model_server.errors import NotFound
 from model_server.http.connection import Awaited
 from model_server.http.messages import Head, Request, Response
-from model_server.http.server import PATIENCE, HttpServer, bind
+from model_server.http.server import PATIENCE, HttpServer
+from model_server.listening import bind
 
 if TYPE_CHECKING:
     import ssl

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from model_server.parts import Parts
+    from model_server.parts import ServerParts
 
     from tests.serving.certificates import Pair
 
@@ -39,7 +39,7 @@ CODES = grpc.StatusCode
 
 
 @contextlib.asynccontextmanager
-async def pod(folder: Path, revision: str = "r1", **environment: str) -> AsyncIterator[Parts]:
+async def pod(folder: Path, revision: str = "r1", **environment: str) -> AsyncIterator[ServerParts]:
     """The gRPC port of a pod, on an address of its own."""
     address = next(_addresses)
     given = {Env.REVISION: revision, Env.POD_IP: address, Env.POD_UID: f"uid-{address}", **environment}
@@ -61,7 +61,7 @@ def half() -> bytes:
 
 
 async def ask(
-    parts: Parts,
+    parts: ServerParts,
     path: str = PREDICT,
     message: bytes | None = None,
     *,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from model_server.parts import Parts
+    from model_server.parts import ServerParts
 
     from tests.serving.conftest import StartServer
     from tests.serving.otlp_receiver import Span
@@ -48,7 +48,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-async def parts(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parts]:
+async def parts(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ServerParts]:
     """Of a server that traces."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
@@ -57,7 +57,7 @@ async def parts(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPa
     traces.current.set(traces.NO_TRACE)
 
 
-def traced(folder: Path, **environment: str) -> Parts:
+def traced(folder: Path, **environment: str) -> ServerParts:
     parts = serving_parts(folder, environment={"OTEL_EXPORTER_OTLP_ENDPOINT": "x", **environment})
     assert parts.settings.traces
     parts.tracing = tracing.start(parts.settings)
@@ -70,7 +70,7 @@ def by_name(spans: list[Span]) -> dict[str, Span]:
     return found
 
 
-async def test_a_prediction_is_a_server_span_with_its_stages_inside(parts: Parts, receiver: Receiver) -> None:
+async def test_a_prediction_is_a_server_span_with_its_stages_inside(parts: ServerParts, receiver: Receiver) -> None:
     headers = {"traceparent": TRACEPARENT, "User-Agent": "test"}
     assert (await call(PredictionApp(parts), "POST", PREDICT, BODY, headers))[0] == 200
     parts.tracing.close()
@@ -103,7 +103,7 @@ async def test_a_prediction_is_a_server_span_with_its_stages_inside(parts: Parts
 
 
 async def test_what_the_environment_says_of_the_sender_goes_first(
-    parts: Parts, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    parts: ServerParts, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "shop")
     parts.tracing = tracing.start(parts.settings)
@@ -122,7 +122,7 @@ async def test_what_the_environment_says_of_the_sender_goes_first(
     ],
 )
 async def test_errors_of_the_server_are_errors_of_its_span(
-    parts: Parts, receiver: Receiver, *, method: str, path: str, name: str, status: int, is_error: bool
+    parts: ServerParts, receiver: Receiver, *, method: str, path: str, name: str, status: int, is_error: bool
 ) -> None:
     class Broken(Half):
         def predict(self, signature_name: str, inputs: Any) -> dict[str, Any]:
@@ -139,7 +139,7 @@ async def test_errors_of_the_server_are_errors_of_its_span(
     assert failed.get("call model") == ("RequestError" if is_error else None)
 
 
-async def test_a_client_that_hangs_up_is_told(parts: Parts, receiver: Receiver) -> None:
+async def test_a_client_that_hangs_up_is_told(parts: ServerParts, receiver: Receiver) -> None:
     app = PredictionApp(parts)
     app.gone(a_head("POST", PREDICT))  # Before the body was there.
     slow = Slow()
@@ -168,7 +168,7 @@ class Slow(Half):
         return super().predict(signature_name, inputs)
 
 
-async def test_exemplars_lead_to_traces_that_were_sampled(parts: Parts) -> None:
+async def test_exemplars_lead_to_traces_that_were_sampled(parts: ServerParts) -> None:
     app = PredictionApp(parts)
     await call(app, "POST", PREDICT, BODY, {"traceparent": TRACEPARENT})
     await call(app, "GET", "/v1/models/m", None, {"traceparent": TRACEPARENT[:-1] + "0"})
@@ -185,7 +185,7 @@ async def test_exemplars_lead_to_traces_that_were_sampled(parts: Parts) -> None:
 
 
 async def test_who_is_not_sampled_is_not_sent_but_told_on(
-    parts: Parts, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    parts: ServerParts, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
     parts.tracing = tracing.start(parts.settings)
@@ -198,7 +198,7 @@ async def test_who_is_not_sampled_is_not_sent_but_told_on(
     assert (name, value.split("-")[1::2]) == ("traceparent", [trace.id, "02"])  # Not sampled, but the id is random.
 
 
-async def test_what_clients_send_takes_little_room_in_a_span(parts: Parts, receiver: Receiver) -> None:
+async def test_what_clients_send_takes_little_room_in_a_span(parts: ServerParts, receiver: Receiver) -> None:
     headers = {"User-Agent": "x" * 60_000}
     assert (await call(PredictionApp(parts), "GET", "/" + "y" * 60_000, None, headers))[0] == 404
     with traces.current.get().call("GET", "[::1]:8501", f"/{'y' * 60_000}?key=secret"):
@@ -213,7 +213,7 @@ async def test_what_clients_send_takes_little_room_in_a_span(parts: Parts, recei
     assert {len(text) for text in texts} == {tracing.MAX_TEXT}
 
 
-async def test_a_request_to_another_pod_is_told_without_its_query(parts: Parts, receiver: Receiver) -> None:
+async def test_a_request_to_another_pod_is_told_without_its_query(parts: ServerParts, receiver: Receiver) -> None:
     await call(PredictionApp(parts), "GET", "/v1/models/m")
     with traces.current.get().call("GET", "[::1]:8501", "/v1/models/m?key=secret") as asking:
         asking.answered(404)
@@ -224,7 +224,7 @@ async def test_a_request_to_another_pod_is_told_without_its_query(parts: Parts, 
     assert (client.is_error, client.attributes["error.type"]) == (True, "404")  # Here it is this pod that asked.
 
 
-async def test_a_tracestate_in_several_lines_is_passed_on_as_a_whole(parts: Parts) -> None:
+async def test_a_tracestate_in_several_lines_is_passed_on_as_a_whole(parts: ServerParts) -> None:
     names = (b"traceparent", TRACEPARENT.encode()), (b"tracestate", b"a=b"), (b"tracestate", b"c=d")
     head = a_head("GET", "/")
     head.headers = names
@@ -248,7 +248,7 @@ async def test_passwords_are_not_logged(
 
 
 async def test_a_collector_that_refuses_everything_does_not_fill_the_log(
-    parts: Parts, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    parts: ServerParts, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiver.status = 404
     monkeypatch.setattr(logging.getLogger(OTLPSpanExporter.__module__), "filters", [])  # What other tests have left.
@@ -261,7 +261,7 @@ async def test_a_collector_that_refuses_everything_does_not_fill_the_log(
     assert [record.levelname for record in caplog.records if "404" in record.getMessage()] == ["ERROR"]
 
 
-async def test_log_lines_have_the_trace(parts: Parts) -> None:
+async def test_log_lines_have_the_trace(parts: ServerParts) -> None:
     await call(PredictionApp(parts), "GET", "/v1/models/m", None, {"traceparent": TRACEPARENT})
     record = logging.LogRecord("", logging.ERROR, "", 0, "a request failed", (), None)
     assert json.loads(JsonFormatter().format(record))["trace_id"] == TRACE

@@ -303,26 +303,6 @@ async def test_inputs_that_are_no_rows_are_quick_by_their_length() -> None:
     assert made_here == [True, False]
 
 
-async def test_large_requests_are_left_to_threads_while_there_are_others_to_read(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "CROWDED_SECONDS", 0.05)
-    made_here: list[bool] = []
-
-    def call(signature: str, inputs: Mapping[str, Array]) -> Called:
-        made_here.append(threading.current_thread() is threading.main_thread())
-        return Called({"y": inputs["x"]}, None)
-
-    async with running(call, quick=100) as batcher:
-        await batcher.ask(question(*range(8)))
-        await asyncio.gather(*(batcher.ask(question(*range(8))) for _ in range(2)))
-        await batcher.ask(question(*range(8)))
-        await asyncio.gather(*(batcher.ask(question(1)) for _ in range(2)))
-        await asyncio.sleep(0.1)
-        await batcher.ask(question(*range(8)))
-    assert made_here == [True, False, False, True, True]
-
-
 async def test_calls_that_prove_slow_are_left_to_threads() -> None:
     made_here: list[bool] = []
 

@@ -38,10 +38,6 @@ STRIKES: Final = 10
 rarity among quick ones."""
 REST_SECONDS: Final = 5.0
 """How long at first."""
-FEW_ROWS: Final = 4
-"""Of a request that takes no time to read and write."""
-CROWDED_SECONDS: Final = 0.1
-"""How long a client is taken to be one of several after it was seen with another."""
 MOST_FILLED_UP: Final = 2**22
 """Values in rows of different lengths that go together: one long row must not make a hundred short ones as long."""
 MAX_WAIT_SECONDS: Final = 30.0
@@ -112,7 +108,6 @@ class Batcher:
         self._note_batch = note_batch
         self._measured = dict(quick or {})
         self._quick = dict(self._measured)
-        self._crowded_until = 0.0
         self._strikes = 0
         self._rest_seconds = REST_SECONDS
         self._loop = asyncio.get_running_loop()
@@ -202,25 +197,12 @@ class Batcher:
             if not requests:
                 continue
             job = _Job(key[0], requests, sum(waiting.rows for waiting in requests))
-            if self._is_quick(job):
+            if _length(job) <= self._quick.get(job.signature, 0):
                 self._call_here(job)
             else:
                 self._free -= 1
                 self._jobs.put(job)
         self._note_idle()
-
-    def _is_quick(self, job: _Job) -> bool:
-        """Tell whether the event loop makes a call itself.
-
-        Requests of many rows take long to read, too: while a thread makes the call for some, the loop can read others,
-        if there are any.
-        """
-        now = self._loop.time()
-        if len(job.requests) > 1 or self._free < self.threads:
-            self._crowded_until = now + CROWDED_SECONDS
-        if _length(job) > self._quick.get(job.signature, 0):
-            return False
-        return job.rows <= FEW_ROWS * len(job.requests) or now > self._crowded_until
 
     def _next(self) -> tuple[Group, float]:
         """Choose the group whose turn it is among those that need not wait; with how long it has to wait for more."""

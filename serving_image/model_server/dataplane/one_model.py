@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from model_server.dataplane.servable import VersionState, VersionStatus
+from model_server.dataplane.servable import Servable, VersionState, VersionStatus
 from model_server.errors import InvalidArgument, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from model_server.dataplane.servable import Labels
-    from model_server.dataplane.version import LoadedVersion
+
+
+class Loaded(Servable, Protocol):
+    """A version that can tell why its predictions get no ids, if they do not."""
+
+    @property
+    def no_ids(self) -> str | None:
+        """Why."""
 
 
 class OneModel:
@@ -22,14 +29,14 @@ class OneModel:
         self._version = version
         self._revision = revision
         self._labels = labels
-        self.loaded: LoadedVersion | None = None
+        self.loaded: Loaded | None = None
         """None until the model is loaded."""
 
     def models(self) -> Sequence[str]:
         """Their names, also of those that are still loading."""
         return (self._model,)
 
-    def find(self, model: str, version: int | None = None, label: str | None = None) -> LoadedVersion:
+    def find(self, model: str, version: int | None = None, label: str | None = None) -> Loaded:
         """Find the version that is meant.
 
         Raises `NotFound`, `InvalidArgument` (no such label), or `Unavailable` while it loads.

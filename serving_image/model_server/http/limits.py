@@ -74,15 +74,15 @@ class Bodies:
     """The bodies in memory. What counts is what has arrived: an announcement alone takes no room from others."""
 
     def __init__(self, most: int = IN_FLIGHT_BYTES) -> None:
-        self._most = most
+        self.most = most
         self.held = 0
 
     def check(self, size: int, held: int, limit: int) -> None:
         """Refuse a body of this size, of which so much is held already. Raises `BodyTooLarge` or `Unavailable`."""
         if size > limit:
             raise BodyTooLarge(f"the body is over {shown(limit)}: send less in one request")
-        if self.held - held + size > self._most:
-            raise Unavailable(f"requests of over {shown(self._most)} are in memory: try again")
+        if self.held - held + size > self.most:
+            raise Unavailable(f"requests of over {shown(self.most)} are in memory: try again")
 
 
 def shown(size: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -76,8 +76,7 @@ class Response:
     """Whether the client should make another connection next time."""
 
 
-if TYPE_CHECKING:
-    Answering = Response | Run[Response] | Coroutine[Any, Any, Response]
+Answering: TypeAlias = "Response | Run[Response] | Coroutine[Any, Any, Response]"
 
 
 class Handler(Protocol):

@@ -6,49 +6,47 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from model_server.http2.connection import Connection
+from model_server.listening import Connections, Door
 
 if TYPE_CHECKING:
     import socket
     import ssl
+    from collections.abc import Callable
 
     from model_server.http2.connection import Application
+    from model_server.listening import Sharing
 
+PORT: Final = "grpc"
+"""What processes that share connections call it."""
 CHECK_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.02
-_BACKLOG: Final = 2048
-_HANDSHAKE_SECONDS: Final = 10.0
 
 
 class Listening:
-    """Answers on one port."""
+    """Answers on one port; without a listener, the connections that its door is handed."""
 
-    def __init__(self, application: Application, listener: socket.socket) -> None:
-        self._application = application
-        self._listener = listener
+    def __init__(
+        self,
+        application: Application,
+        listener: socket.socket | None,
+        sharing: Sharing | None = None,
+        ended: Callable[[], None] | None = None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        self.connections: set[Connection] = set()
-        self._server: asyncio.Server | None = None
+        self.connections: Connections[Connection] = Connections(ended)
+        self.door = Door(PORT, lambda: Connection(application, self.connections), listener, sharing, ended)
+        if sharing is not None:
+            sharing.count(lambda: len(self.connections))
         self._timer = self._loop.call_later(CHECK_SECONDS, self._check)
 
     async def listen(self, tls: ssl.SSLContext | None = None) -> None:
         """Take connections from now on; called again, take them with other certificates. Those that are there stay."""
-        before = self._server
-        self._server = await self._loop.create_server(
-            lambda: Connection(self._application, self.connections),
-            sock=self._listener.dup(),
-            ssl=tls,
-            backlog=_BACKLOG,
-            ssl_handshake_timeout=None if tls is None else _HANDSHAKE_SECONDS,
-        )
-        if before is not None:
-            before.close()
+        await self.door.open(tls)
 
     async def close(self, seconds: float) -> None:
         """Take no more connections, finish the calls that run, at most for so long, and end."""
         self._timer.cancel()
-        if self._server is not None:
-            self._server.close()
-        self._listener.close()
+        self.door.close()
         for connection in list(self.connections):
             connection.leave()
         until = self._loop.time() + seconds

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 from model_server.http.messages import Request, Response
-from model_server.http.server import bind, listening
+from model_server.http.server import listening
 from model_server.http2.server import Listening
+from model_server.listening import bind
 from model_server.rpc.calls import Call, Calls, Method, Rules
 
 if TYPE_CHECKING:

@@ -1,0 +1,267 @@
+"""The first process's side: starts front ends, hands them connections, answers what they ask."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+import time
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Final
+
+from model_server.errors import RequestError
+from model_server.frontends import packing
+from model_server.frontends.link import Link
+from model_server.http.limits import FINISH_SECONDS
+from model_server.logs import logger, warning
+from model_server.passing import Passed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+
+    from model_server.dataplane.one_model import Loaded, OneModel
+    from model_server.dataplane.servable import Labels
+    from model_server.frontends.link import Message
+    from model_server.parts import ServerParts
+    from model_server.settings import Place
+
+SHARE: Final = 2
+"""Connections that a front end gets for each that the first process keeps, which calls the model besides."""
+RESTART_SECONDS: Final = 1.0
+MOST_RESTART_SECONDS: Final = 60.0
+"""Between one start and the next of a front end that ends by itself; what lasts longer counts as having worked."""
+
+
+class FrontEnd:
+    """One process, as long as it runs."""
+
+    def __init__(self, manager: FrontEnds) -> None:
+        self._manager = manager
+        self._loop = asyncio.get_running_loop()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._link = Link(self._take, self._lost)
+        self._handing: socket.socket | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self.is_ready = False
+        """Whether it knows what it needs to answer."""
+        self.connections = 0
+        """That it was handed and has not closed."""
+        self._does: dict[str, Callable[..., None]] = {
+            "ready": self._begin,
+            "ask": self._ask,
+            "labels": self._labels,
+            "cancel": self._cancel,
+            "observed": self._manager.parts.metrics.note_request,
+            "forwarded": self._manager.parts.metrics.count_forwarded,
+            "closed": self._closed,
+        }
+
+    async def run(self) -> int:
+        """Start the process and wait for its end; returns its exit code."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        handing, handed = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, handed:
+            ours.setblocking(False)
+            handing.setblocking(False)
+            await self._loop.create_unix_connection(lambda: self._link, sock=ours)
+            self._handing = handing
+            numbers = (theirs.fileno(), handed.fileno())
+            command = (sys.executable, "-m", "model_server.frontends", ",".join(map(str, numbers)))
+            self._process = await asyncio.create_subprocess_exec(
+                *command, *_options(self._manager.parts.settings.place), pass_fds=numbers
+            )
+        self._link.send("model", packing.pack_signatures(self._manager.version.signatures))
+        self.tell_standing()
+        self.tell_remark()
+        try:
+            return await self._process.wait()
+        finally:
+            self._lost()
+
+    def give(self, port: str, connection: socket.socket) -> bool:
+        """Hand it a connection; False if it cannot be told just now."""
+        if self._handing is None:
+            return False
+        try:
+            socket.send_fds(self._handing, [port.encode()], [connection.fileno()])
+        except OSError:
+            return False
+        self.connections += 1
+        return True
+
+    def tell_standing(self) -> None:
+        """Tell it whether this pod serves, and for whom."""
+        state = self._manager.parts.state
+        self._link.send("standing", state.phase.value, state.forward_to)
+
+    def tell_remark(self) -> None:
+        """Tell it why predictions get no ids, if they do not."""
+        self._link.send("remark", self._manager.version.no_ids)
+
+    def finish(self) -> None:
+        """Have it finish what is asked, and end."""
+        self.is_ready = False
+        self._link.send("finish")
+
+    def kill(self) -> None:
+        """End it now."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    def _take(self, message: Message) -> None:
+        self._does[message[0]](*message[1:])
+
+    def _lost(self) -> None:
+        """Forget it: nobody waits for its answers any more."""
+        self.is_ready = False
+        for task in self._tasks.values():
+            task.cancel()
+        if self._handing is not None:
+            self._handing.close()
+            self._handing = None
+
+    def _begin(self) -> None:
+        self.is_ready = True
+
+    def _closed(self, count: int) -> None:
+        self.connections -= count
+
+    def _ask(self, number: int, question: packing.Packed) -> None:
+        self._work(number, self._answer(number, question))
+
+    def _labels(self, number: int, labels: packing.Packed, passed: str | None) -> None:
+        self._work(number, self._count(number, labels, passed))
+
+    def _work(self, number: int, work: Coroutine[Any, Any, None]) -> None:
+        task = self._tasks[number] = self._loop.create_task(work)
+        task.add_done_callback(lambda _: self._tasks.pop(number, None))
+
+    def _cancel(self, number: int) -> None:
+        if number in self._tasks:
+            self._tasks[number].cancel()
+
+    async def _answer(self, number: int, packed: packing.Packed) -> None:
+        version = self._manager.version
+        had = version.no_ids
+        try:
+            answer = packing.pack_answer(await version.ask(packing.unpack_question(packed)))
+        except Exception as error:
+            self._link.send("error", number, packing.pack_error(_told(error)))
+            return
+        if version.no_ids != had:
+            self._manager.tell_remark()
+        self._link.send("answer", number, answer)
+
+    async def _count(self, number: int, labels: packing.Packed, passed: str | None) -> None:
+        intake = self._manager.labels
+        try:
+            results = await intake.take(packing.unpack_labels(labels), None if passed is None else Passed(passed))
+        except Exception as error:
+            self._link.send("error", number, packing.pack_error(_told(error)))
+            return
+        self._link.send("answer", number, packing.pack_results(results))
+
+
+class FrontEnds:
+    """All of them. A `Sharing`: each connection goes to the process that has the fewest for its part of the work."""
+
+    def __init__(self, parts: ServerParts, catalog: OneModel) -> None:
+        self.parts = parts
+        self._catalog = catalog
+        self._running: list[FrontEnd] = []
+        self._here: list[Callable[[], int]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_finishing = False
+        parts.state.changed.append(self._tell_standing)
+
+    @property
+    def version(self) -> Loaded:
+        """What they ask. Raises `Unavailable` before it is loaded."""
+        return self._catalog.find(self.parts.settings.model)
+
+    @property
+    def labels(self) -> Labels:
+        """Where labels go that came to them."""
+        return self._catalog.intake(self.parts.settings.model)
+
+    def give(self, port: str, connection: socket.socket) -> bool:
+        """Give a connection to a front end, unless it is this process's turn."""
+        ready = [one for one in self._running if one.is_ready]
+        if not ready:
+            return False
+        chosen = min(ready, key=lambda one: one.connections)
+        here = sum(count() for count in self._here)
+        return chosen.connections < here * SHARE and chosen.give(port, connection)
+
+    def count(self, here: Callable[[], int]) -> None:
+        """Learn how to find out how many connections this process has on a port."""
+        self._here.append(here)
+
+    def tell_remark(self) -> None:
+        """Tell all why predictions get no ids."""
+        for one in self._running:
+            one.tell_remark()
+
+    def start(self) -> None:
+        """Start them, now that there is a model, and start those anew that end by themselves."""
+        self._tasks = [asyncio.create_task(self._keep()) for _ in range(self.parts.settings.frontend_processes)]
+
+    def finish(self) -> None:
+        """Have all finish what is asked, and end."""
+        self._is_finishing = True
+        for one in self._running:
+            one.finish()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Have them end with this, those that do not finish in time at once."""
+        try:
+            yield
+        finally:
+            self.finish()
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=FINISH_SECONDS)
+            for one in self._running:
+                one.kill()
+            for task in self._tasks:
+                task.cancel()
+
+    async def _keep(self) -> None:
+        patience = RESTART_SECONDS
+        while not self._is_finishing:
+            began = time.monotonic()
+            one = FrontEnd(self)
+            self._running.append(one)
+            try:
+                code = await one.run()
+            except OSError as error:
+                code = error.errno or 1
+                warning("a front end cannot be started", reason=str(error))
+            finally:
+                one.kill()
+                self._running.remove(one)
+            if self._is_finishing:
+                return
+            if time.monotonic() - began > MOST_RESTART_SECONDS:
+                patience = RESTART_SECONDS
+            warning("a front end ended, and its connections with it", code=code, again_after_seconds=patience)
+            await asyncio.sleep(patience)
+            patience = min(patience * 2, MOST_RESTART_SECONDS)
+
+    def _tell_standing(self) -> None:
+        for one in self._running:
+            one.tell_standing()
+
+
+def _told(error: Exception) -> RequestError:
+    """Tell no more of an error than what was meant for clients."""
+    if isinstance(error, RequestError):
+        return error
+    logger.error("a request failed", exc_info=error)
+    return RequestError("internal error; the log of the pod has the details")
+
+
+def _options(place: Place) -> list[str]:
+    return [f"--{field.name.replace('_', '-')}={getattr(place, field.name)}" for field in fields(place)]

@@ -18,6 +18,7 @@ from model_server.batchable import batchable_signatures
 from model_server.contract import StartFailure
 from model_server.errors import RequestError, StartError
 from model_server.independence import made_up, rows_are_independent
+from model_server.loading import SAVED_MODEL_FILE
 from model_server.logs import warning
 from model_server.operations import check_operations
 from model_server.runtime import Graph, Session, config_pb2, import_graph_def, tf_errors
@@ -99,8 +100,8 @@ class _Function:
         return {name: _array(values[place]) for name, place in self._outputs}
 
 
-def load(folder: Path, extra_ops: frozenset[str], threads: int) -> LoadedModel:
-    """Load a SavedModel. Raises `StartError`."""
+def load(folder: Path, extra_ops: frozenset[str], threads: int, spread: int = 1) -> LoadedModel:
+    """Load a SavedModel for a process of so many threads; `spread`: over how many a call is. Raises `StartError`."""
     document = saved_model.read_document(folder)
     operations = saved_model.operations(document)
     check_operations(operations, extra_ops)
@@ -114,19 +115,25 @@ def load(folder: Path, extra_ops: frozenset[str], threads: int) -> LoadedModel:
         )
     try:
         batchable = batchable_signatures(meta_graph, operations[number], endpoints)
-        return LoadedModel(_open(meta_graph, folder, threads), endpoints, batchable)
+        return LoadedModel(_open(meta_graph, folder, threads, spread), endpoints, batchable)
     except Exception as error:
         message = f"the SavedModel could not be loaded: {telling_line(str(error))}"
         raise StartError(StartFailure.LOAD_FAILED, message) from error
 
 
-def _open(meta_graph: Any, folder: Path, threads: int) -> Any:
+def size(folder: Path) -> int:
+    """Tell of how many bytes a SavedModel's graph and variables are."""
+    files = (*folder.glob(SAVED_MODEL_FILE), *folder.glob(f"{_VARIABLES}.*"))
+    return sum(file.stat().st_size for file in files)
+
+
+def _open(meta_graph: Any, folder: Path, threads: int, spread: int) -> Any:
     """Make a session with the model's variables and tables in it."""
     graph = Graph()
     with graph.as_default():
         import_graph_def(meta_graph.graph_def, name="")
     config = config_pb2.ConfigProto(
-        intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads, allow_soft_placement=True
+        intra_op_parallelism_threads=spread, inter_op_parallelism_threads=threads, allow_soft_placement=True
     )
     session = Session(graph=graph, config=config)
     saver = meta_graph.saver_def

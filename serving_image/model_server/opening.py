@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gc
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_server import cpus, loading
+from model_server import cpus, loading, spreading
 from model_server.preparation.parent import prepare, saved_model_of
 
 if TYPE_CHECKING:
@@ -36,8 +37,10 @@ def _load(path: Path, extra_ops: frozenset[str], batching: BatchSettings) -> Mod
     # Here, because it takes a second: what is no model is told at once.
     from model_server import engine, grpc_server, recorded
 
-    model = engine.load(path, extra_ops, cpus.available())
-    engine.warm_up(model, batching.allowed_batch_sizes or (1,))
+    processors, sizes = cpus.available(), batching.allowed_batch_sizes or (1,)
+    opened = partial(engine.load, path, extra_ops, processors)
+    model = spreading.open_fastest(opened, processors, engine.size(path), sizes[0])
+    engine.warm_up(model, sizes)
     recorded.replay(model, path)
     grpc_server.prepare()
     gc.unfreeze()  # What was frozen with an earlier version may have gone with it by now: graphs are cycles.

@@ -4,12 +4,18 @@
 for what a server never calls. Here its package is entered without its `__init__`, so that only what is asked for is
 imported. The names are those of TensorFlow's own modules; `tests/serving/test_engine.py` holds them to the version that
 is locked. A process that has imported the whole of TensorFlow already uses that.
+
+TensorFlow makes one pool of threads for the parts of calls, as large as the first session wants it, unless it is told
+to make one for each session.
 """
 
 from __future__ import annotations
 
+import os
+
 from model_server import tensorflow_package
 
+os.environ.setdefault("TF_OVERRIDE_GLOBAL_THREADPOOL", "true")
 tensorflow_package.enter()
 
 from tensorflow.core.framework import types_pb2  # noqa: E402

@@ -21,6 +21,7 @@ from model_server.protocols.examples import Task
 from model_server.protocols.feedback_rest import MAX_LABELS
 from model_server.protocols.open_inference_tensors import DATATYPES
 from model_server.protocols.tensor_protos import MAX_FILLED_BYTES, MAX_TENSOR_BYTES, NUMBERS, from_tensor, to_tensor
+from model_server.protocols.usual_messages import Forms
 from model_server.rpc.open_inference import parse
 from model_server.tensors import NUMPY_TYPES, STRING, Signature, TensorSpec
 from tensorflow.core.example.example_pb2 import Example
@@ -342,6 +343,112 @@ def test_states_are_tensorflow_servings() -> None:
         assert kinds.Name(read) == state
 
 
+# --- Messages that are like others ---------------------------------------------------------------------------------
+
+
+def learned(message: bytes) -> tuple[Forms, Question]:
+    """What is known after this message has come twice, and what it meant."""
+    forms = Forms(predict_pb2.PredictRequest.FromString, tensorflow_grpc.numbers_of)
+    for _ in range(2):
+        assert forms.find(message) is None
+        request = predict_pb2.PredictRequest.FromString(message)
+        question = tensorflow_grpc.read_predict(request, SERVABLE)
+        forms.learn(message, request, question, ("m", None, None), SIGNATURES)
+    return forms, question
+
+
+def test_what_began_like_this_before_is_understood_by_its_beginning() -> None:
+    message = predict(output_filter=[]).SerializeToString()
+    forms, _ = learned(message)
+    numbers = np.array([[5, float("nan")], [7, 8]], np.float32)
+    other = message[:-16] + numbers.tobytes()
+    form = forms.find(other)
+    assert form is not None
+    assert (form.model, form.signatures) == (("m", None, None), SIGNATURES)
+    question = form.question(other, 5.0)
+    assert (question.signature, question.outputs, question.deadline) == ("serving_default", (), 5.0)
+    np.testing.assert_array_equal(question.inputs["x"], numbers)
+    assert forms.find(other[:-1]) is None
+    assert forms.find(b"\x0b" + other[1:]) is None
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        predict_pb2.PredictRequest(output_filter=["y"]).SerializeToString(),
+        b"\x82\x01\x10" + np.arange(4, dtype=np.float32).tobytes(),  # A field of no name, with the same bytes.
+    ],
+)
+def test_messages_that_do_not_end_with_their_numbers_are_read_as_ever(after: bytes) -> None:
+    message = predict().SerializeToString() + after
+    forms, _ = learned(message)
+    assert forms.find(message) is None
+
+
+def test_elements_one_by_one_are_read_as_ever() -> None:
+    request = predict()
+    request.inputs["x"].ClearField("tensor_content")
+    request.inputs["x"].float_val.extend([1, 2, 3, 4])
+    forms, _ = learned(request.SerializeToString())
+    assert forms.find(request.SerializeToString()) is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_what_is_found_means_what_it_would_mean_read_in_full(data: st.DataObject) -> None:
+    message = predict().SerializeToString()
+    forms, _ = learned(message)
+    changed = bytearray(message)
+    for place in data.draw(st.lists(st.integers(0, len(message) - 1), max_size=4)):
+        changed[place] = data.draw(st.integers(0, 255))
+    form = forms.find(bytes(changed))
+    if form is not None:
+        request = predict_pb2.PredictRequest.FromString(bytes(changed))
+        wanted = tensorflow_grpc.read_predict(request, SERVABLE)
+        question = form.question(bytes(changed), None)
+        np.testing.assert_array_equal(question.inputs["x"], wanted.inputs["x"])
+        assert question._replace(inputs={}) == wanted._replace(inputs={})
+
+
+def test_so_many_messages_of_one_length_are_known_and_no_more() -> None:
+    forms = Forms(predict_pb2.PredictRequest.FromString, tensorflow_grpc.numbers_of)
+    messages = [
+        predict_pb2.PredictRequest.FromString(predict().SerializeToString().replace(b"\x01m", b"\x01" + bytes((name,))))
+        for name in b"abcdefg"
+    ]
+    for request in (*messages, *messages):
+        for _ in range(2):
+            question = tensorflow_grpc.read_predict(request, SERVABLE)
+            forms.learn(request.SerializeToString(), request, question, (request.model_spec.name,), SIGNATURES)
+    found = [forms.find(request.SerializeToString()) for request in messages]
+    assert [form and form.model for form in found] == [("a",), ("b",), ("c",), ("d",), None, None, None]
+
+
+@pytest.mark.parametrize("value", [0.0, 255.0, float("nan")])
+def test_answers_that_are_like_others_are_as_if_written_in_full(value: float) -> None:
+    array = np.full((2,), value, np.float32)
+    question = open_inference_grpc.read_infer(infer(raw=bytes(16)), SERVABLE)
+    loaded = Loaded(signatures={"serving_default": Signature({"x": X}, {"y": Y})})
+    for token, audited in (("T" * 100, False), ("a" * 100, True), (None, False)):
+        answer = Answer({"y": array}, 2, token, audited)
+        text = open_inference_grpc.write_infer("id", question, answer, loaded, packed=True)
+        written = v2.ModelInferResponse.FromString(text)
+        wanted = v2.ModelInferResponse(model_name="m", model_version="7", id="id")
+        wanted.parameters["revision"].string_param = "r1"
+        if token is not None:
+            wanted.parameters["prediction_id"].string_param = token
+        if audited:
+            wanted.parameters["prediction_audit"].bool_param = True
+        wanted.outputs.add(name="y", datatype="FP32", shape=[2])
+        wanted.raw_output_contents.append(array.tobytes())
+        assert written == wanted
+        response = predict_pb2.PredictResponse.FromString(tensorflow_grpc.write_predict(question, answer, loaded))
+        assert (response.model_spec.name, response.model_spec.version.value) == ("m", 7)
+        proto = TensorProto()
+        to_tensor(array, "DT_FLOAT", proto)
+        assert response.outputs["y"] == proto
+
+
 # --- The Open Inference Protocol -----------------------------------------------------------------------------------
 
 
@@ -387,7 +494,13 @@ def test_tensors_of_every_type_come_and_go_in_both_forms(dtype: str) -> None:
         request = infer(name, (2,), raw=(b"\x00\x00\x80\x3f" if name == "BF16" else array.tobytes()))
         question = open_inference_grpc.read_infer(request, loaded)
     written = v2.ModelInferResponse.FromString(
-        open_inference_grpc.write_infer(request, question, Answer({"x": array}, 2, "T", audited=True), loaded)
+        open_inference_grpc.write_infer(
+            request.id,
+            question,
+            Answer({"x": array}, 2, "T", audited=True),
+            loaded,
+            packed=bool(request.raw_input_contents),
+        )
     )
     assert (written.id, written.model_version, written.parameters["prediction_id"].string_param) == ("id", "7", "T")
     assert written.parameters["revision"].string_param == "r1"
@@ -408,7 +521,8 @@ def test_what_comes_packed_goes_packed() -> None:
     assert question.inputs["x"].tolist() == [[0, 1], [2, 3]]
     assert (question.outputs, question.deadline, question.parameters) == (("y",), 5.0, {"part": "north"})
     answer = Answer({"y": np.array([1, 2], np.float32)}, 2, None)
-    written = v2.ModelInferResponse.FromString(open_inference_grpc.write_infer(request, question, answer, SERVABLE))
+    text = open_inference_grpc.write_infer(request.id, question, answer, SERVABLE, packed=True)
+    written = v2.ModelInferResponse.FromString(text)
     assert [np.frombuffer(raw, np.float32).tolist() for raw in written.raw_output_contents] == [[1, 2]]
     assert "prediction_id" not in written.parameters
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from model_server.tensors import Array
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+_NONE: Final = MappingProxyType[str, object]({})
+
+
+class Question(NamedTuple):
     """What one request asks of a model."""
 
     signature: str
@@ -23,12 +25,11 @@ class Question:
     """Those that are wanted; empty: all."""
     deadline: float | None = None
     """`time.monotonic()` after which nobody waits for the answer any more."""
-    parameters: Mapping[str, object] = field(default_factory=dict)
+    parameters: Mapping[str, object] = _NONE
     """What the request says besides its inputs. Labels may be told apart by it (`contract.Env.SLICE_FIELD`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What the model said."""
 
     outputs: Mapping[str, Array]

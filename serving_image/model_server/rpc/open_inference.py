@@ -10,12 +10,14 @@ from model_server.errors import InvalidArgument, RequestError
 from model_server.protocols import open_inference_grpc as messages
 from model_server.protocols import open_inference_pb2 as kinds
 from model_server.protocols import this_server
+from model_server.protocols.usual_messages import Forms
 from model_server.rpc.answers import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from model_server.dataplane.servable import Catalog
+    from model_server.dataplane.question import Question
+    from model_server.dataplane.servable import Catalog, Servable
     from model_server.rpc.calls import Call
 
 
@@ -25,6 +27,7 @@ class OpenInference:
     def __init__(self, catalog: Catalog, is_ready: Callable[[], bool]) -> None:
         self._catalog = catalog
         self._is_ready = is_ready
+        self._forms = Forms(kinds.ModelInferRequest.FromString, messages.numbers_of)
 
     async def live(self, call: Call) -> bytes:
         """ServerLive: this is the answer."""
@@ -58,12 +61,25 @@ class OpenInference:
 
     async def infer(self, call: Call) -> bytes:
         """ModelInfer: a prediction."""
-        request = parse(kinds.ModelInferRequest, call.message)
-        servable = self._catalog.find(request.model_name, messages.read_version(request.model_version))
-        question = messages.read_infer(request, servable, call.deadline, time.monotonic())
+        form = self._forms.find(call.message)
+        servable = None if form is None else self._catalog.find(*form.model)
+        if form is not None and servable is not None and servable.signatures is form.signatures:
+            question = form.question(call.message, call.deadline)
+            identity, packed = form.id, True
+        else:
+            servable, question, identity, packed = self._read_infer(call)
         answer = await servable.ask(question)
         note(call, servable, answer)
-        return messages.write_infer(request, question, answer, servable)
+        return messages.write_infer(identity, question, answer, servable, packed=packed)
+
+    def _read_infer(self, call: Call) -> tuple[Servable, Question, str, bool]:
+        request = parse(kinds.ModelInferRequest, call.message)
+        place = (request.model_name, messages.read_version(request.model_version))
+        servable = self._catalog.find(*place)
+        question = messages.read_infer(request, servable, call.deadline, time.monotonic())
+        if question.deadline == call.deadline:
+            self._forms.learn(call.message, request, question, place, servable.signatures)
+        return servable, question, request.id, bool(request.raw_input_contents)
 
 
 def parse(kind: Any, message: bytes) -> Any:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from model_server.errors import Unimplemented
 from model_server.protocols import tensorflow_grpc as messages
 from model_server.protocols.examples import Task
+from model_server.protocols.usual_messages import Forms
 from model_server.rpc.answers import note
 
 if TYPE_CHECKING:
-    from model_server.dataplane.servable import Catalog
+    from model_server.dataplane.question import Question
+    from model_server.dataplane.servable import Catalog, Servable
     from model_server.rpc.calls import Call
 
 
@@ -22,18 +24,30 @@ class TensorFlowServing:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._forms = Forms(messages.PredictRequest.FromString, messages.numbers_of)
 
     async def predict(self, call: Call) -> bytes:
         """PredictionService/Predict."""
+        form = self._forms.find(call.message)
+        servable = None if form is None else self._catalog.find(*form.model)
+        if form is not None and servable is not None and servable.signatures is form.signatures:
+            question = form.question(call.message, call.deadline)
+        else:
+            servable, question = self._read_predict(call)
+        answer = await servable.ask(question)
+        note(call, servable, answer)
+        return messages.write_predict(question, answer, servable)
+
+    def _read_predict(self, call: Call) -> tuple[Servable, Question]:
         request = messages.parse(messages.PredictRequest, call.message)
-        servable = messages.find(request.model_spec, self._catalog.find)
+        place = messages.place(request.model_spec)
+        servable = self._catalog.find(*place)
         question = messages.read_predict(request, servable, call.deadline)
         size = sum(array.nbytes for array in question.inputs.values())
         if size > len(call.message):  # A few elements may stand for many.
             call.hold(size)
-        answer = await servable.ask(question)
-        note(call, servable, answer)
-        return messages.write_predict(question, answer, servable)
+        self._forms.learn(call.message, request, question, place, servable.signatures)
+        return servable, question
 
     async def classify(self, call: Call) -> bytes:
         """PredictionService/Classify."""

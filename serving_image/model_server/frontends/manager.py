@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_server.errors import RequestError
 from model_server.frontends import packing
@@ -16,9 +16,10 @@ from model_server.frontends.link import Link
 from model_server.http.limits import FINISH_SECONDS
 from model_server.logs import logger, warning
 from model_server.passing import Passed
+from model_server.running import Run
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable
 
     from model_server.dataplane.one_model import Loaded, OneModel
     from model_server.dataplane.servable import Labels
@@ -39,7 +40,8 @@ class FrontEnd:
     def __init__(self, manager: FrontEnds) -> None:
         self._manager = manager
         self._loop = asyncio.get_running_loop()
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._running: dict[int, asyncio.Task[None] | Run[None]] = {}
+        """What it has asked, by its numbers."""
         self._link = Link(self._take, self._lost)
         self._handing: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -116,8 +118,8 @@ class FrontEnd:
     def _lost(self) -> None:
         """Forget it: nobody waits for its answers any more."""
         self.is_ready = False
-        for task in self._tasks.values():
-            task.cancel()
+        for one in list(self._running.values()):
+            one.cancel()
         if self._handing is not None:
             self._handing.close()
             self._handing = None
@@ -129,18 +131,17 @@ class FrontEnd:
         self.connections -= count
 
     def _ask(self, number: int, question: packing.Packed) -> None:
-        self._work(number, self._answer(number, question))
+        run = Run(self._answer(number, question))
+        if not run.begin(lambda _: self._running.__delitem__(number)):
+            self._running[number] = run
 
     def _labels(self, number: int, labels: packing.Packed, passed: str | None) -> None:
-        self._work(number, self._count(number, labels, passed))
-
-    def _work(self, number: int, work: Coroutine[Any, Any, None]) -> None:
-        task = self._tasks[number] = self._loop.create_task(work)
-        task.add_done_callback(lambda _: self._tasks.pop(number, None))
+        task = self._running[number] = self._loop.create_task(self._count(number, labels, passed))
+        task.add_done_callback(lambda _: self._running.pop(number, None))
 
     def _cancel(self, number: int) -> None:
-        if number in self._tasks:
-            self._tasks[number].cancel()
+        if number in self._running:
+            self._running[number].cancel()
 
     async def _answer(self, number: int, packed: packing.Packed) -> None:
         version = self._manager.version

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from model_server.errors import Unavailable
 from model_server.frontends import packing
+from model_server.running import Promise
 from model_server.traces import current
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Asking:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._waiting: dict[int, Promise[Any]] = {}
         self._number = 0
         self.link: Link | None = None
 
@@ -36,7 +37,8 @@ class Asking:
             raise Unavailable("the server ends: try again")
         self._number += 1
         number = self._number
-        waiting = self._waiting[number] = self._loop.create_future()
+        waiting: Promise[Any] = Promise(loop=self._loop)
+        self._waiting[number] = waiting
         self.link.send(kind, number, *content)
         try:
             return await waiting
@@ -50,13 +52,13 @@ class Asking:
         """Take an answer."""
         waiting = self._waiting.get(number)
         if waiting is not None and not waiting.done():
-            waiting.set_result(answer)
+            waiting.keep(answer)
 
     def failed(self, number: int, error: packing.Packed) -> None:
         """Take the news that there is none."""
         waiting = self._waiting.get(number)
         if waiting is not None and not waiting.done():
-            waiting.set_exception(packing.unpack_error(error))
+            waiting.fail(packing.unpack_error(error))
 
 
 class RemoteVersion:

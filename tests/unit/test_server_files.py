@@ -215,6 +215,7 @@ def test_settings() -> None:
     assert serve_settings(SERVE, Place()).version == "1"
     assert serve_settings(SERVE, Place()).max_body_bytes == 16 * 2**20
     assert serve_settings({**SERVE, Env.MAX_BODY_BYTES: "1000"}, Place()).max_body_bytes == 1000
+    assert serve_settings({**SERVE, Env.FRONTEND_PROCESSES: "3"}, Place()).frontend_processes == 3
     assert read_place(["--http-port", "1", "--model-dir", "x"]).model_dir == Path("x")
 
 
@@ -233,6 +234,8 @@ def test_settings() -> None:
         (Env.MAX_BODY_BYTES, "0"),
         (Env.MAX_BODY_BYTES, "16Mi"),
         (Env.MAX_BODY_BYTES, str(2**40)),
+        (Env.FRONTEND_PROCESSES, "-1"),
+        (Env.FRONTEND_PROCESSES, "many"),
     ],
 )
 def test_bad_settings_name_their_variable(name: Env, value: str) -> None:

@@ -19,7 +19,7 @@ from modeldeployment_operator.api.kubernetes import (
     operators_own,
 )
 
-_SERVING: Final = {Env.DRAIN_SECONDS.value, Env.EXTRA_OPS.value, Env.MAX_BODY_BYTES.value}
+_SERVING: Final = {one.value for one in (Env.DRAIN_SECONDS, Env.EXTRA_OPS, Env.FRONTEND_PROCESSES, Env.MAX_BODY_BYTES)}
 _TAKEN: Final = [contract.GRPC_PORT, contract.HTTP_PORT, contract.ADMIN_PORT]
 _MOST_ROWS: Final = 65_536
 BatchSizes = Annotated[list[Annotated[int, Field(ge=1, le=_MOST_ROWS)]], Field(min_length=1, max_length=64), NoTwins()]

@@ -28,7 +28,7 @@ QUICK_SECONDS: Final = 0.001
 """A call that takes no longer has little to gain."""
 CLEARLY: Final = 1.25
 """So many times as fast a call must be on all threads: they take more processor time for the same work."""
-LARGE_BYTES: Final = 256 * 2**20
+LARGE_BYTES: Final = 64 * 2**20
 """A model of more is not there twice at once, as it has to be for a comparison."""
 SIZES: Final = (224, 32, 8, 1)
 """Tried in this order for dimensions of unknown size: of a picture, or a text. A small one would say too little."""

@@ -3,6 +3,7 @@
 plain/      keras: (n, 2) → (n, 3), with its answers to ROWS in plain.json, as TensorFlow's own loader gives them
 scaled/     divides each number by the largest of all rows: rows look at each other
 embedding/  numbers from 0 to 3 → (n, 2); refuses other numbers
+wide/       keras: (n, 1024) → (n, 4) by large matrix products
 series/     (n, any) → the last number of each row
 ragged/     ragged numbers → their sums by row
 table/      texts → numbers, by a table that is filled from a file among the assets
@@ -107,6 +108,9 @@ def main(folder: Path) -> None:
     plain.export(folder / "plain", verbose=False)
     loaded = tf.saved_model.load(str(folder / "plain")).signatures["serving_default"]
     (folder / "plain.json").write_text(json.dumps(loaded(tf.constant(ROWS))["output_0"].numpy().tolist()))
+    products = [keras.layers.Dense(1024, activation="tanh") for _ in range(3)]
+    wide = keras.Sequential([keras.Input(shape=(1024,), name="x"), *products, keras.layers.Dense(4)])
+    wide.export(folder / "wide", verbose=False)
     embedding = keras.Sequential([keras.Input(shape=(), dtype="int32", name="x"), keras.layers.Embedding(4, 2)])
     embedding.export(folder / "embedding", verbose=False)
     words = folder / "words.txt"

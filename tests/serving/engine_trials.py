@@ -5,15 +5,17 @@ A process of its own, as the server's is: TensorFlow is here what `model_server.
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import sys
 import weakref
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from model_server import engine, opening, recorded
+from model_server import engine, opening, recorded, spreading
 from model_server.dataplane.batch_settings import BatchSettings
 from model_server.errors import ModelServerError
 from model_server.tensors import DEFAULT_SIGNATURE
@@ -63,6 +65,36 @@ def graph_stays(folder: Path) -> bool:
     return graph() is not None
 
 
+def pool(model: Any) -> int:
+    """Over how many threads the model's calls are spread."""
+    return int(model._session._config.intra_op_parallelism_threads)
+
+
+def spread(folder: Path) -> dict[str, Any]:
+    """What a model answers and how many threads there are more, for each number of threads of its own."""
+    rows = {"x": np.linspace(-1, 1, 64 * 1024, dtype=np.float32).reshape(64, 1024)}
+    gc.collect()  # Models before had threads, too.
+    models, counts = [], [threads()]
+    for number in (1, 5):
+        models.append(engine.load(folder / "wide", frozenset(), 2, number))
+        counts.append(threads())
+    one, five = (model.predict(DEFAULT_SIGNATURE, rows)["output_0"] for model in models)
+    return {"same": np.allclose(one, five, rtol=1e-4, atol=1e-5), "more": np.diff(counts).tolist()}
+
+
+def threads() -> int:
+    return sum(1 for _ in Path("/proc/self/task").iterdir())
+
+
+def chosen(folder: Path, name: str) -> dict[str, Any]:
+    """What the server makes of a model where there are four processors."""
+    opened = partial(engine.load, folder / name, frozenset(), 4)
+    model = spreading.open_fastest(opened, 4, engine.size(folder / name), 1)
+    shape = [1 if size is None else size for size in model.signatures[DEFAULT_SIGNATURE].inputs["x"].shape or ()]
+    answer = model.predict(DEFAULT_SIGNATURE, {"x": np.ones(shape, np.float32)})
+    return {"threads": pool(model), "answer": [value.shape for value in answer.values()]}
+
+
 def asked_after_damage(folder: Path, name: str, content: bytes) -> Any:
     """The answer of a model whose recorded requests are damaged."""
     place = folder / name
@@ -91,6 +123,9 @@ def main(folder: Path) -> None:
         "cut records": asked_after_damage(folder, "cut", requests[:-3]),
         "no requests": asked_after_damage(folder, "noise", NO_REQUEST),
         "graph stays": graph_stays(folder),
+        "spread": spread(folder),
+        "chosen": {name: chosen(folder, name) for name in ("plain", "wide")},
+        "size": engine.size(folder / "wide"),
         "modules": [name for name in ("keras", "tensorflow.python.eager.def_function") if name in sys.modules],
     }
     print(json.dumps(found))

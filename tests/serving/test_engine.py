@@ -85,3 +85,21 @@ def test_damaged_records_of_requests_are_no_reason_not_to_serve(trials: dict[str
 
 def test_nothing_stays_of_a_version_that_is_closed(trials: dict[str, Any]) -> None:
     assert trials["graph stays"] is False
+
+
+def test_each_model_has_threads_of_its_own_that_its_calls_are_spread_over(trials: dict[str, Any]) -> None:
+    assert trials["spread"]["more"] == [1, 5]
+
+
+def test_answers_are_alike_however_many_threads_make_them(trials: dict[str, Any]) -> None:
+    assert trials["spread"]["same"] is True
+
+
+def test_a_small_model_gets_one_thread_and_a_larger_one_what_is_faster(trials: dict[str, Any]) -> None:
+    assert trials["chosen"]["plain"] == {"threads": 1, "answer": [[1, 3]]}
+    assert trials["chosen"]["wide"]["threads"] in (1, 4)  # Which of them depends on the machine.
+    assert trials["chosen"]["wide"]["answer"] == [[1, 4]]
+
+
+def test_the_size_of_a_model_is_that_of_its_variables(trials: dict[str, Any]) -> None:
+    assert trials["size"] >= 3 * 4 * 1024 * 1024

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from model_server import wire
+from model_server.errors import InvalidArgument
 
 WORDS = [(b"true", b"r"), (b"false", b"f"), (b"null", b"u")]
 
@@ -25,6 +26,18 @@ def test_a_word_is_found_by_its_letter_wherever_it_stands(word: tuple[bytes, byt
     assert wire.has_word(text, *word) == (word[0] in text)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_other_encodings_than_utf_8_are_refused(encoding: str) -> None:
+    with pytest.raises(InvalidArgument, match="Parse error"):
+        wire.load('{"instances": [true]}'.encode(encoding))  # true would not be found there, and pass for 1.
+
+
+def test_a_byte_order_mark_and_half_a_surrogate_pair_are_read() -> None:
+    assert wire.load('{"x": [NaN]}'.encode("utf-8-sig")).keys() == {"x"}
+    assert wire.load(b'["\\ud800"]') == ["\ud800"]
+    assert wire.load(b'["\xed\xa0\x80"]') == ["\ud800"]
+
+
 @pytest.mark.parametrize("rows", [1, 1000])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.5])
 def test_what_is_no_number_is_written_as_such(rows: int, value: float) -> None:
@@ -35,5 +48,5 @@ def test_what_is_no_number_is_written_as_such(rows: int, value: float) -> None:
 
 
 def test_null_in_a_name_is_no_reason_to_write_slowly() -> None:
-    array = np.float32([0.2])
+    array = np.array([0.2], np.float32)
     assert wire.dump_arrays({"null": array}, [array]) == b'{"null":[0.2]}'

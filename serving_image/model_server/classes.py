@@ -77,11 +77,12 @@ def _few_rows(rows: list[list[float]], *, named: bool, top: int) -> Classes:
     predicted: list[int | None] = []
     best: list[list[int]] = []
     for row in rows:
-        if any(score != score for score in row):  # NaN
+        total = sum(row)
+        if total != total and any(score != score for score in row):  # NaN; the sum of infinities may be such, too.
             predicted.append(None)
             best.append([])
             continue
-        if not named and (min(row) < 0 or not abs(sum(row) - 1) <= _SUM_TOLERANCE):
+        if not named and (min(row) < 0 or not abs(total - 1) <= _SUM_TOLERANCE):
             raise _no_probabilities()
         predicted.append(row.index(max(row)))
         if top:

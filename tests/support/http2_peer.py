@@ -60,8 +60,8 @@ class Peer:
         """The next frame; None: the connection has ended."""
         try:
             head = await asyncio.wait_for(self.reader.readexactly(frames.HEAD_BYTES), SECONDS)
-            size, kind, flags, stream = frames.read_head(head, 0)
-            return Frame(kind, flags, stream, await asyncio.wait_for(self.reader.readexactly(size), SECONDS))
+            high, low, kind, flags, stream = frames.unpack_head(head, 0)
+            return Frame(kind, flags, stream, await asyncio.wait_for(self.reader.readexactly(high << 8 | low), SECONDS))
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
 

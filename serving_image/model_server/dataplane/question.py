@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -11,7 +10,7 @@ if TYPE_CHECKING:
     from model_server.tensors import Array
 
 
-_NONE: Final = MappingProxyType[str, object]({})
+_NONE: Final[Mapping[str, object]] = {}
 
 
 class Question(NamedTuple):

@@ -19,13 +19,17 @@ from model_server.http.limits import (
     VersionNotSupported,
 )
 from model_server.http.messages import Head
+from model_server.http.repeated import repeated
 
 if TYPE_CHECKING:
     from model_server.http.limits import Bodies
     from model_server.http.messages import Peer
+    from model_server.http.repeated import Repeated
 
 _PIECE: Final = 4096
 """Bytes that are parsed at once outside of bodies, so that few requests are read beyond the one that is answered."""
+
+_TRIALS: Final = 4
 
 _CHECKED: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
 
@@ -61,10 +65,11 @@ class RequestReader:
             "_limit",
             "_parser",
             "_peer",
+            "_repeated",
             "_resumes_body",
             "_silent",
         ),
-        *("_sink", "_url", "awaits_continue", "begun", "head", "over"),
+        *("_sink", "_text", "_trials", "_url", "awaits_continue", "begun", "head", "over"),
     )
 
     def __init__(self, peer: Peer, bodies: Bodies, sink: Sink) -> None:
@@ -86,6 +91,12 @@ class RequestReader:
         """Bytes of the body that has not come as a whole."""
         self._left = 0
         """Bytes of the body that are to come, if that is known."""
+        self._repeated: Repeated | None = None
+        """The head of an earlier request."""
+        self._trials = _TRIALS
+        """How many more heads are remembered, if they do not come again."""
+        self._text: memoryview[int] | None = None
+        """What is being parsed, if it begins with a request whose head may be remembered."""
         self._reset()
 
     def _reset(self) -> None:
@@ -99,14 +110,36 @@ class RequestReader:
     def feed(self, data: memoryview[int]) -> int:
         """Read a piece of the data; returns its length."""
         size = len(data)
+        if self._repeated is not None and not self.begun and size <= _PIECE and self._repeats(bytes(data)):
+            return size
         if size > _PIECE and size > (most := max(_PIECE, self._left)):
             data, size = data[:most], most
+        self._text = data if self._trials and not self.begun else None
         self.begun = True
         self._silent += size
         self._parse(data)
         if self._silent > MAX_HEAD_BYTES and not self.over:
             self.refuse(HeadTooLarge(f"the headers are over {MAX_HEAD_BYTES // 2**10} KiB"))
         return size
+
+    def _repeats(self, text: bytes) -> bool:
+        """Take a request whose head came before; false if it is none, or one that is to be refused."""
+        known = self._repeated
+        read = known.read(text) if known is not None else None
+        if known is None or read is None:
+            return False
+        headers, body = read
+        started = time.perf_counter()
+        head = Head(known.method, known.path, known.query, headers, self._peer, started, known.version)
+        try:
+            head.limit = self._sink.limit(head)
+            self._bodies.check(len(body), 0, head.limit)
+        except RequestError:
+            return False
+        self._trials = _TRIALS
+        self._bodies.held += len(body)
+        self._sink.whole(head, body, len(body), None, keep_alive=True)
+        return True
 
     def _parse(self, data: memoryview[int] | bytes) -> None:
         try:
@@ -218,7 +251,12 @@ class RequestReader:
         self.head, self._body = None, b""
         self.begun = self.awaits_continue = False
         self.over = not keep_alive
-        self._sink.whole(head, bytes(body), held, self._error, keep_alive=keep_alive)
+        body = bytes(body)
+        if self._text is not None and keep_alive and self._error is None and body:
+            self._trials -= 1
+            self._repeated = repeated(bytes(self._text), head, body) or self._repeated
+        self._text = None
+        self._sink.whole(head, body, held, self._error, keep_alive=keep_alive)
 
     def _decline_upgrade(self, rest: memoryview[int] | bytes) -> None:
         """Go on with HTTP/1.1, as a server may that is asked for h2c or a WebSocket.

@@ -166,7 +166,8 @@ class Connection(asyncio.Protocol):
                 return 0
             position = len(frames.PREFACE)
         while end - position >= frames.HEAD_BYTES:
-            size, kind, flags, stream = frames.read_head(buffer, position)
+            high, low, kind, flags, stream = frames.unpack_head(buffer, position)
+            size = high << 8 | low
             if size > frames.DEFAULT_FRAME:
                 raise ProtocolError(frames.FRAME_SIZE_ERROR, f"a frame of {size} bytes")
             after = position + frames.HEAD_BYTES + size
@@ -178,7 +179,7 @@ class Connection(asyncio.Protocol):
             if self._block is not None and kind != frames.CONTINUATION:
                 raise ProtocolError(frames.PROTOCOL_ERROR, "headers that are not gone on with")
             if kind < len(self._handlers):
-                self._handlers[kind](stream, flags, buffer[position + frames.HEAD_BYTES : after])
+                self._handlers[kind](stream & frames.MAX_WINDOW, flags, buffer[position + frames.HEAD_BYTES : after])
             else:
                 self._hear_noise()
             position = after
@@ -368,12 +369,12 @@ class Connection(asyncio.Protocol):
             return  # It was taken back.
         if size <= stream.send_window and size <= self._send_window and size <= self._peer_frame and not self._waiting:
             self._send_window -= size
-            first = frames.frame(frames.HEADERS, frames.END_HEADERS, number, head) if head else b""
+            last = frames.frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, number, trailers)
             if size:
-                first += frames.frame(frames.DATA, 0, number, body)
-            self._transport.write(
-                first + frames.frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, number, trailers)
-            )
+                last = frames.frame(frames.DATA, 0, number, body) + last
+            if head:
+                last = frames.frame(frames.HEADERS, frames.END_HEADERS, number, head) + last
+            self._transport.write(last)
             self._close(stream)
             return
         self.send(stream, head=head, data=body, trailers=trailers)

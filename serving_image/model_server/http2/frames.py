@@ -51,6 +51,9 @@ LARGEST_FRAME: Final = 2**24 - 1
 
 _HEAD = struct.Struct(">HBBBL")
 _SETTING = struct.Struct(">HL")
+unpack_head: Final = _HEAD.unpack_from
+"""Reads the head of a frame at a position: size of the payload without its lowest byte, that byte, kind, flags, stream
+with a bit that means nothing."""
 
 
 class ProtocolError(Exception):
@@ -65,12 +68,6 @@ class ProtocolError(Exception):
 def head(kind: int, flags: int, stream: int, size: int) -> bytes:
     """Write the head of a frame with `size` bytes of payload."""
     return _HEAD.pack(size >> 8, size & 0xFF, kind, flags, stream)
-
-
-def read_head(buffer: bytes, position: int) -> tuple[int, int, int, int]:
-    """Read the head of a frame that lies there as a whole: size of the payload, kind, flags, stream."""
-    high, low, kind, flags, stream = _HEAD.unpack_from(buffer, position)
-    return high << 8 | low, kind, flags, stream & MAX_WINDOW
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:

@@ -26,6 +26,7 @@ def build() -> models.Dashboard:
             Section("Judgement", model_judgement.history()),
             Section("Quality by the labels", model_quality.quality()),
             Section("Confusion", model_quality.confusion()),
+            Section("Where the spec asks for more", model_quality.parts()),
             Section("Labels", model_quality.labels()),
             Section("Requests", model_serving.requests()),
             Section("Pods", model_serving.pods()),

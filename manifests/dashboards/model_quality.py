@@ -7,7 +7,7 @@ from typing import Final
 from grafana_foundation_sdk.models import units
 
 from manifests.dashboards.panels import NO_DATA, NONE, AnyPanel, Query, Text, graph, matrix
-from manifests.dashboards.queries import REVISIONS, as_predicted, last, quantile, rate, same_class, share, total
+from manifests.dashboards.queries import REVISIONS, as_predicted, last, mean, quantile, rate, same_class, share, total
 from manifests.dashboards.states import BAD, GOOD, WARNING
 
 CORRECT: Final = 'outcome="correct"'
@@ -92,6 +92,65 @@ def quality() -> list[AnyPanel]:
             [Query(share(f"(2 * {right})", f"({predicted} + {actual})"), by_class)],
             minimum=None,
             maximum=1,
+        ),
+    ]
+
+
+def parts() -> list[AnyPanel]:
+    """Return what is counted besides where the spec asks for it: slices, the best classes, errors of numbers."""
+    return [
+        graph(
+            Text(
+                "Accuracy of each slice",
+                "Share of the labels that say right, of each part of the requests (spec.feedback.slices). Normal: "
+                "alike. One that is lower than the others is a part of the world that the model knows less of.",
+                f"{NONE}the spec names no slices, or no label has come",
+            ),
+            units.PercentUnit,
+            [
+                Query(
+                    share(
+                        total("model_slice_labels_total", "revision, slice", REVISIONS, CORRECT),
+                        total("model_slice_labels_total", "revision, slice", REVISIONS),
+                    ),
+                    "{{revision}} {{slice}}",
+                )
+            ],
+            minimum=None,
+            maximum=1,
+        ),
+        graph(
+            Text(
+                "Labels among the best classes",
+                "Share of the labels that are one of the k classes with the highest scores. Normal: level, and above "
+                "the accuracy.",
+                f"{NONE}the spec names no top k, or no label has come",
+            ),
+            units.PercentUnit,
+            [
+                Query(
+                    share(
+                        total("model_top_k_labels_total", "revision, k", REVISIONS, CORRECT),
+                        total("model_top_k_labels_total", "revision, k", REVISIONS),
+                    ),
+                    "{{revision}} k = {{k}}",
+                )
+            ],
+            minimum=None,
+            maximum=1,
+        ),
+        graph(
+            Text(
+                "Errors of predicted numbers",
+                "Mean absolute error, and root of the mean squared error, of the labels that came lately. Normal: "
+                "level. If the second rises alone, a few predictions are far off.",
+                f"{NONE}the model predicts classes, or no labels in this time",
+            ),
+            units.Short,
+            [
+                Query(mean("model_absolute_error", "revision", REVISIONS), "{{revision}} MAE"),
+                Query(f"sqrt({mean('model_squared_error', 'revision', REVISIONS)})", "{{revision}} RMSE"),
+            ],
         ),
     ]
 
@@ -187,6 +246,36 @@ def labels() -> list[AnyPanel]:
             [Query(rate("model_feedback_rejected_total", "reason", REVISIONS), "{{reason}}")],
             span=6,
             colours={"forged": BAD, "unavailable": WARNING},
+        ),
+        graph(
+            Text(
+                "Labels that do not count yet",
+                "Labels whose predictions are younger than spec.feedback.maturity. Normal: the labels of that time.",
+                f"{NONE}the spec names no maturity",
+            ),
+            units.Short,
+            [Query(total("model_labels_waiting", "revision", REVISIONS), NAME)],
+            span=12,
+        ),
+        graph(
+            Text(
+                "Audits that have a label",
+                "Labels of predictions that were picked at random, as a share of those. Normal: near 100 %, once "
+                "people have looked at them.",
+                f"{NONE}the spec asks for no audits",
+            ),
+            units.PercentUnit,
+            [
+                Query(
+                    share(
+                        total("model_audited_labels_total", "revision", REVISIONS),
+                        total("model_audited_predictions_total", "revision", REVISIONS),
+                    ),
+                    NAME,
+                )
+            ],
+            span=12,
+            maximum=1,
         ),
     ]
 

@@ -174,4 +174,25 @@ def pods() -> list[AnyPanel]:
             units.Seconds,
             [Query(f"model_load_duration_seconds{of}", pod)],
         ),
+        graph(
+            Text(
+                "Time to fetch the model",
+                "What each pod's init container took before. A cache (spec.serving.fetchCache) makes it shorter.",
+            ),
+            units.Seconds,
+            [Query(f"model_fetch_duration_seconds{of}", pod)],
+            span=12,
+        ),
+        graph(
+            Text(
+                "Bytes of the model",
+                "What each pod has fetched, and what came from the cache.",
+            ),
+            units.BytesIEC,
+            [
+                Query(f"model_fetch_bytes{of}", "{{pod}}"),
+                Query(f"model_fetch_cached_bytes{of}", "{{pod}} from the cache"),
+            ],
+            span=12,
+        ),
     ]

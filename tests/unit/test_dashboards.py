@@ -16,7 +16,7 @@ import yaml
 from manifests.dashboards import __main__ as generator
 from manifests.dashboards import recorded
 from tests.support.grafana_schema import faults
-from tests.support.metrics_page import OPERATOR, POD, described
+from tests.support.metrics_page import OPERATOR, POD, POD_OPTIONS, described
 
 REPOSITORY = Path(__file__).parents[2]
 COMPONENT = REPOSITORY / "manifests/components/dashboards"
@@ -195,10 +195,12 @@ OTHERS = {
 def agreed() -> dict[str, frozenset[str]]:
     """Return the labels of each series by its name; what a pod says has its target's labels, too."""
     series = dict(OTHERS)
-    for heading, added in ((POD, TARGET), (OPERATOR, frozenset[str]())):
+    for heading, added in ((POD, TARGET), (POD_OPTIONS, TARGET), (OPERATOR, frozenset[str]())):
         for name, family in described(heading).items():
             labels = family.labels | added
-            if family.type == "histogram":
+            if family.type == "summary":
+                series |= {f"{name}_sum": labels, f"{name}_count": labels}
+            elif family.type == "histogram":
                 series |= {f"{name}_bucket": labels | {"le"}, f"{name}_sum": labels, f"{name}_count": labels}
             else:
                 series[name] = labels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from model_server.dataplane.question import Answer
 from model_server.errors import BodyTooLarge, InvalidArgument
 from model_server.protocols.limits import MAX_INSTANCES
+from model_server.protocols.open_inference_binary import BinaryRequests
 from model_server.protocols.open_inference_rest import (
     InferRequest,
     read_infer,
@@ -264,3 +266,66 @@ def test_what_the_server_and_its_models_are() -> None:
             {"name": "t", "datatype": "BYTES", "shape": [-1]},
         ],
     }
+
+
+def a_binary_request(rows: list[list[float]], **more: Any) -> tuple[bytes, str]:
+    """A body and the length of its JSON."""
+    numbers = np.array(rows, np.float32)
+    given = {
+        "name": "x",
+        "datatype": "FP32",
+        "shape": list(numbers.shape),
+        "parameters": {"binary_data_size": numbers.nbytes},
+    }
+    text = json.dumps({"inputs": [given], **more}).encode()
+    return text + numbers.tobytes(), str(len(text))
+
+
+def test_json_that_comes_again_before_binary_tensors_means_the_same() -> None:
+    requests = BinaryRequests()
+    more = {"id": "7", "parameters": {"timeout": 5, "binary_data_output": True}, "outputs": [{"name": "y"}]}
+    for rows in ([[1.0, 2]], [[3.0, 4]], [[5.0, float("nan")]], [[7.0, 8]]):
+        body, length = a_binary_request(rows, **more)
+        read_again, wanted = requests.read(body, length, ONE), read_infer(body, length, ONE)
+        np.testing.assert_array_equal(read_again.inputs["x"], wanted.inputs["x"])
+        assert replace(read_again, inputs={}) == replace(wanted, inputs={})
+    assert len(requests._known) == 1
+    with pytest.raises(InvalidArgument, match="7 are left"):
+        requests.read(body[:-1], length, ONE)
+    with pytest.raises(InvalidArgument, match="belong to no input"):
+        requests.read(body + b"\0", length, ONE)
+    with pytest.raises(InvalidArgument, match="JSON and tensors together"):
+        requests.read(body[: int(length)], "999", ONE)
+    with pytest.raises(InvalidArgument, match="no input 'x'"):
+        requests.read(body, length, {"serving_default": Signature({"z": ONE["serving_default"].inputs["x"]}, OUTPUTS)})
+
+
+def test_of_texts_that_never_come_again_few_are_remembered() -> None:
+    requests = BinaryRequests()
+    for number in range(500):
+        requests.read(*a_binary_request([[1.0, 2]], id=f"{number}"), ONE)
+    assert len(requests._known) == 0
+    assert len(requests._seen) <= 64
+    for number in range(500):
+        for _ in range(2):
+            requests.read(*a_binary_request([[1.0, 2]], id=f"{number}"), ONE)
+    assert len(requests._known) <= 64
+
+
+@pytest.mark.parametrize("dtype", [name for name in DATATYPES if name != "DT_STRING"])
+def test_answers_of_one_output_are_as_if_written_in_full(dtype: str) -> None:
+    signature = Signature(ONE["serving_default"].inputs, {"[]": TensorSpec("[]", dtype, None)})
+    values: Any = np.array([[0, 1], [1, 1]], NUMPY_TYPES[dtype])
+    arrays = [values, values[0, 0].reshape(()), values[:0], values.T]
+    if values.dtype.kind == "f":
+        arrays.append(np.array([0.2, np.nan, np.inf], values.dtype))
+    for array in arrays:
+        for outputs in ([], [{"name": "[]", "parameters": {"binary_data": True}}]):
+            for audited in (False, True):
+                request = read({"inputs": [tensor()], "outputs": outputs}, {"serving_default": signature})
+                answer = Answer({"[]": array}, 2, "T-_.0", audited)
+                about: Any = {"model": "m", "version": 3, "revision": "r1", "signature": signature}
+                usual = write_infer(request, answer, **about)
+                with_id = write_infer(replace(request, id="7"), answer, **about)
+                text, length = with_id.body.replace(b'"id":"7",', b""), with_id.json_length
+                assert (usual.body, usual.json_length) == (text, None if length is None else length - 9)

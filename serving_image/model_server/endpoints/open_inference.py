@@ -13,6 +13,7 @@ from model_server.http.limits import SMALL_BYTES
 from model_server.http.routes import Route
 from model_server.protocols import open_inference_rest as protocol
 from model_server.protocols import this_server
+from model_server.protocols.open_inference_binary import BinaryRequests
 from model_server.protocols.tensorflow_rest import Method
 from model_server.state import Phase
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from model_server.http.messages import Response
 
 _JSON_LENGTH: Final = protocol.JSON_LENGTH_HEADER.lower().encode()
+_BINARY: Final = BinaryRequests()
 
 
 def routes(limit: int) -> Iterator[Route[Call]]:
@@ -75,7 +77,11 @@ def metadata(call: Call) -> Response:
 async def infer(call: Call) -> Response:
     """Answer a request for inference. Raises `RequestError`."""
     servable = call.parts.catalog.find(call.model, call.version)
-    asked = protocol.read_infer(call.body, call.head.header(_JSON_LENGTH), servable.signatures)
+    json_length = call.head.header(_JSON_LENGTH)
+    if json_length is None:
+        asked = protocol.read_infer(call.body, None, servable.signatures)
+    else:
+        asked = _BINARY.read(call.body, json_length, servable.signatures)
     answer = await servable.ask(asked.question(time.monotonic()))
     written = protocol.write_infer(
         asked,

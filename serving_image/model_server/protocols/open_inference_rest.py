@@ -12,6 +12,7 @@ ends the waiting; the parameters of an answer have `prediction_id`, `prediction_
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,8 +23,17 @@ from model_server.dataplane.question import Question
 from model_server.errors import InvalidArgument
 from model_server.protocols.json_tensors import from_json, has_truth_values, pack_numbers
 from model_server.protocols.limits import check_inputs
-from model_server.protocols.open_inference_tensors import count_of, datatype, has_name, pack, unpack, variable_shape
+from model_server.protocols.open_inference_tensors import (
+    DATATYPES,
+    count_of,
+    datatype,
+    has_name,
+    pack,
+    unpack,
+    variable_shape,
+)
 from model_server.protocols.signatures import find_signature, request_parameters
+from model_server.protocols.usual_messages import gap
 from model_server.tensors import DEFAULT_SIGNATURE, STRING, TensorSpec, check_fits
 
 if TYPE_CHECKING:
@@ -36,6 +46,7 @@ JSON_LENGTH_HEADER: Final = "Inference-Header-Content-Length"
 BINARY: Final = "application/octet-stream"
 EXTENSIONS: Final = ("binary_tensor_data",)
 PLATFORM: Final = "tensorflow_savedmodel"
+_USUAL: Final = DATATYPES.keys() - {STRING}
 _MAX_TIMEOUT: Final = 3_600_000_000
 
 
@@ -211,6 +222,54 @@ def write_infer(
     request: InferRequest, answer: Answer, *, model: str, version: int, revision: str, signature: Signature
 ) -> InferResponse:
     """Write an answer. Raises `InvalidArgument` if JSON cannot carry what was asked for."""
+    if len(answer.outputs) == 1 and answer.prediction_id is not None and request.id is None:
+        ((name, array),) = answer.outputs.items()
+        if signature.outputs[name].dtype in _USUAL:
+            return _write_usual(
+                (model, version, revision), name, array, answer, signature.outputs[name], request.binary
+            )
+    return _write_infer(request, answer, model=model, version=version, revision=revision, signature=signature)
+
+
+def _write_usual(
+    servable: tuple[str, int, str], name: str, array: Array, answer: Answer, spec: TensorSpec, binary: frozenset[str]
+) -> InferResponse:
+    """Write an answer with one output of numbers: only these, and the id, are not as in others."""
+    token = (answer.prediction_id or "").encode()
+    if name in binary:
+        numbers = pack(array, spec.dtype)
+        before, after, _ = _around(servable, answer.audited, (name, datatype(spec), array.shape), len(numbers))
+        return InferResponse(b"".join((before, token, after, numbers)), len(before) + len(token) + len(after))
+    before, after, end = _around(servable, answer.audited, (name, datatype(spec), array.shape), None)
+    numbers = wire.dump_arrays(np.ascontiguousarray(array).reshape(-1), (array,))
+    return InferResponse(b"".join((before, token, after, numbers, end)), None)
+
+
+@lru_cache(256)
+def _around(
+    servable: tuple[str, int, str], audited: bool, output: tuple[str, str, tuple[int, ...]], size: int | None
+) -> tuple[bytes, bytes, bytes]:
+    """Write what stands around the id and the numbers. `size`: of the numbers, if they follow the JSON."""
+    model, version, revision = servable
+    named = {"name": output[0], "datatype": output[1], "shape": output[2]}
+    numbers: dict[str, Any] = {"data": []} if size is None else {"parameters": {"binary_data_size": size}}
+    texts = []
+    for token in "ab":
+        parameters: dict[str, Any] = {"revision": revision, "prediction_id": token}
+        if audited:
+            parameters["prediction_audit"] = True
+        about = {"model_name": model, "model_version": str(version), "parameters": parameters}
+        texts.append(wire.dump(about | {"outputs": [named | numbers]}))
+    before, rest = gap(texts[0], texts[1], 1)
+    if size is not None:
+        return before, rest, b""
+    after, _, end = rest.rpartition(b"[]")
+    return before, after, end
+
+
+def _write_infer(
+    request: InferRequest, answer: Answer, *, model: str, version: int, revision: str, signature: Signature
+) -> InferResponse:
     parameters: dict[str, Any] = {"revision": revision}
     if answer.prediction_id is not None:
         parameters["prediction_id"] = answer.prediction_id

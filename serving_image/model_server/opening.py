@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import tempfile
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,4 +48,11 @@ def _load(path: Path, extra_ops: frozenset[str], batching: BatchSettings) -> Mod
     gc.unfreeze()  # What was frozen with an earlier version may have gone with it by now: graphs are cycles.
     gc.collect()
     gc.freeze()  # TensorFlow's millions of objects stay: later collections need not look at them.
+    _return_memory()
     return model
+
+
+def _return_memory() -> None:
+    """Give back what opening took and needs no more; of its own accord the C library keeps it, 100 MB at times."""
+    with suppress(AttributeError):  # Other C libraries than glibc do not have it.
+        ctypes.CDLL(None).malloc_trim(0)

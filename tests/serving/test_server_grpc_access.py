@@ -12,10 +12,10 @@ import grpc
 import model_server.runtime  # noqa: F401  # Before TensorFlow's messages.
 import pytest
 from grpc_health.v1 import health_pb2
-from model_server.listening import bind
 from model_server import grpc_server
 from model_server.contract import Env
 from model_server.http.access import Access
+from model_server.listening import bind
 from model_server.pods import PodClient
 from model_server.protocols import feedback_pb2
 from model_server.settings import Place, serve_settings
@@ -48,7 +48,7 @@ async def pod(folder: Path, revision: str = "r1", **environment: str) -> AsyncIt
     settings = serve_settings({Env.MODEL_NAME: "m", **given}, place)
     client = PodClient(Access(settings.tls_dir, settings.tokens_file))
     parts = serving_parts(folder, client, given, place)
-    async with contextlib.aclosing(client), grpc_server.listen(parts, bind(parts.settings.place.host, parts.settings.place.grpc_port)):
+    async with contextlib.aclosing(client), grpc_server.listen(parts, bind(address, PORT)):
         yield parts
 
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 QUICK_SECONDS: Final = 0.001
 """A call that takes no longer has little to gain."""
+LONG_SECONDS: Final = 0.03
+"""A call that takes longer is made of parts so large that to hand them out is nothing: a comparison would only tell how
+busy the machine was."""
 CLEARLY: Final = 1.25
 """So many times as fast a call must be on all threads: they take more processor time for the same work."""
 LARGE_BYTES: Final = 64 * 2**20
@@ -34,7 +37,7 @@ SIZES: Final = (224, 32, 8, 1)
 """Tried in this order for dimensions of unknown size: of a picture, or a text. A small one would say too little."""
 MOST_VALUES: Final = 2**18
 """Of one row: a picture of 224 by 224 fits."""
-_ROUNDS: Final = 3
+_ROUNDS: Final = 5
 _TRIALS: Final = 3
 _ROUNDS_SECONDS: Final = 0.4
 
@@ -59,6 +62,9 @@ def open_fastest(opened: Callable[[int], AModel], processors: int, size: int, ro
         return _told(opened(processors), processors, f"the model refuses a made-up request: {error}")
     if seconds < QUICK_SECONDS:
         return _told(one, 1, f"a call takes {1000 * seconds:.2g} ms on one thread")
+    if seconds > LONG_SECONDS:
+        one.close()
+        return _told(opened(processors), processors, f"a call takes {1000 * seconds:.3g} ms on one thread")
     try:
         every = opened(processors)
     except StartError:  # It was opened before: what is missing now is memory.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from model_server.contract import StartFailure
 from model_server.errors import InvalidArgument, StartError
-from model_server.spreading import CLEARLY, LARGE_BYTES, QUICK_SECONDS, all_are_better, open_fastest
+from model_server.spreading import CLEARLY, LARGE_BYTES, LONG_SECONDS, QUICK_SECONDS, all_are_better, open_fastest
 from model_server.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -84,8 +84,14 @@ def test_a_quick_model_is_opened_once_with_one_thread() -> None:
 
 
 def test_a_slow_model_gets_what_is_faster() -> None:
-    assert opened({1: Sleeper(0.03), 8: Sleeper(0.003)}) == 8
-    assert opened({1: Sleeper(0.003), 8: Sleeper(0.03)}) == 1
+    assert opened({1: Sleeper(0.02), 8: Sleeper(0.002)}) == 8
+    assert opened({1: Sleeper(0.002), 8: Sleeper(0.02)}) == 1
+
+
+def test_a_model_that_takes_very_long_gets_all_threads_without_a_comparison() -> None:
+    every = Sleeper(0)
+    assert opened({1: Sleeper(2 * LONG_SECONDS), 8: every}) == 8
+    assert not every.asked
 
 
 def test_one_processor_leaves_no_choice() -> None:
@@ -101,7 +107,7 @@ def test_what_refuses_made_up_requests_gets_all_threads() -> None:
 
 
 def test_without_memory_for_a_second_one_the_first_is_kept() -> None:
-    assert opened({1: Sleeper(0.005)}) == 1
+    assert opened({1: Sleeper(2 * QUICK_SECONDS)}) == 1
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,10 @@ BACKLOG: Final = 2048
 HANDSHAKE_SECONDS: Final = 10.0
 _AT_ONCE: Final = 64
 """Connections that are taken before others have their turn."""
+SETTLE_SECONDS: Final = 1.0
+"""At the end, for connections that were just taken: until they have their protocol."""
+_FIRST_WORD_SECONDS: Final = 0.05
+"""And until this has read what their clients have sent already."""
 _FULL_SECONDS: Final = 1.0
 """Until it is tried again, when this process has as many files open as it may."""
 
@@ -111,6 +115,17 @@ class Door:
         task = self._loop.create_task(self._begin(connection))
         self._beginning.add(task)
         task.add_done_callback(self._beginning.discard)
+
+    @property
+    def beginning(self) -> int:
+        """Connections that were taken and have no protocol yet."""
+        return len(self._beginning)
+
+    async def settle(self) -> None:
+        """At the end, let connections that were just taken come to their protocol, with what they ask."""
+        if self._beginning:
+            await asyncio.wait(self._beginning, timeout=SETTLE_SECONDS)
+            await asyncio.sleep(_FIRST_WORD_SECONDS)
 
     async def _begin(self, connection: socket.socket) -> None:
         patience = HANDSHAKE_SECONDS if self._tls is not None else None

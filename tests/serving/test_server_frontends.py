@@ -32,6 +32,8 @@ PREDICT = contract.MODEL_PATH_TEMPLATE.format(model="m") + contract.PREDICT_SUFF
 FEEDBACK = contract.FEEDBACK_PATH_TEMPLATE.format(model="m")
 INFER = contract.V2_MODEL_PATH_TEMPLATE.format(model="m") + "/infer"
 TEXTS = ["好", "不好", "很好"]
+PREDICTED = 'model_request_duration_seconds_count{code="200",method="predict"}'
+"""Requests."""
 
 
 class Kept:
@@ -233,6 +235,49 @@ async def test_sigterm_under_load_loses_nothing_that_front_ends_hold(start: Star
     assert not report.failures
     assert report.revisions["leaving"] > 20
     assert report.revisions["staying"] > 20
+
+
+def test_connections_that_come_at_once_are_shared_as_others_are(server: ModelServer) -> None:
+    assert server.process is not None
+    with both(server), contextlib.ExitStack() as stack, stopped(server.process.pid):
+        kept = [stack.enter_context(contextlib.closing(Kept(server))) for _ in range(30)]
+        os.kill(server.process.pid, signal.SIGCONT)
+        assert {one.predict()[0] for one in kept} == {200}
+        here = [one.holder() for one in kept].count(server.process.pid)
+    assert 8 <= here <= 12
+    time.sleep(0.05)  # Until the server has seen them end: the next connection begins anew.
+
+
+def test_connections_that_no_front_end_has_taken_yet_are_answered_before_it_ends(start: StartServer) -> None:
+    server = start("text.keras", MODEL_FRONTEND_PROCESSES="1")
+    assert server.process is not None
+    with both(server) as (_, there):
+        front_end = there.holder()
+    body = json.dumps({"instances": TEXTS}).encode()
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: m\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with contextlib.ExitStack() as stack, stopped(front_end):
+        connections = [
+            stack.enter_context(socket.create_connection((server.address, HTTP_PORT), 30)) for _ in range(150)
+        ]
+        for one in connections:
+            one.sendall(head + body)
+        until(lambda: requests_counted(server).get(PREDICTED, 0) >= 50, "this process has answered its third")
+        server.terminate()
+        time.sleep(1.5)  # Until it has drained, and has told the front end to end.
+        os.kill(front_end, signal.SIGCONT)
+        assert {one.recv(2**16)[:12] for one in connections} == {b"HTTP/1.1 200"}
+        assert server.wait(20) == 0
+
+
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Has a process stand still, at most until the end."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def test_what_a_client_no_longer_waits_for_leaves_the_queue(start: StartServer) -> None:

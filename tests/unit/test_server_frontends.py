@@ -21,10 +21,15 @@ from model_server.frontends import packing
 from model_server.frontends.link import Link
 from model_server.frontends.remote import Asking
 from model_server.http.limits import HttpError
+from model_server.http.server import HttpServer
+from model_server.http2.server import Listening
 from model_server.listening import Connections, Door, bind
+from model_server.passing import Passed
 from model_server.tensors import NUMPY_TYPES, Signature, TensorSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from model_server.tensors import Array
 
 NUMBERS = st.sampled_from(sorted({np.dtype(kind).str for kind in NUMPY_TYPES.values()})).flatmap(
@@ -114,11 +119,22 @@ def test_errors_that_are_not_known_arrive_as_what_they_are_at_root() -> None:
     assert type(packing.unpack_error(passed_on(packing.pack_error(HttpError("why"))))) is RequestError
 
 
-async def linked(taken: list[Any], gone: asyncio.Event) -> tuple[Link, Link]:
-    """Both ends; `taken` is what comes to the second, `gone` that the first is closed."""
+async def until(look: Callable[[], object], seconds: float = 20) -> None:
+    """Wait until something is seen."""
+    async with asyncio.timeout(seconds):
+        while not look():  # noqa: ASYNC110  # What is waited for tells nobody.
+            await asyncio.sleep(0.01)
+
+
+def nothing_unsent(message: Any) -> None:
+    raise AssertionError(f"{message} is not sent")
+
+
+async def linked(taken: list[Any], gone: asyncio.Event, unsent: Any = nothing_unsent) -> tuple[Link, Link]:
+    """Both ends; `taken` is what comes to the second, `gone` that the first is closed, `unsent` it cannot write."""
     loop = asyncio.get_running_loop()
     first, second = socket.socketpair()
-    one, other = Link(lambda message: None, lambda: None), Link(taken.append, gone.set)
+    one, other = Link(lambda message: None, lambda: None, unsent), Link(taken.append, gone.set, nothing_unsent)
     await loop.create_unix_connection(lambda: one, sock=first)
     await loop.create_unix_connection(lambda: other, sock=second)
     return one, other
@@ -145,12 +161,71 @@ def test_messages_come_however_they_are_cut(frames: list[list[tuple[str, object]
     taken: list[Any] = []
 
     async def read() -> None:
-        link = Link(taken.append, lambda: None)
+        link = Link(taken.append, lambda: None, nothing_unsent)
         for start, end in zip([0, *cuts], [*cuts, len(content)], strict=True):
             link.data_received(content[start:end])
 
     asyncio.run(read())
     assert taken == [message for frame in frames for message in frame]
+
+
+async def test_what_cannot_be_written_keeps_no_other_message_from_coming() -> None:
+    taken: list[Any] = []
+    unsent: list[Any] = []
+    gone = asyncio.Event()
+    one, other = await linked(taken, gone, unsent.append)
+    for message in (("first", 1), ("odd", Passed.LABELS), ("last", 2)):
+        one.send(*message)
+    one.close()
+    await asyncio.wait_for(gone.wait(), 20)
+    assert taken == [("first", 1), ("last", 2)]
+    assert unsent == [("odd", Passed.LABELS)]
+    other.close()
+
+
+async def test_what_is_not_understood_ends_no_link() -> None:
+    taken: list[Any] = []
+
+    def take(message: Any) -> None:
+        if message == ("odd",):
+            raise KeyError("odd")
+        taken.append(message)
+
+    link = Link(take, lambda: None, nothing_unsent)
+    frame = marshal.dumps([("first",), ("odd",), ("last",)])
+    link.data_received(len(frame).to_bytes(4, "little") + frame)
+    assert taken == [("first",), ("last",)]
+
+
+async def test_a_question_that_cannot_be_written_fails_and_others_are_asked() -> None:
+    taken: list[Any] = []
+    asking = Asking()
+    one, other = await linked(taken, asyncio.Event(), asking.unsent)
+    asking.link = one
+    odd, usual = (asyncio.ensure_future(asking.ask("ask", content)) for content in (object(), "usual"))
+    with pytest.raises(RequestError, match="internal error"):
+        await asyncio.wait_for(odd, 20)
+    await until(lambda: taken)
+    asking.answered(taken[0][1], ("answer",))
+    assert await asyncio.wait_for(usual, 20) == ("answer",)
+    for link in (one, other):
+        link.close()
+
+
+async def test_nobody_waits_for_one_who_has_gone() -> None:
+    one, other = await linked([], asyncio.Event())
+    asking = Asking()
+    asking.link = one
+    waiting, taken_back = (asyncio.ensure_future(asking.ask("ask")) for _ in range(2))
+    await asyncio.sleep(0)
+    taken_back.cancel()
+    asking.lost()
+    with pytest.raises(Unavailable, match="ends"):
+        await waiting
+    with pytest.raises(asyncio.CancelledError):
+        await taken_back
+    for link in (one, other):
+        link.close()
 
 
 async def test_what_is_asked_of_one_who_is_gone_is_refused_and_what_waits_is_told() -> None:
@@ -184,7 +259,7 @@ class Shares:
         return True
 
     def count(self, here: Any) -> None:
-        pass
+        self.here = here
 
 
 class Hello(asyncio.Protocol):
@@ -208,6 +283,27 @@ async def test_a_door_keeps_what_nobody_else_takes() -> None:
     assert shares.given == ["http"] * 2
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*address)
+
+
+class Keeps(Shares):
+    """Gives none away, and notes how many there were when it was asked."""
+
+    def give(self, port: str, connection: socket.socket) -> bool:
+        self.given.append(str(self.here()))
+        return False
+
+
+@pytest.mark.parametrize("make", [HttpServer, Listening])
+async def test_connections_that_come_at_once_count_before_they_are_answered(make: Any) -> None:
+    keeps, listener = Keeps(), bind("127.0.0.1", 0)
+    server = make(None, listener, sharing=keeps)
+    clients = [socket.create_connection(listener.getsockname()) for _ in range(20)]
+    await server.listen()
+    await until(lambda: len(keeps.given) == len(clients))
+    for client in clients:
+        client.close()
+    await server.close(0)
+    assert keeps.given == [str(number) for number in range(20)]
 
 
 def test_connections_tell_of_each_end_once() -> None:

@@ -32,6 +32,8 @@ SHARE: Final = 2
 RESTART_SECONDS: Final = 1.0
 MOST_RESTART_SECONDS: Final = 60.0
 """Between one start and the next of a front end that ends by itself; what lasts longer counts as having worked."""
+END_SECONDS: Final = 2 * FINISH_SECONDS
+"""For what front ends were asked, which they finish port by port, as this process does meanwhile."""
 
 
 class FrontEnd:
@@ -42,11 +44,13 @@ class FrontEnd:
         self._loop = asyncio.get_running_loop()
         self._running: dict[int, asyncio.Task[None] | Run[None]] = {}
         """What it has asked, by its numbers."""
-        self._link = Link(self._take, self._lost)
+        self._link = Link(self._take, self._lost, self._unsent)
         self._handing: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
         self.is_ready = False
-        """Whether it knows what it needs to answer."""
+        """Whether it may be given connections: it knows what it needs to answer, and is not to end."""
+        self._told_remark: str | None = None
+        self._is_finishing = False
         self.connections = 0
         """That it was handed and has not closed."""
         self._does: dict[str, Callable[..., None]] = {
@@ -60,31 +64,39 @@ class FrontEnd:
         }
 
     async def run(self) -> int:
-        """Start the process and wait for its end; returns its exit code."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        handing, handed = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs, handed:
-            ours.setblocking(False)
-            handing.setblocking(False)
-            await self._loop.create_unix_connection(lambda: self._link, sock=ours)
-            self._handing = handing
-            numbers = (theirs.fileno(), handed.fileno())
-            command = (sys.executable, "-m", "model_server.frontends", ",".join(map(str, numbers)))
-            self._process = await asyncio.create_subprocess_exec(
-                *command, *_options(self._manager.parts.settings.place), pass_fds=numbers
-            )
-        self._link.send("model", packing.pack_signatures(self._manager.version.signatures))
-        self.tell_standing()
-        self.tell_remark()
+        """Start the process and wait for its end; returns its exit code. Raises OSError if it cannot be started."""
         try:
-            return await self._process.wait()
+            process = self._process = await self._start()
+            if self._is_finishing:  # It was told so before it was there.
+                self.kill()
+            self._link.send("model", packing.pack_signatures(self._manager.version.signatures))
+            self.tell_standing()
+            self.tell_remark()
+            return await process.wait()
         finally:
+            self.kill()
             self._lost()
+            self._link.close()
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with theirs:
+            ours.setblocking(False)
+            await self._loop.create_unix_connection(lambda: self._link, sock=ours)
+            self._handing, handed = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with handed:
+                self._handing.setblocking(False)
+                numbers = (theirs.fileno(), handed.fileno())
+                command = (sys.executable, "-m", "model_server.frontends", ",".join(map(str, numbers)))
+                return await asyncio.create_subprocess_exec(
+                    *command, *_options(self._manager.parts.settings.place), pass_fds=numbers
+                )
 
     def give(self, port: str, connection: socket.socket) -> bool:
         """Hand it a connection; False if it cannot be told just now."""
         if self._handing is None:
             return False
+        self._keep_remark()
         try:
             socket.send_fds(self._handing, [port.encode()], [connection.fileno()])
         except OSError:
@@ -99,12 +111,17 @@ class FrontEnd:
 
     def tell_remark(self) -> None:
         """Tell it why predictions get no ids, if they do not."""
-        self._link.send("remark", self._manager.version.no_ids)
+        self._told_remark = self._manager.version.no_ids
+        self._link.send("remark", self._told_remark)
 
     def finish(self) -> None:
-        """Have it finish what is asked, and end."""
-        self.is_ready = False
-        self._link.send("finish")
+        """Have it finish what is asked, and end; at once if it was never ready, as it has no connections then."""
+        self._is_finishing = True
+        if self.is_ready:
+            self.is_ready = False
+            self._link.send("finish")
+        else:
+            self.kill()
 
     def kill(self) -> None:
         """End it now."""
@@ -125,10 +142,20 @@ class FrontEnd:
             self._handing = None
 
     def _begin(self) -> None:
-        self.is_ready = True
+        self.is_ready = not self._is_finishing
 
-    def _closed(self, count: int) -> None:
-        self.connections -= count
+    def _closed(self) -> None:
+        self.connections -= 1
+
+    def _keep_remark(self) -> None:
+        """Tell the remark if there is another by now: what this process answers itself may bring one."""
+        if self._manager.version.no_ids != self._told_remark:
+            self.tell_remark()
+
+    def _unsent(self, message: Message) -> None:
+        kind, *content = message
+        if kind == "answer":
+            self._link.send("error", content[0], packing.pack_error(packing.internal_error()))
 
     def _ask(self, number: int, question: packing.Packed) -> None:
         run = Run(self._answer(number, question))
@@ -144,15 +171,12 @@ class FrontEnd:
             self._running[number].cancel()
 
     async def _answer(self, number: int, packed: packing.Packed) -> None:
-        version = self._manager.version
-        had = version.no_ids
         try:
-            answer = packing.pack_answer(await version.ask(packing.unpack_question(packed)))
+            answer = packing.pack_answer(await self._manager.version.ask(packing.unpack_question(packed)))
         except Exception as error:
             self._link.send("error", number, packing.pack_error(_told(error)))
             return
-        if version.no_ids != had:
-            self._manager.tell_remark()
+        self._keep_remark()
         self._link.send("answer", number, answer)
 
     async def _count(self, number: int, labels: packing.Packed, passed: str | None) -> None:
@@ -173,8 +197,9 @@ class FrontEnds:
         self._catalog = catalog
         self._running: list[FrontEnd] = []
         self._here: list[Callable[[], int]] = []
+        self._end_by = 0.0
         self._tasks: list[asyncio.Task[None]] = []
-        self._is_finishing = False
+        self._ending = asyncio.Event()
         parts.state.changed.append(self._tell_standing)
 
     @property
@@ -200,18 +225,16 @@ class FrontEnds:
         """Learn how to find out how many connections this process has on a port."""
         self._here.append(here)
 
-    def tell_remark(self) -> None:
-        """Tell all why predictions get no ids."""
-        for one in self._running:
-            one.tell_remark()
-
     def start(self) -> None:
         """Start them, now that there is a model, and start those anew that end by themselves."""
         self._tasks = [asyncio.create_task(self._keep()) for _ in range(self.parts.settings.frontend_processes)]
 
     def finish(self) -> None:
         """Have all finish what is asked, and end."""
-        self._is_finishing = True
+        if self._ending.is_set():
+            return
+        self._ending.set()
+        self._end_by = time.monotonic() + END_SECONDS
         for one in self._running:
             one.finish()
 
@@ -223,7 +246,7 @@ class FrontEnds:
         finally:
             self.finish()
             if self._tasks:
-                await asyncio.wait(self._tasks, timeout=FINISH_SECONDS)
+                await asyncio.wait(self._tasks, timeout=max(0.0, self._end_by - time.monotonic()))
             for one in self._running:
                 one.kill()
             for task in self._tasks:
@@ -231,25 +254,29 @@ class FrontEnds:
 
     async def _keep(self) -> None:
         patience = RESTART_SECONDS
-        while not self._is_finishing:
+        while not self._ending.is_set():
             began = time.monotonic()
-            one = FrontEnd(self)
-            self._running.append(one)
-            try:
-                code = await one.run()
-            except OSError as error:
-                code = error.errno or 1
-                warning("a front end cannot be started", reason=str(error))
-            finally:
-                one.kill()
-                self._running.remove(one)
-            if self._is_finishing:
+            how = await self._run_one()
+            if self._ending.is_set():
                 return
             if time.monotonic() - began > MOST_RESTART_SECONDS:
                 patience = RESTART_SECONDS
-            warning("a front end ended, and its connections with it", code=code, again_after_seconds=patience)
-            await asyncio.sleep(patience)
+            warning("a front end ended, and its connections with it", **how, again_after_seconds=patience)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self._ending.wait()
             patience = min(patience * 2, MOST_RESTART_SECONDS)
+
+    async def _run_one(self) -> dict[str, object]:
+        """Run a front end; returns how it ended."""
+        one = FrontEnd(self)
+        self._running.append(one)
+        try:
+            return {"code": await one.run()}
+        except Exception as error:  # Whatever it is: this process answers alone, and tries again.
+            return {"reason": repr(error)}
+        finally:
+            self._running.remove(one)
 
     def _tell_standing(self) -> None:
         for one in self._running:
@@ -261,7 +288,7 @@ def _told(error: Exception) -> RequestError:
     if isinstance(error, RequestError):
         return error
     logger.error("a request failed", exc_info=error)
-    return RequestError("internal error; the log of the pod has the details")
+    return packing.internal_error()
 
 
 def _options(place: Place) -> list[str]:

@@ -20,6 +20,7 @@ from model_server.http.access import Access
 from model_server.http.limits import IN_FLIGHT_BYTES, Bodies
 from model_server.http2 import server as http2_server
 from model_server.keys import follow
+from model_server.logs import warning
 from model_server.parts import Parts
 from model_server.passing import Seal
 from model_server.pods import PodClient
@@ -47,7 +48,7 @@ class FrontEndProcess:
         self._end = asyncio.Event()
         self._standing = Standing()
         self._asking = Asking()
-        self._link = Link(self._take, self._gone)
+        self._link = Link(self._take, self._gone, self._asking.unsent)
         self._catalog = OneModel(settings.model, int(settings.version), settings.revision, RemoteLabels(self._asking))
         self._doors: dict[str, Door] = {}
         self._does: dict[str, Callable[..., None]] = {
@@ -78,8 +79,9 @@ class FrontEndProcess:
                 self._asking.link = self._link
                 loop.add_reader(handed, self._adopt, handed)
                 await self._end.wait()
-                self._adopt(handed)  # What was handed over before it was told to end.
                 loop.remove_reader(handed)
+                while self._adopt(handed):  # What was handed over before it was told to end.
+                    pass
         following.cancel()
         parts.tracing.close()
         self._link.close()
@@ -110,8 +112,9 @@ class FrontEndProcess:
     def _gone(self) -> None:
         """End at once without the first process: there is nothing to answer with, and another pod may answer."""
         if not self._end.is_set():
+            warning("the process that has the model has gone: its front end ends")
             os._exit(1)
-        self._asking.link = None
+        self._asking.lost()
 
     def _model(self, signatures: packing.Packed) -> None:
         settings = self._settings
@@ -129,23 +132,28 @@ class FrontEndProcess:
             self._catalog.loaded.no_ids = text
 
     def _ended(self) -> None:
-        self._link.send("closed", 1)
+        self._link.send("closed")
 
-    def _adopt(self, handed: socket.socket) -> None:
+    def _adopt(self, handed: socket.socket) -> bool:
+        """Take some of the connections that were handed over; false if there were fewer."""
         for _ in range(_AT_ONCE):
             try:
                 name, numbers, _, _ = socket.recv_fds(handed, _MOST_NAME_BYTES, 1)
             except (BlockingIOError, InterruptedError):
-                return
+                return False
             except OSError:
                 name, numbers = b"", []
             if not name:  # The other end is closed.
                 asyncio.get_running_loop().remove_reader(handed)
-                return
+                return False
             for number in numbers:
                 connection = socket.socket(fileno=number)
                 connection.setblocking(False)
                 self._doors[name.decode()].adopt(connection)
+            if not numbers:  # The kernel has closed it: this process has as many files open as it may.
+                warning("a connection was lost: too many open files", port=name.decode())
+                self._ended()
+        return True
 
 
 async def serve(settings: ServeSettings, keys: KeyRing, link: int, handed: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from model_server.errors import Unavailable
 from model_server.frontends import packing
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from model_server.dataplane.question import Answer, Question
     from model_server.dataplane.servable import Catalog
     from model_server.feedback import Label, Result
-    from model_server.frontends.link import Link
+    from model_server.frontends.link import Link, Message
     from model_server.passing import Passed
     from model_server.tensors import Signature
     from model_server.traces import Trace
+
+_QUESTIONS: Final = frozenset({"ask", "labels"})
+"""Kinds of messages that are answered."""
 
 
 class Asking:
@@ -30,11 +33,12 @@ class Asking:
         self._waiting: dict[int, Promise[Any]] = {}
         self._number = 0
         self.link: Link | None = None
+        """None as long as there is nobody to ask, and when there is nobody any more."""
 
     async def ask(self, kind: str, *content: Any) -> Any:
         """Ask, and return the answer. Raises `RequestError`. The other process gives up, too, what is cancelled."""
         if self.link is None:
-            raise Unavailable("the server ends: try again")
+            raise _ending()
         self._number += 1
         number = self._number
         waiting: Promise[Any] = Promise(loop=self._loop)
@@ -43,7 +47,8 @@ class Asking:
         try:
             return await waiting
         except asyncio.CancelledError:
-            self.link.send("cancel", number)
+            if self.link is not None:
+                self.link.send("cancel", number)
             raise
         finally:
             del self._waiting[number]
@@ -59,6 +64,19 @@ class Asking:
         waiting = self._waiting.get(number)
         if waiting is not None and not waiting.done():
             waiting.fail(packing.unpack_error(error))
+
+    def unsent(self, message: Message) -> None:
+        """Take the news that a question cannot be written."""
+        kind, *content = message
+        if kind in _QUESTIONS:
+            self.failed(content[0], packing.pack_error(packing.internal_error()))
+
+    def lost(self) -> None:
+        """Give all up: the other process has gone."""
+        self.link = None
+        for waiting in list(self._waiting.values()):
+            if not waiting.done():
+                waiting.fail(_ending())
 
 
 class RemoteVersion:
@@ -117,3 +135,7 @@ class RemoteContent:
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
+
+
+def _ending() -> Unavailable:
+    return Unavailable("the server ends: try again")

@@ -84,7 +84,7 @@ class HttpServer:
         self.shared = shared = Shared(handler, bodies or Bodies(), patience, ended)
         self.door = Door(PORT, lambda: Connection(shared), listener, sharing, ended)
         if sharing is not None:
-            sharing.count(lambda: len(shared.connections))
+            sharing.count(lambda: len(shared.connections) + self.door.beginning)
         self._tick_seconds = min(_TICK_SECONDS, *(seconds / 4 for seconds in patience.values()))
         self._timer = self.shared.loop.call_later(self._tick_seconds, self._tick)
 
@@ -97,6 +97,7 @@ class HttpServer:
         shared = self.shared
         shared.is_ending = True
         self.door.close()
+        await self.door.settle()
         for connection in list(shared.connections):
             connection.finish()
         await shared.until_nobody(seconds)

@@ -36,7 +36,7 @@ class Listening:
         self.connections: Connections[Connection] = Connections(ended)
         self.door = Door(PORT, lambda: Connection(application, self.connections), listener, sharing, ended)
         if sharing is not None:
-            sharing.count(lambda: len(self.connections))
+            sharing.count(lambda: len(self.connections) + self.door.beginning)
         self._timer = self._loop.call_later(CHECK_SECONDS, self._check)
 
     async def listen(self, tls: ssl.SSLContext | None = None) -> None:
@@ -47,6 +47,7 @@ class Listening:
         """Take no more connections, finish the calls that run, at most for so long, and end."""
         self._timer.cancel()
         self.door.close()
+        await self.door.settle()
         for connection in list(self.connections):
             connection.leave()
         until = self._loop.time() + seconds

@@ -19,6 +19,7 @@ from model_server.dataplane.batcher import Batcher, Called, Share
 from model_server.dataplane.question import Question
 from model_server.errors import DeadlineExceeded, InvalidArgument, RequestError, Unavailable
 from model_server.prediction_id import Classes
+from model_server.running import Run
 
 if TYPE_CHECKING:
     from model_server.tensors import Array
@@ -301,6 +302,52 @@ async def test_inputs_that_are_no_rows_are_quick_by_their_length() -> None:
         for rows in (2, 3):
             await batcher.ask(question(*range(rows)), together=False)
     assert made_here == [True, False]
+
+
+async def test_who_is_told_may_ask_again_at_once() -> None:
+    model = Model()
+
+    async with running(model, quick=100, max_batch_size=2) as batcher:
+
+        async def ask_again() -> list[float]:
+            with pytest.raises(DeadlineExceeded):
+                await batcher.ask(question(1, deadline=0))
+            answers = [await batcher.ask(question(number)) for number in (2, 3)]
+            return [float(answer.outputs["y"][0, 0]) for answer in answers]
+
+        ended: list[Run[list[float]]] = []
+        for _ in range(3):
+            Run(ask_again()).begin(ended.append)
+        others = await asyncio.gather(*(batcher.ask(question(number)) for number in (4, 5, 6)))
+        async with asyncio.timeout(SECONDS):
+            while len(ended) < 3:  # noqa: ASYNC110  # Tests may.
+                await asyncio.sleep(0.001)
+        assert [run.result for run in ended] == [[4, 6]] * 3
+        assert [answer.outputs["y"].tolist() for answer in others] == [[[8]], [[10]], [[12]]]
+
+
+async def test_who_asks_again_and_again_leaves_others_their_turn() -> None:
+    turns: list[str] = []
+
+    def call(signature: str, inputs: Mapping[str, Array]) -> Called:
+        turns.append("call")
+        return Called({"y": inputs["x"]}, None)
+
+    async with running(call, quick=100) as batcher:
+
+        async def ask_again() -> None:
+            for _ in range(3):
+                await batcher.ask(question(1))
+
+        run = Run(ask_again())
+        run.begin(lambda _: turns.append("end"))
+        loop = asyncio.get_running_loop()
+        for number in range(3):
+            await asyncio.sleep(0)
+            loop.call_soon(turns.append, f"turn {number}")
+        while "end" not in turns:  # noqa: ASYNC110  # Tests may.
+            await asyncio.sleep(0)
+        assert turns.index("turn 0") < turns.index("end")
 
 
 async def test_calls_that_prove_slow_are_left_to_threads() -> None:

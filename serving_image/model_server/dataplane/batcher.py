@@ -183,12 +183,12 @@ class Batcher:
                 self._note_idle()
 
     def _dispatch(self) -> None:
-        """Give calls to threads that are free."""
+        """Give calls to threads that are free. What is asked by those who are answered has another turn."""
         self._scheduled = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._free and self._groups:
+        while self._free and self._groups and not self._scheduled:
             key, wait = self._next()
             if wait > 0:
                 self._timer = self._loop.call_later(wait, self._dispatch)
@@ -222,6 +222,7 @@ class Batcher:
         """Take from a group what goes into one call. What waited for too long is answered."""
         group, now = self._groups.pop(key), time.monotonic()
         taken: list[_Waiting] = []
+        late: list[tuple[_Waiting, RequestError]] = []
         rows = 0
         shapes: batch.Shapes = ()
         while group:
@@ -236,7 +237,11 @@ class Batcher:
                     break
             group.popleft()
             self._rows_waiting -= waiting.rows
-            if _is_late(waiting, now):
+            if waiting.future.done():
+                continue
+            error = _lateness(waiting, now)
+            if error is not None:
+                late.append((waiting, error))
                 continue
             taken.append(waiting)
             rows += waiting.rows
@@ -244,6 +249,8 @@ class Batcher:
                 break
         if group:
             self._groups[key] = group
+        for waiting, error in late:  # Now that all is in order: who is told goes on at once, and may ask again.
+            waiting.future.fail(error)
         return taken
 
     def _call_here(self, job: _Job) -> None:
@@ -333,17 +340,13 @@ def _length(job: _Job) -> int:
     return max((len(array) if array.ndim else 1 for array in job.requests[0].inputs.values()), default=1)
 
 
-def _is_late(waiting: _Waiting, now: float) -> bool:
-    """Tell whether nobody waits for it any more; if so, it is answered."""
-    if waiting.future.done():
-        return True
+def _lateness(waiting: _Waiting, now: float) -> RequestError | None:
+    """Tell why it is too late to answer it, if it is."""
     if waiting.deadline is not None and now > waiting.deadline:
-        waiting.future.fail(DeadlineExceeded("the deadline passed while the request waited for a processor"))
-    elif now - waiting.came > MAX_WAIT_SECONDS:
-        waiting.future.fail(
-            Unavailable(f"the request waited for over {MAX_WAIT_SECONDS:g} s for a processor: try again")
-        )
-    return waiting.future.done()
+        return DeadlineExceeded("the deadline passed while the request waited for a processor")
+    if now - waiting.came > MAX_WAIT_SECONDS:
+        return Unavailable(f"the request waited for over {MAX_WAIT_SECONDS:g} s for a processor: try again")
+    return None
 
 
 def _whole(called: Called) -> Share:

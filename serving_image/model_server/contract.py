@@ -242,6 +242,8 @@ class Metric(StrEnum):
     """Gauge."""
     LOAD_SECONDS = "model_load_duration_seconds"
     """Gauge; absent until the model is loaded, as are the three before it."""
+    FRONTENDS = "model_frontend_processes"
+    """Gauge; absent where there shall be none."""
     FETCH_BYTES = "model_fetch_bytes"
     """Gauge, of the init container while it fetches, and then of the server, as are the next three."""
     FETCH_CACHED_BYTES = "model_fetch_cached_bytes"

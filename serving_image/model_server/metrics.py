@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Gauge, Histogram, disable_created_metrics
 from prometheus_client import Counter as PrometheusCounter
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
@@ -88,6 +88,13 @@ class Metrics:
     def tell_of_fetching(self, report: FetchReport | None) -> None:
         """Tell what the init container has left, if it has."""
         self._registry.register(FetchCollector(report))
+
+    def tell_of_frontends(self, count: Callable[[], int]) -> None:
+        """Tell how many processes speak the protocols beside this one; `count` is asked whenever somebody looks."""
+        gauge = Gauge(
+            Metric.FRONTENDS, "Processes that answer requests beside the one with the model.", registry=self._registry
+        )
+        gauge.set_function(count)
 
     def watch(self, batcher: Threads, load_seconds: float, classes: int | None) -> None:
         """Tell of a model that is loaded now. `classes`: how many it tells apart, if that is known."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from model_server import contract
+from model_server.contract import Metric
 
 from tests.serving.load import Clients
 from tests.serving.model_servers import HTTP_PORT, ModelServer
@@ -122,6 +123,13 @@ def requests_counted(server: ModelServer) -> dict[str, float]:
     return {line.split(" ")[0]: float(line.split(" ")[1]) for line in lines if line.startswith(name)}
 
 
+def frontends(server: ModelServer) -> float:
+    """How many there are, as Prometheus is told."""
+    page = server.admin("GET", contract.METRICS_PATH).body.decode()
+    (line,) = (line for line in page.splitlines() if line.startswith(f"{Metric.FRONTENDS} "))
+    return float(line.split(" ")[1])
+
+
 def test_both_processes_answer_alike(server: ModelServer) -> None:
     tensor = {"name": "text", "shape": [3], "datatype": "BYTES", "data": TEXTS}
     asked: list[tuple[str, object]] = [
@@ -196,8 +204,10 @@ def test_a_front_end_that_is_killed_takes_its_own_connections_with_it_alone(star
         assert here.predict()[0] == 200
         with contextlib.closing(Kept(server)) as new:
             assert new.predict()[0] == 200  # At once, while there is no front end.
+        assert frontends(server) == 0
         assert here.feedback(token, 1)[0] == 200
     with both(server) as (here, there):
+        assert frontends(server) == 1
         assert there.holder() != killed
         assert there.feedback(token, 1)[0] == 409
     assert "a front end ended" in server.log_file.read_text()

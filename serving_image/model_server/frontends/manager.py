@@ -201,6 +201,7 @@ class FrontEnds:
         self._tasks: list[asyncio.Task[None]] = []
         self._ending = asyncio.Event()
         parts.state.changed.append(self._tell_standing)
+        parts.metrics.tell_of_frontends(lambda: len(self._ready()))
 
     @property
     def version(self) -> Loaded:
@@ -214,7 +215,7 @@ class FrontEnds:
 
     def give(self, port: str, connection: socket.socket) -> bool:
         """Give a connection to a front end, unless it is this process's turn."""
-        ready = [one for one in self._running if one.is_ready]
+        ready = self._ready()
         if not ready:
             return False
         chosen = min(ready, key=lambda one: one.connections)
@@ -277,6 +278,9 @@ class FrontEnds:
             return {"reason": repr(error)}
         finally:
             self._running.remove(one)
+
+    def _ready(self) -> list[FrontEnd]:
+        return [one for one in self._running if one.is_ready]
 
     def _tell_standing(self) -> None:
         for one in self._running:

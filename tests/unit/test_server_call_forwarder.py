@@ -31,7 +31,7 @@ async def forwarder(server: Server) -> AsyncIterator[CallForwarder]:
 
 
 def call(server: Server, *metadata: tuple[bytes, bytes], path: str = "/echo") -> Call:
-    call = Call(path, metadata, "127.0.0.1", 0.0, None, server.listening._application)  # type: ignore[arg-type]
+    call = Call(path, metadata, "127.0.0.1", 0.0, None, server.room)
     call.message = b"hello"
     return call
 

@@ -39,6 +39,7 @@ class Server(Rules):
     def __init__(self) -> None:
         self.port = 0
         self.listening: Listening
+        self.room: Calls
         self.leaving = False
         self.running = 0
         self.cancelled = 0
@@ -105,7 +106,8 @@ async def serving(in_flight: int = 2**26) -> AsyncIterator[Server]:
     methods |= {f"/{name}": Method(name, 1000, None, getattr(server, name)) for name in ("talk", "silent")}
     listener = socket.create_server(("127.0.0.1", 0))
     server.port = listener.getsockname()[1]
-    server.listening = Listening(Calls(methods, server, in_flight), listener)
+    server.room = Calls(methods, server, in_flight)
+    server.listening = Listening(server.room, listener)
     await server.listening.listen()
     try:
         yield server

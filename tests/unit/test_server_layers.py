@@ -22,6 +22,7 @@ PURE = {
     "preparation.keras_config",
     *("protocols.examples", "protocols.limits", "protocols.open_inference_rest", "protocols.open_inference_tensors"),
     *("protocols.openapi", "protocols.signatures", "protocols.this_server"),
+    *("protocols.open_inference_binary", "protocols.usual_messages", "http.repeated"),
 }
 """Modules that read no clock, no environment, no file and no network."""
 IMPURE = {

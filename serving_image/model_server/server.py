@@ -13,6 +13,7 @@ from model_server.fetch_metrics import read_report
 from model_server.forwarder import Forwarder
 from model_server.frontends.manager import FrontEnds
 from model_server.http.access import Access
+from model_server.http.limits import Bodies
 from model_server.intake import Intake, Others
 from model_server.keys import follow
 from model_server.labelling import Revision, open_labelling, open_store
@@ -113,6 +114,7 @@ def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Se
         forwarder=Forwarder(client, seal),
         seal=seal,
         access=client.access,
+        bodies=Bodies.share(1 + settings.frontend_processes, settings.max_body_bytes),
     )
 
 

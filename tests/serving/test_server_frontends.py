@@ -20,7 +20,8 @@ from model_server import contract
 from model_server.contract import Metric
 
 from tests.serving.load import Clients
-from tests.serving.model_servers import HTTP_PORT, ModelServer
+from tests.serving.model_servers import ADMIN_PORT, HTTP_PORT, ModelServer, call
+from tests.serving.otlp_receiver import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -288,6 +289,22 @@ def stopped(pid: int) -> Iterator[None]:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
+
+
+def test_what_a_front_end_answers_is_traced_and_stands_as_an_example_in_the_metrics(start: StartServer) -> None:
+    with contextlib.closing(Receiver()) as receiver:
+        server = start("text.keras", MODEL_FRONTEND_PROCESSES="1", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+        trace = "0af7651916cd43dd8448eb211c80319c"
+        with both(server) as (_, there):
+            body = {"instances": TEXTS}
+            assert there.post(PREDICT, body, traceparent=f"00-{trace}-b7ad6b7169203331-01")[0] == 200
+        accept = "application/openmetrics-text; version=1.0.0"
+        page = call(server.address, ADMIN_PORT, "GET", contract.METRICS_PATH, Accept=accept).body.decode()
+        assert f'trace_id="{trace}"' in page
+        server.terminate()
+        assert server.wait(20) == 0
+        names = {span.name for span in receiver.spans if span.trace == trace}
+        assert {"POST /v1/models/{model}:predict", "call model"} <= names
 
 
 def test_what_a_client_no_longer_waits_for_leaves_the_queue(start: StartServer) -> None:

@@ -20,7 +20,7 @@ from model_server.feedback import Label
 from model_server.frontends import packing
 from model_server.frontends.link import Link
 from model_server.frontends.remote import Asking
-from model_server.http.limits import HttpError
+from model_server.http.limits import IN_FLIGHT_BYTES, Bodies, HttpError
 from model_server.http.server import HttpServer
 from model_server.http2.server import Listening
 from model_server.listening import Connections, Door, bind
@@ -304,6 +304,12 @@ async def test_connections_that_come_at_once_count_before_they_are_answered(make
         client.close()
     await server.close(0)
     assert keeps.given == [str(number) for number in range(20)]
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 100])
+def test_processes_hold_no_more_bodies_together_than_one_does_alone(processes: int) -> None:
+    assert Bodies.share(processes, 1).most * processes <= IN_FLIGHT_BYTES
+    assert Bodies.share(processes, IN_FLIGHT_BYTES).most == IN_FLIGHT_BYTES
 
 
 def test_connections_tell_of_each_end_once() -> None:

@@ -17,7 +17,7 @@ from model_server.frontends.link import Link
 from model_server.frontends.remote import Asking, RemoteContent, RemoteLabels, RemoteMetrics, RemoteVersion
 from model_server.http import server as http_server
 from model_server.http.access import Access
-from model_server.http.limits import IN_FLIGHT_BYTES, Bodies
+from model_server.http.limits import Bodies
 from model_server.http2 import server as http2_server
 from model_server.keys import follow
 from model_server.logs import warning
@@ -97,7 +97,7 @@ class FrontEndProcess:
             revision=settings.revision,
             forwarder=Forwarder(client, seal),
             seal=seal,
-            bodies=Bodies(max(IN_FLIGHT_BYTES // (1 + settings.frontend_processes), settings.max_body_bytes)),
+            bodies=Bodies.share(1 + settings.frontend_processes, settings.max_body_bytes),
             access=client.access,
         )
         if settings.traces:

@@ -77,6 +77,11 @@ class Bodies:
         self.most = most
         self.held = 0
 
+    @classmethod
+    def share(cls, processes: int, largest: int) -> Bodies:
+        """Make those of one of so many processes: all have as much room together as one has alone, and each for one."""
+        return cls(max(IN_FLIGHT_BYTES // processes, largest))
+
     def check(self, size: int, held: int, limit: int) -> None:
         """Refuse a body of this size, of which so much is held already. Raises `BodyTooLarge` or `Unavailable`."""
         if size > limit:

@@ -4,4 +4,15 @@ The first process has everything: the model, the labels, the metrics, the ports.
 connections and does for them what takes the most time of a small request: reading, checking, writing. What it asks
 and what it is told go over a socket between the two, in `packing`'s form. So a label is counted in one place, rows of
 all connections go together, and memory holds the model once (decision 0018).
+
+What they say to each other:
+
+    first process → front end                       front end → first process
+    model      its signatures                       ready      it may be given connections
+    standing   phase, where requests go             ask        number, question
+    remark     why there are no ids, or None        labels     number, labels, who passed them on
+    answer     number, answer or results            cancel     number of what nobody waits for
+    error      number, kind, text                   observed   a request, for the metrics
+    finish     answer what is asked, and end        forwarded  a request that another pod answered
+                                                    closed     one of the connections it was given
 """

@@ -124,7 +124,7 @@ class FrontEndProcess:
     def _stand(self, phase: str, forward_to: str | None) -> None:
         before = self._standing.phase
         self._standing.phase, self._standing.forward_to = Phase(phase), forward_to
-        if before is Phase.LOADING:
+        if before is Phase.LOADING and self._catalog.loaded is not None:  # The model came before this.
             self._link.send("ready")
 
     def _remark(self, text: str | None) -> None:

@@ -98,6 +98,23 @@ async def test_the_end_may_come_while_one_is_started(frontends: FrontEnds, progr
     assert time.monotonic() - began < 5
 
 
+async def test_one_that_does_not_end_as_it_was_told_is_killed(
+    frontends: FrontEnds, program: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(manager, "END_SECONDS", 0.5)
+    number = tmp_path / "number"
+    program(f"echo $$ > {number}; exec sleep 60")
+    async with frontends.running():
+        frontends.start()
+        await until(lambda: number.exists() and number.read_text())
+        (one,) = frontends._running
+        one.is_ready = True
+        began = time.monotonic()
+    assert 0.4 < time.monotonic() - began < 5
+    process = Path("/proc", number.read_text().strip(), "cmdline")
+    await until(lambda: not process.exists() or not process.read_bytes())
+
+
 async def test_one_that_is_to_end_is_given_nothing_though_it_was_not_ready_before(frontends: FrontEnds) -> None:
     one = FrontEnd(frontends)
     one.finish()

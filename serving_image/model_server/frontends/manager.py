@@ -32,8 +32,8 @@ SHARE: Final = 2
 RESTART_SECONDS: Final = 1.0
 MOST_RESTART_SECONDS: Final = 60.0
 """Between one start and the next of a front end that ends by itself; what lasts longer counts as having worked."""
-END_SECONDS: Final = 2 * FINISH_SECONDS
-"""For what front ends were asked, which they finish port by port, as this process does meanwhile."""
+END_SECONDS: Final = FINISH_SECONDS + 5.0
+"""Until a front end that was told to end is killed: it finishes running requests as this process does meanwhile."""
 
 
 class FrontEnd:

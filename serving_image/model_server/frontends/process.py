@@ -82,6 +82,8 @@ class FrontEndProcess:
                 loop.remove_reader(handed)
                 while self._adopt(handed):  # What was handed over before it was told to end.
                     pass
+                # Both at once: the first process, and the one who stops the pod, do not wait for one after the other.
+                await asyncio.gather(web.close(), calls.close(grpc_server.FINISH_SECONDS))
         following.cancel()
         parts.tracing.close()
         self._link.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from model_server.contract import StartFailure
@@ -12,6 +11,7 @@ from model_server.errors import StartError
 from model_server.logs import warning
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
 Connection = TypeVar("Connection")
@@ -133,7 +133,7 @@ class Door:
             await self._loop.connect_accepted_socket(
                 self._protocol, connection, ssl=self._tls, ssl_handshake_timeout=patience
             )
-        except (OSError, ssl.SSLError):  # It has gone, or wants no TLS that we speak.
+        except OSError:  # It has gone, or (SSLError is one) wants no TLS that we speak.
             connection.close()
             if self._ended is not None:
                 self._ended()

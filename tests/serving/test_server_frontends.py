@@ -209,9 +209,12 @@ def test_a_front_end_that_is_killed_takes_its_own_connections_with_it_alone(star
         assert here.feedback(token, 1)[0] == 200
     with both(server) as (here, there):
         assert frontends(server) == 1
-        assert there.holder() != killed
+        next_one = there.holder()
+        assert next_one != killed
         assert there.feedback(token, 1)[0] == 409
-    assert "a front end ended" in server.log_file.read_text()
+    lines = [json.loads(line) for line in server.log_file.read_text().splitlines() if line.startswith("{")]
+    told = [(line.get("process"), line.get("code")) for line in lines if "a front end" in line["message"]]
+    assert told == [(killed, None), (None, -signal.SIGKILL), (next_one, None)]
 
 
 def test_front_ends_end_with_the_first_process(start: StartServer) -> None:

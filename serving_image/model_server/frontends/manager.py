@@ -14,7 +14,7 @@ from model_server.errors import RequestError
 from model_server.frontends import packing
 from model_server.frontends.link import Link
 from model_server.http.limits import FINISH_SECONDS
-from model_server.logs import logger, warning
+from model_server.logs import event, logger, warning
 from model_server.passing import Passed
 from model_server.running import Run
 
@@ -142,7 +142,9 @@ class FrontEnd:
             self._handing = None
 
     def _begin(self) -> None:
-        self.is_ready = not self._is_finishing
+        if not self._is_finishing:
+            self.is_ready = True
+            event("a front end is ready", process=self._process.pid if self._process is not None else None)
 
     def _closed(self) -> None:
         self.connections -= 1

@@ -47,9 +47,14 @@ async def test_it_is_ready_once_it_knows_the_model_and_whether_this_pod_serves(
     assert sent == [("ready",)]
 
 
-async def test_it_is_never_ready_without_a_model(process: FrontEndProcess, sent: Sent) -> None:
+async def test_it_is_not_ready_without_a_model_even_if_the_rotation_changes_while_it_starts(
+    process: FrontEndProcess, sent: Sent
+) -> None:
     process._take(SERVING)
     assert not sent
+    process._take(MODEL)
+    process._take(SERVING)
+    assert sent == [("ready",)]
 
 
 async def test_connections_that_it_cannot_open_are_told_of_as_closed(process: FrontEndProcess, sent: Sent) -> None:

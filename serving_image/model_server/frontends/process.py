@@ -47,6 +47,8 @@ class FrontEndProcess:
         self._keys = keys
         self._end = asyncio.Event()
         self._standing = Standing()
+        self._is_ready = False
+        """Whether it knows all that it needs to answer."""
         self._asking = Asking()
         self._link = Link(self._take, self._gone, self._asking.unsent)
         self._catalog = OneModel(settings.model, int(settings.version), settings.revision, RemoteLabels(self._asking))
@@ -124,9 +126,9 @@ class FrontEndProcess:
         self._catalog.loaded = RemoteVersion(settings.model, version, settings.revision, read, self._asking)
 
     def _stand(self, phase: str, forward_to: str | None) -> None:
-        before = self._standing.phase
         self._standing.phase, self._standing.forward_to = Phase(phase), forward_to
-        if before is Phase.LOADING and self._catalog.loaded is not None:  # The model came before this.
+        if not self._is_ready and self._catalog.loaded is not None:
+            self._is_ready = True
             self._link.send("ready")
 
     def _remark(self, text: str | None) -> None:

@@ -113,8 +113,7 @@ class Env(StrEnum):
     CACHE_MAX_BYTES = "MODEL_CACHE_MAX_BYTES"
     """Of the init container: what the cache may hold; the least recently used goes first. Or absent: 20 GiB."""
     FRONTEND_PROCESSES = "MODEL_FRONTEND_PROCESSES"
-    """Processes that speak the protocols beside the one that has the model. Or absent: one, if there are two
-    processors."""
+    """Processes that speak the protocols beside the one that has the model. Or absent: none."""
     MODELS_FILE = "MODEL_CONFIG_FILE"
     """A model configuration file of TensorFlow Serving's, to serve several models without an operator. Or absent: the
     one model of this environment."""

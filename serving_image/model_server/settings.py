@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from model_server import contract, cpus, traces
+from model_server import contract, traces
 from model_server.contract import Env, ModelFormat, StartFailure
 from model_server.dataplane.batch_settings import BatchSettings, read_batch_settings
 from model_server.errors import StartError
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from model_server.prediction_id import Address, KeyRing
 
-DEFAULT_FRONTENDS: Final = 1
-"""Where there are two processors or more. Each takes 40 MB."""
 SEVERAL: Final = "several"
 """What a server with a models file calls itself, if it is told nothing else."""
 DEFAULT_DRAIN_SECONDS: Final = 5.0
@@ -160,7 +158,7 @@ def serve_settings(environment: Mapping[str, str], place: Place) -> ServeSetting
         tokens_file=_path(environment.get(Env.TOKENS_FILE, "")),
         feedback_port=_port(environment, place),
         models_file=Path(several) if several else None,
-        frontend_processes=_frontend_processes(environment, several=bool(several)),
+        frontend_processes=_frontend_processes(environment.get(Env.FRONTEND_PROCESSES, ""), several=bool(several)),
         batching=read_batch_settings(environment.get(Env.BATCHING, "")),
         label_options=read_label_options(environment),
         traces=traces.wanted(environment),
@@ -261,15 +259,13 @@ def _port(environment: Mapping[str, str], place: Place) -> int | None:
     return port
 
 
-def _frontend_processes(environment: Mapping[str, str], *, several: bool) -> int:
-    text = environment.get(Env.FRONTEND_PROCESSES, "")
-    if not text:
-        return 0 if several else min(DEFAULT_FRONTENDS, cpus.available() - 1)
-    if not re.fullmatch(r"[0-9]{1,2}", text, re.ASCII):
+def _frontend_processes(text: str, *, several: bool) -> int:
+    if not re.fullmatch(r"[0-9]{0,2}", text, re.ASCII):
         raise _bad(f"{Env.FRONTEND_PROCESSES} is {text!r}, no number of processes from 0 to 99")
-    if several and int(text):
+    number = int(text or 0)
+    if several and number:
         raise _bad(f"{Env.FRONTEND_PROCESSES} goes not with {Env.MODELS_FILE}: one process serves several models")
-    return int(text)
+    return number
 
 
 def _body_bytes(text: str) -> int:

@@ -219,6 +219,9 @@ def _pod(
     recording.put("model_threads", 4, target)
     recording.put("model_requests_waiting", chance.choice((0, 0, 0, 1, 2)) if requests > 20 else 0, target)
     recording.put("model_load_duration_seconds", 3.1, target)
+    recording.put("model_fetch_duration_seconds", 4.2, target)
+    recording.put("model_fetch_bytes", 1.1e6, target)
+    recording.put("model_fetch_cached_bytes", 0.0, target)
     recording.put("process_resident_memory_bytes", 6.2e8 + chance.uniform(0, 4e6), target)
     recording.add("process_cpu_seconds_total", answered * model.seconds * 1.3 + 0.02 * step, target)
     recording.put("process_start_time_seconds", 1.6e9, target)
@@ -240,8 +243,29 @@ def _labels(
     }
     for (actual, predicted), share in cells.items():
         recording.add("model_confusion_total", labels * share, {**target, "actual": actual, "predicted": predicted})
+    _optional_labels(recording, target, labels, right)
     for number, reason in enumerate(REASONS):
         recording.add("model_feedback_rejected_total", labels * 0.001 * number, {**target, "reason": reason})
+
+
+def _optional_labels(recording: Recording, target: Labels, labels: float, right: float) -> None:
+    """Record what is there by options of the spec. All at once, which no model has."""
+    for name, share, part in (("web", 0.7, right), ("app", 0.3, right * 0.97)):
+        recording.add(
+            "model_slice_labels_total", labels * share * part, {**target, "slice": name, "outcome": "correct"}
+        )
+        wrong = {**target, "slice": name, "outcome": "wrong"}
+        recording.add("model_slice_labels_total", labels * share * (1 - part), wrong)
+    best = min(1.0, right * 1.02)
+    recording.add("model_top_k_labels_total", labels * best, {**target, "k": "2", "outcome": "correct"})
+    recording.add("model_top_k_labels_total", labels * (1 - best), {**target, "k": "2", "outcome": "wrong"})
+    for error, size in (("absolute", 0.4), ("squared", 0.25)):
+        recording.add(f"model_{error}_error_sum", labels * size, target)
+        recording.add(f"model_{error}_error_count", labels, target)
+    recording.put("model_labels_waiting", labels * 2, target)
+    recording.add("model_audited_predictions_total", labels * 0.1, target)
+    recording.add("model_audited_labels_total", labels * 0.09 * right, {**target, "outcome": "correct"})
+    recording.add("model_audited_labels_total", labels * 0.09 * (1 - right), {**target, "outcome": "wrong"})
 
 
 def _operator(recording: Recording, chance: random.Random, step: float, began: float, *, starting: bool) -> None:

@@ -23,6 +23,7 @@ from modeldeployment_operator.adapters.cluster import Cluster
 from modeldeployment_operator.adapters.discovery import Discovery
 from modeldeployment_operator.adapters.fleet import Fleet
 from modeldeployment_operator.adapters.labels import Labels
+from modeldeployment_operator.adapters.lease import Lease
 from modeldeployment_operator.adapters.observe import Observer
 from modeldeployment_operator.adapters.pods import Pods
 from modeldeployment_operator.adapters.prometheus import Address, Prometheus
@@ -30,7 +31,7 @@ from modeldeployment_operator.adapters.queue import Queue
 from modeldeployment_operator.adapters.recorder import Recorder
 from modeldeployment_operator.adapters.statuses import Statuses
 from modeldeployment_operator.adapters.telemetry import Telemetry
-from modeldeployment_operator.core.errors import ApiError, DamagedKeyError
+from modeldeployment_operator.core.errors import ApiError, DamagedKeyError, LeaseLostError
 from modeldeployment_operator.core.freshness import Freshness
 from modeldeployment_operator.engine import Engine
 from modeldeployment_operator.reconcile import Reconciler
@@ -49,11 +50,14 @@ def _now() -> datetime:
 async def run(settings: Settings) -> None:
     """Run until Kopf ends: at SIGTERM or SIGINT, or if it cannot go on."""
     pods, cache, queue, telemetry = Pods(), Cache(), Queue(), Telemetry(CollectorRegistry())
-    telemetry.queue_length.set_function(lambda: len(queue))
     api = Api(await connect(), telemetry)
     recorder = Recorder(api, settings.instance)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _canceller())  # Until Kopf has its own.
     key_ring = await _patiently(lambda: keys.load(api, settings.operator_namespace))
+    lease = Lease(api, settings.operator_namespace, settings.instance, now=_now, monotonic=time.monotonic)
+    api.may_write = pods.may_tell = lambda: lease.is_held
+    telemetry.is_leader.set_function(lambda: lease.is_held)
+    telemetry.queue_length.set_function(lambda: len(queue) if lease.is_held else 0)
     cluster = Cluster(api, cache, time.monotonic)
     prometheus = Prometheus(_address(settings), time.monotonic, telemetry.prometheus_query_seconds.observe)
     labels = Labels(pods, prometheus, key_ring, telemetry, now=_now, monotonic=time.monotonic)
@@ -81,10 +85,13 @@ async def run(settings: Settings) -> None:
                 standalone=True,
             ),
             engine.resync(),
+            lease.keep(),
+            engine.lead(lease.gained),
             *touch,
             *(engine.work() for _ in range(WORKERS)),
         )
     finally:
+        await lease.release()
         for port in ports:
             await port.cleanup()
         await recorder.close()
@@ -141,7 +148,7 @@ def main() -> int:
     os.environ.setdefault("LOGNAME", "operator")  # Kopf asks for it, and a container's user need not have a name.
     try:
         asyncio.run(run(settings))
-    except DamagedKeyError as error:
+    except (DamagedKeyError, LeaseLostError) as error:
         sys.stderr.write(f"modeldeployment-operator: {error}\n")
         return 1
     except asyncio.CancelledError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ FIRST_RESYNC_SECONDS: Final = 60.0
 """Soon after the start: what was deleted between our list and the watch's own is found then."""
 RESYNC_SECONDS: Final = 600.0
 _START_RETRY_SECONDS: Final = 2.0
+_FRESH_SECONDS: Final = 5.0
+"""A replica that begins to lead looks at everything anew, unless it did so just now."""
 
 
 class Engine:
@@ -49,6 +52,8 @@ class Engine:
         self._telemetry = telemetry
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
         self.synced = False
+        self._listed = -_FRESH_SECONDS
+        self._leads = asyncio.Event()
 
     def note(self, kind: Kind, body: Mapping[str, Any], *, deleted: bool) -> None:
         """Take note of what a watch saw."""
@@ -69,8 +74,18 @@ class Engine:
             self._queue.add(key)
         _log.info("watching %d ModelDeployments", len(self._cache.known()))
 
+    async def lead(self, gained: asyncio.Event) -> None:
+        """Let the workers begin once this replica leads, with what is there by then."""
+        await gained.wait()
+        if time.monotonic() - self._listed >= _FRESH_SECONDS:  # A watch that hangs tells nothing of what it misses.
+            self.synced = False
+            await self.start()
+        self._leads.set()
+        await asyncio.Event().wait()
+
     async def work(self) -> None:
-        """Reconcile what is due, for ever."""
+        """Reconcile what is due, for ever, from when this replica leads: until then what is noted waits."""
+        await self._leads.wait()
         while True:
             key = await self._queue.get()
             try:
@@ -138,3 +153,4 @@ class Engine:
                     continue
                 for key in self._cache.replace(kind, namespace, bodies, version):
                     self._queue.add(key)
+        self._listed = time.monotonic()

@@ -125,6 +125,8 @@ _HOP = {"host", "connection", "transfer-encoding", "content-length", "keep-alive
 def _identity(request: web.Request, body: bytes) -> str:
     """Return what a write asks for, without what differs from try to try (times, versions, counts)."""
     path, document = request.path, yaml.safe_load(body) if body else {}
+    if "/leases" in path:
+        return f"lease of {document['spec']['holderIdentity']}"  # Renewed every two seconds.
     if path.endswith("/events"):
         return f"event {document['reason']}"
     if path.endswith("/status"):

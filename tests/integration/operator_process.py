@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,17 @@ class Operator:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process
+        self._process.send_signal(number)
+
+    def terminate(self) -> None:
+        """End it as the kubelet does, and wait until it has ended."""
+        self.signal(signal.SIGTERM)
+        assert self._process
+        self._process.wait(30)
 
     def kill_now(self) -> None:
         """End it without waiting, from any thread."""

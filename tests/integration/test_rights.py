@@ -188,6 +188,7 @@ OF_ALL_NAMESPACES = [
     ("impersonate", "users"),
 ]
 KEYS = "modeldeployment-operator-keys"
+LEASE = "modeldeployment-operator-leader"
 
 
 def test_operator_may_do_its_work_everywhere(installed: Installed, watched: str) -> None:
@@ -226,6 +227,15 @@ def test_operator_may_read_its_own_keys_and_no_other_secret(either: Installed) -
     assert not either.may("get", "secrets", namespace=home, name="another")
     assert not either.may("list", "secrets", namespace=home)
     assert not either.may("get", "secrets", namespace="default", name=KEYS)
+
+
+def test_operator_may_keep_its_own_lease_and_no_other(either: Installed) -> None:
+    leases, home = "leases.coordination.k8s.io", either.namespace
+
+    assert all(either.may(verb, leases, namespace=home, name=LEASE) for verb in ("get", "update"))
+    assert either.may("create", leases, namespace=home)
+    assert not any(either.may(verb, leases, namespace=home, name="another") for verb in ("get", "update", "delete"))
+    assert not either.may("get", leases, namespace="default", name=LEASE)
 
 
 def test_operator_can_apply_a_secret_it_may_not_read(

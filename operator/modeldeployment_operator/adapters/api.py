@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
@@ -22,6 +22,7 @@ from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.core.errors import (
     ApiError,
     ConflictError,
+    LeaseLostError,
     NamespaceTerminatingError,
     NotFoundError,
     RefusedError,
@@ -62,6 +63,8 @@ class Api:
         self._client = api_client
         self._telemetry = telemetry
         self._heard: float | None = None
+        self.may_write: Callable[[], bool] = lambda: True
+        """Asked before each write but those of Leases: of several replicas only the one that leads may write."""
 
     @property
     def silence(self) -> timedelta | None:
@@ -96,15 +99,23 @@ class Api:
         metadata = manifest["metadata"]
         path = kind.path(metadata["namespace"], metadata["name"], subresource)
         query = {"fieldManager": MANAGER, "force": "true"}
+        self._check_may_write()
         return await self._request("PATCH", path, query=query, body=manifest, content_type=_APPLY)
 
     async def create(self, kind: Kind, namespace: str, manifest: Body) -> Body:
-        """Create an object; ConflictError if it is there already."""
+        """Create an object; ConflictError if it is there already. Whoever is first has made it: no leader is needed."""
         return await self._request("POST", kind.path(namespace), query={"fieldManager": MANAGER}, body=manifest)
+
+    async def replace(self, kind: Kind, body: Body) -> Body:
+        """Replace an object; ConflictError if it is at another resourceVersion than the one in its metadata."""
+        metadata = body["metadata"]
+        path = kind.path(metadata["namespace"], metadata["name"])
+        return await self._request("PUT", path, query={"fieldManager": MANAGER}, body=body)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Delete an object and what belongs to it, unless it is gone or another has taken its name."""
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        self._check_may_write()
         try:
             await self._request("DELETE", kind.path(namespace, name), body=body)
         except (NotFoundError, ConflictError):
@@ -117,6 +128,10 @@ class Api:
         except NotFoundError:
             return False
         return any(resource["name"] == kind.plural for resource in resources["resources"])
+
+    def _check_may_write(self) -> None:
+        if not self.may_write():
+            raise LeaseLostError("another replica may lead by now: this one writes nothing more")
 
     async def _request(
         self,

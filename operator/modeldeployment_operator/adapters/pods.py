@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 import aiohttp
 from model_server import contract
 
-from modeldeployment_operator.core.errors import PodUnreachableError
+from modeldeployment_operator.core.errors import LeaseLostError, PodUnreachableError
 from modeldeployment_operator.core.observation import Key, Pod, Sample
 from modeldeployment_operator.core.traffic import Order
 
@@ -33,6 +33,8 @@ class Pods:
             timeout=_TIMEOUT, connector=connector, trust_env=False, auto_decompress=False
         )
         self._told: dict[Key, dict[str, str | None]] = {}
+        self.may_tell: Callable[[], bool] = lambda: True
+        """Asked before pods are told anything: of several replicas only the one that leads may do so."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -60,7 +62,9 @@ class Pods:
         return samples, silence
 
     async def tell(self, key: Key, orders: Iterable[Order], token: str) -> list[PodUnreachableError]:
-        """Give pods their orders; return why some did not take them."""
+        """Give pods their orders; return why some did not take them. Raises LeaseLostError if another may lead."""
+        if not self.may_tell():
+            raise LeaseLostError("another replica may lead by now: this one tells pods nothing more")
         answers = await _at_once(self._tell(key, order, token) for order in orders)
         return [answer for answer in answers if answer is not None]
 

@@ -40,6 +40,7 @@ class Telemetry:
         reconcile_seconds: durations of reconciles.
         reconcile_errors: reconciles that failed and are tried again.
         queue_length: ModelDeployments that wait for a worker; set_function gives it its source.
+        is_leader: whether this replica acts; set_function gives it its source.
         sample_failures: readings of labels that failed, by source: a LabelSource.
         prometheus_query_seconds: durations of queries for labels.
         api_request_seconds: durations of requests to the API server by method and code, `error` if none came.
@@ -58,6 +59,11 @@ class Telemetry:
         )
         self.queue_length = Gauge(
             "modeldeployment_queue_length", "ModelDeployments that wait for a worker.", registry=registry
+        )
+        self.is_leader = Gauge(
+            "modeldeployment_operator_leader",
+            "1 for the replica that acts, 0 for one that stands by.",
+            registry=registry,
         )
         self.sample_failures = Counter(
             "modeldeployment_sample_failures", "Readings of labels that failed.", ("source",), registry=registry

@@ -60,3 +60,7 @@ class InvalidSpecError(OperatorError):
 
 class DamagedKeyError(OperatorError):
     """The operator's own key cannot be read."""
+
+
+class LeaseLostError(OperatorError):
+    """Another replica leads, or may lead: this one must not act any more."""

@@ -12,11 +12,11 @@ from model_server.endpoints.call import Call, error_response
 from model_server.errors import RequestError
 from model_server.http.messages import Response
 from model_server.http.routes import Routes
-from model_server.logs import logger
 from model_server.passing import Passed
 from model_server.pods import end_to_end
 from model_server.protocols.tensorflow_rest import Method
 from model_server.running import Run
+from model_server.telling import told
 from model_server.traces import NO_TRACE
 
 if TYPE_CHECKING:
@@ -143,7 +143,4 @@ class PredictionApp:
 
 
 def _failed(error: Exception) -> Response:
-    if not isinstance(error, RequestError):
-        logger.error("a request failed", exc_info=error)
-        error = RequestError("internal error; the log of the pod has the details")
-    return error_response(error)
+    return error_response(told(error))

@@ -19,6 +19,7 @@ from model_server.dataplane import batch
 from model_server.errors import DeadlineExceeded, RequestError, Unavailable
 from model_server.logs import logger, warning
 from model_server.running import Promise
+from model_server.telling import INTERNAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -296,7 +297,7 @@ class Batcher:
                 return [error]
         except Exception:
             logger.exception("the model could not be called")
-            return [RequestError("internal error; the log of the pod has the details") for _ in requests]
+            return [RequestError(INTERNAL) for _ in requests]
         else:
             self._batchable.discard(signature)
             warning(

@@ -14,9 +14,10 @@ from model_server.errors import RequestError
 from model_server.frontends import packing
 from model_server.frontends.link import Link
 from model_server.http.limits import FINISH_SECONDS
-from model_server.logs import event, logger, warning
+from model_server.logs import event, warning
 from model_server.passing import Passed
 from model_server.running import Run
+from model_server.telling import INTERNAL, told
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -157,7 +158,7 @@ class FrontEnd:
     def _unsent(self, message: Message) -> None:
         kind, *content = message
         if kind == "answer":
-            self._link.send("error", content[0], packing.pack_error(packing.internal_error()))
+            self._link.send("error", content[0], packing.pack_error(RequestError(INTERNAL)))
 
     def _ask(self, number: int, question: packing.Packed) -> None:
         run = Run(self._answer(number, question))
@@ -176,7 +177,7 @@ class FrontEnd:
         try:
             answer = packing.pack_answer(await self._manager.version.ask(packing.unpack_question(packed)))
         except Exception as error:
-            self._link.send("error", number, packing.pack_error(_told(error)))
+            self._link.send("error", number, packing.pack_error(told(error)))
             return
         self._keep_remark()
         self._link.send("answer", number, answer)
@@ -186,7 +187,7 @@ class FrontEnd:
         try:
             results = await intake.take(packing.unpack_labels(labels), None if passed is None else Passed(passed))
         except Exception as error:
-            self._link.send("error", number, packing.pack_error(_told(error)))
+            self._link.send("error", number, packing.pack_error(told(error)))
             return
         self._link.send("answer", number, packing.pack_results(results))
 
@@ -287,14 +288,6 @@ class FrontEnds:
     def _tell_standing(self) -> None:
         for one in self._running:
             one.tell_standing()
-
-
-def _told(error: Exception) -> RequestError:
-    """Tell no more of an error than what was meant for clients."""
-    if isinstance(error, RequestError):
-        return error
-    logger.error("a request failed", exc_info=error)
-    return packing.internal_error()
 
 
 def _options(place: Place) -> list[str]:

@@ -67,11 +67,6 @@ def unpack_error(packed: Packed) -> RequestError:
     return _ERRORS.get(name, RequestError)(text)
 
 
-def internal_error() -> RequestError:
-    """Make what is told of an error that is not for clients."""
-    return RequestError("internal error; the log of the pod has the details")
-
-
 def pack_signatures(signatures: Mapping[str, Signature]) -> Packed:
     """Write what can be called."""
     return tuple(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from model_server.errors import Unavailable
+from model_server.errors import RequestError, Unavailable
 from model_server.frontends import packing
 from model_server.running import Promise
+from model_server.telling import INTERNAL
 from model_server.traces import current
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Asking:
         """Take the news that a question cannot be written."""
         kind, *content = message
         if kind in _QUESTIONS:
-            self.failed(content[0], packing.pack_error(packing.internal_error()))
+            self.failed(content[0], packing.pack_error(RequestError(INTERNAL)))
 
     def lost(self) -> None:
         """Give all up: the other process has gone."""

@@ -16,8 +16,8 @@ from model_server.http.limits import RequestTimeout
 from model_server.http.messages import Head, Peer, Request, Response
 from model_server.http.reader import RequestReader
 from model_server.http.writer import CONTINUE, write_head
-from model_server.logs import logger
 from model_server.running import Run
+from model_server.telling import told
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -246,10 +246,7 @@ class Connection(asyncio.BufferedProtocol):
     def _failed(self, head: Head | None, error: BaseException | None) -> Response:
         if isinstance(error, asyncio.CancelledError):
             error = Unavailable("the server gave the request up: try again")
-        if not isinstance(error, RequestError):
-            logger.error("a request failed", exc_info=error)
-            error = RequestError("internal error; the log of the pod has the details")
-        return self._shared.handler.refuse(head, error)
+        return self._shared.handler.refuse(head, told(error))
 
     async def _unpack(self, head: Head, body: bytes) -> Response:
         """Undo the Content-Encoding, and answer. Raises `RequestError`."""

@@ -20,6 +20,7 @@ from model_server.rpc import framing
 from model_server.rpc.codes import Code, code_of
 from model_server.rpc.conversations import Talk
 from model_server.running import Run
+from model_server.telling import INTERNAL
 from model_server.traces import NO_TRACE
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ MAX_SECONDS: Final = 3600.0
 """A longer deadline is none."""
 PREDICT: Final = "predict"
 """The kind of those methods that ask the model."""
-_INTERNAL: Final = "internal error; the log of the pod has the details"
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +311,7 @@ class Task:
                 self.refuse(Unavailable("the server gave the call up: try again"))
         except Exception:
             logger.exception("a call failed")
-            self.end(Code.INTERNAL, _INTERNAL)
+            self.end(Code.INTERNAL, INTERNAL)
 
     def cancel(self) -> None:
         """Stop: nobody waits."""

@@ -8,9 +8,13 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import struct
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
+
+import grpc
+from model_server.protocols import open_inference_pb2 as messages
 
 from tests.demo.records import OK, Kind
 from tests.demo.traffic import PREDICTION_ID_HEADER, REVISION_HEADER, Plan, Traffic, read_examples
@@ -78,6 +82,22 @@ class Client:
             return Answer(response.status, json.loads(response.read()), revision, prediction_id)
         finally:
             connection.close()
+
+
+def infer(channel: grpc.Channel, model: str, **options: Any) -> list[float]:
+    """Ask for one prediction by gRPC and the Open Inference Protocol; `options` are those of a call."""
+    method = channel.unary_unary(
+        "/inference.GRPCInferenceService/ModelInfer",
+        request_serializer=messages.ModelInferRequest.SerializeToString,
+        response_deserializer=messages.ModelInferResponse.FromString,
+    )
+    request = messages.ModelInferRequest(model_name=model)
+    tensor = request.inputs.add(name="text", datatype="BYTES", shape=[1])
+    tensor.contents.bytes_contents.append(TEXT.encode())
+    answer = method(request, timeout=SECONDS, **options)
+    if answer.raw_output_contents:
+        return list(struct.unpack("<f", answer.raw_output_contents[0]))
+    return list(answer.outputs[0].contents.fp32_contents)
 
 
 class Clients:

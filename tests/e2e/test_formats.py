@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import struct
 from typing import TYPE_CHECKING, Any
 
 import boto3  # type: ignore[import-untyped]  # It has no types of its own.
 import grpc
 import pytest
 from model_server.contract import GRPC_PORT
-from model_server.protocols import open_inference_pb2 as messages
 from moto.server import ThreadedMotoServer
 
 from tests.demo.workspace import CLASSES
 from tests.e2e import model_formats
-from tests.e2e.clients import TEXT
+from tests.e2e.clients import infer
 from tests.e2e.deployments import ModelDeployment
 
 if TYPE_CHECKING:
@@ -87,18 +85,7 @@ def _over_grpc(model: ModelDeployment) -> list[float]:
     """Ask the same of the Service's port for gRPC, by the Open Inference Protocol."""
     client = model.client()
     with grpc.insecure_channel(f"{client.host}:{GRPC_PORT}") as channel:
-        infer = channel.unary_unary(
-            "/inference.GRPCInferenceService/ModelInfer",
-            request_serializer=messages.ModelInferRequest.SerializeToString,
-            response_deserializer=messages.ModelInferResponse.FromString,
-        )
-        request = messages.ModelInferRequest(model_name=client.model)
-        tensor = request.inputs.add(name="text", datatype="BYTES", shape=[1])
-        tensor.contents.bytes_contents.append(TEXT.encode())
-        answer = infer(request, timeout=10)
-    if answer.raw_output_contents:
-        return list(struct.unpack("<f", answer.raw_output_contents[0]))
-    return list(answer.outputs[0].contents.fp32_contents)
+        return infer(channel, client.model)
 
 
 def test_every_format_and_place_gives_the_same_answers(

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 from model_server.contract import GRPC_PORT
-from model_server.protocols import open_inference_pb2 as messages
 
 from tests.demo.traffic import PREDICTION_ID_HEADER, REVISION_HEADER
 from tests.demo.workspace import CLASSES, HTTP_PORT
-from tests.e2e.clients import TEXT
+from tests.e2e.clients import TEXT, infer
 from tests.e2e.waiting import wait_until
 from tests.serving.certificates import authority, issued
 
@@ -143,13 +142,4 @@ def over_grpc(model: ModelDeployment, host: str, secrets: Path) -> list[float]:
     credentials = grpc.ssl_channel_credentials(*files)
     options = (("grpc.ssl_target_name_override", model.name),)
     with grpc.secure_channel(f"{host}:{GRPC_PORT}", credentials, options) as channel:
-        infer = channel.unary_unary(
-            "/inference.GRPCInferenceService/ModelInfer",
-            request_serializer=messages.ModelInferRequest.SerializeToString,
-            response_deserializer=messages.ModelInferResponse.FromString,
-        )
-        request = messages.ModelInferRequest(model_name=model.name)
-        tensor = request.inputs.add(name="text", datatype="BYTES", shape=[1])
-        tensor.contents.bytes_contents.append(TEXT.encode())
-        answer = infer(request, timeout=10, metadata=(("authorization", f"Bearer {TOKEN}"),))
-    return list(answer.outputs[0].contents.fp32_contents)
+        return infer(channel, model.name, metadata=(("authorization", f"Bearer {TOKEN}"),))

@@ -36,14 +36,13 @@ class Lease:
         *,
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
-        timing: Timing = Timing(),  # noqa: B008 - It does not change.
     ) -> None:
         self._api = api
         self._namespace = namespace
         self._identity = identity
         self._now = now
         self._monotonic = monotonic
-        self._timing = timing
+        self._timing = Timing()
         self._sighting = Sighting("", monotonic())
         self._until: float | None = None
         """When this replica stops acting, unless it renews the Lease before."""

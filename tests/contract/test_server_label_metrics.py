@@ -42,6 +42,7 @@ async def test_options_expose_what_the_page_says_and_nothing_else(tmp_path: Path
     exposed: dict[str, metrics_page.Family] = {}
     for options in (ALL_OF_CLASSES, REGRESSION):
         pod = Pod(Network(), tmp_path / options.task, ADDRESS, options=options, clock=lambda: now[0])
+        pod.metrics.tell_of_frontends(lambda: 1)
         values = Values([1.0]) if options is REGRESSION else Classes(3, [1], [[1, 0]])
         assert await pod.take((pod.issue(values, ["a"] if options is ALL_OF_CLASSES else None), 1)) == ["accepted"]
         now[0] += 200

@@ -36,7 +36,6 @@ async def parts(tmp_path: Path) -> ServerParts:
     """Of a server that has answered, and has its labels."""
     parts = serving_parts(tmp_path)
     parts.metrics.tell_of_fetching(FetchReport(done=1, cached=2, expected=3, seconds=0.5))
-    parts.metrics.tell_of_frontends(lambda: 1)
     app = PredictionApp(parts)
     _, headers, _ = await call(app, "POST", MODEL + contract.PREDICT_SUFFIX, {"instances": [1] * 3})
     token = headers[contract.PREDICTION_ID_HEADER.lower()]

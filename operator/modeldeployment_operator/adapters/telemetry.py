@@ -24,6 +24,7 @@ from modeldeployment_operator.adapters.series import MODEL, families
 from modeldeployment_operator.api.spec import LabelSource
 from modeldeployment_operator.core.decision import Decision
 from modeldeployment_operator.core.fleet import Model
+from modeldeployment_operator.core.kinds import MODEL_DEPLOYMENT, OPTIONAL, WATCHED
 from modeldeployment_operator.core.observation import Key
 
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -44,6 +45,7 @@ class Telemetry:
         sample_failures: readings of labels that failed, by source: a LabelSource.
         prometheus_query_seconds: durations of queries for labels.
         api_request_seconds: durations of requests to the API server by method and code, `error` if none came.
+        watch_restarts: watches that had to begin anew, by resource: the plural of a kind.
 
     """
 
@@ -76,6 +78,11 @@ class Telemetry:
         self.api_request_seconds = _histogram(
             registry, "api_request", "Duration of a request to the API server.", ("method", "code")
         )
+        self.watch_restarts = Counter(
+            "modeldeployment_watch_restarts", "Watches that had to begin anew.", ("resource",), registry=registry
+        )
+        for kind in (MODEL_DEPLOYMENT, *WATCHED, *OPTIONAL):
+            self.watch_restarts.labels(kind.plural)
         self._rollbacks: Tally[Key] = Tally()
         self._promotions: Tally[Key] = Tally()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import signal
@@ -12,12 +13,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-import kopf
 from prometheus_client import CollectorRegistry
 
 from modeldeployment_operator import handlers
 from modeldeployment_operator.adapters import keys, page, web
-from modeldeployment_operator.adapters.api import Api, connect
+from modeldeployment_operator.adapters.api import Api, Body, connect
 from modeldeployment_operator.adapters.cache import Cache
 from modeldeployment_operator.adapters.cluster import Cluster
 from modeldeployment_operator.adapters.discovery import Discovery
@@ -30,9 +30,12 @@ from modeldeployment_operator.adapters.prometheus import Address, Prometheus
 from modeldeployment_operator.adapters.queue import Queue
 from modeldeployment_operator.adapters.recorder import Recorder
 from modeldeployment_operator.adapters.statuses import Statuses
+from modeldeployment_operator.adapters.streams import Streams
+from modeldeployment_operator.adapters.supervisor import keep_running
 from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.core.errors import ApiError, DamagedKeyError, LeaseLostError
 from modeldeployment_operator.core.freshness import Freshness
+from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.engine import Engine
 from modeldeployment_operator.reconcile import Reconciler
 from modeldeployment_operator.settings import WORKERS, Settings, SettingsError
@@ -48,11 +51,12 @@ def _now() -> datetime:
 
 
 async def run(settings: Settings) -> None:
-    """Run until Kopf ends: at SIGTERM or SIGINT, or if it cannot go on."""
+    """Run until SIGTERM or SIGINT, or until it cannot go on."""
     pods, cache, queue, telemetry = Pods(), Cache(), Queue(), Telemetry(CollectorRegistry())
     api = Api(await connect(), telemetry)
     recorder = Recorder(api, settings.instance)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _canceller())  # Until Kopf has its own.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, _canceller())
     key_ring = await _patiently(lambda: keys.load(api, settings.operator_namespace))
     lease = Lease(api, settings.operator_namespace, settings.instance, now=_now, monotonic=time.monotonic)
     api.may_write = pods.may_tell = lambda: lease.is_held
@@ -67,6 +71,12 @@ async def run(settings: Settings) -> None:
     statuses = Statuses(cluster, observer, recorder, now=_now, monotonic=time.monotonic)
     reconciler = Reconciler(observer, cluster, statuses, pods, key_ring, telemetry)
     engine = Engine(api, cache, queue, reconciler, telemetry, settings.watch_namespaces)
+    call = asyncio.get_running_loop().call_soon_threadsafe  # Kopf has a thread of its own.
+    streams = Streams(handlers.WATCHED, telemetry, lambda kind: call(engine.note_gap, kind))
+
+    def note(kind: Kind, body: Body, deleted: bool) -> None:
+        call(functools.partial(engine.note, kind, body, deleted=deleted))
+
     fleet = Fleet(cache, observer.memories)
     ports = [await web.serve(telemetry, fleet, lambda: engine.synced, settings.host, settings.port)]
     touch = []
@@ -77,13 +87,8 @@ async def run(settings: Settings) -> None:
     try:
         await engine.start()
         await _until_first(
-            kopf.operator(
-                registry=handlers.register(engine),
-                settings=handlers.configure(kopf.OperatorSettings()),
-                clusterwide=not settings.watch_namespaces,
-                namespaces=settings.watch_namespaces,
-                standalone=True,
-            ),
+            keep_running(lambda: handlers.watch(note, streams, settings.watch_namespaces), "watches"),
+            engine.fill_gaps(),
             engine.resync(),
             lease.keep(),
             engine.lead(lease.gained),
@@ -128,10 +133,12 @@ def _canceller() -> Callable[[], object]:
 async def _until_first(*coroutines: Coroutine[Any, Any, None]) -> None:
     """Run all until one ends, and end the others; raise what it raised."""
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
-    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
 
@@ -140,6 +147,7 @@ def main() -> int:
     """Return the exit status of the process."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s %(message)s")
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # Signals are not its business here.
     try:
         settings = Settings.of(os.environ)
     except SettingsError as error:

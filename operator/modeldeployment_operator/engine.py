@@ -1,6 +1,7 @@
 """Keeps looking: a first list of everything, then whatever is noted by the watches, and a new list now and then.
 
-A watch may miss a deletion (after it had to begin anew), so the lists are what the cache is held against.
+A watch misses what is deleted while it has to begin anew, so a list follows each of these gaps, and the cache is held
+against it.
 """
 
 from __future__ import annotations
@@ -25,10 +26,14 @@ from modeldeployment_operator.reconcile import Reconciler
 
 _log = logging.getLogger(__name__)
 
-FIRST_RESYNC_SECONDS: Final = 60.0
-"""Soon after the start: what was deleted between our list and the watch's own is found then."""
 RESYNC_SECONDS: Final = 600.0
+GAP_SECONDS: Final = 2.0
+"""The watches of all kinds break together, mostly, and are looked after together."""
+_GAP_PAUSE_SECONDS: Final = 20.0
+"""Between two rounds of lists: a watch that breaks all the time must not make a storm of them."""
 _START_RETRY_SECONDS: Final = 2.0
+_LISTED: Final = (*kinds.WATCHED, kinds.MODEL_DEPLOYMENT)
+"""Children first: a ModelDeployment that is looked at has them all."""
 _FRESH_SECONDS: Final = 5.0
 """A replica that begins to lead looks at everything anew, unless it did so just now."""
 
@@ -54,12 +59,34 @@ class Engine:
         self.synced = False
         self._listed = -_FRESH_SECONDS
         self._leads = asyncio.Event()
+        self._gaps: set[Kind] = set()
+        self._gap = asyncio.Event()
 
     def note(self, kind: Kind, body: Mapping[str, Any], *, deleted: bool) -> None:
         """Take note of what a watch saw."""
         key = self._cache.remove(kind, body) if deleted else self._cache.put(kind, body)
         if key is not None:
             self._queue.add(key)
+
+    def note_gap(self, kind: Kind) -> None:
+        """Take note that a watch may have missed something: its kind is listed anew, soon."""
+        self._gaps.add(kind)
+        self._gap.set()
+
+    async def fill_gaps(self) -> None:
+        """List anew what the watches may have missed, for ever."""
+        while True:
+            await self._gap.wait()
+            await asyncio.sleep(GAP_SECONDS)
+            self._gap.clear()
+            gaps, self._gaps = self._gaps, set()
+            try:
+                await self._list(kind for kind in _LISTED if kind in gaps)
+            except ApiError as error:
+                _log.warning("what the watches may have missed is looked up again later: %s", error)
+                self._gaps |= gaps
+                self._gap.set()
+            await asyncio.sleep(_GAP_PAUSE_SECONDS)
 
     async def start(self) -> None:
         """List everything once; until that has worked, nothing can be decided."""
@@ -95,15 +122,14 @@ class Engine:
 
     async def resync(self) -> None:
         """Hold the cache against new lists, and look at everything, for ever."""
-        wait = FIRST_RESYNC_SECONDS
         while True:
-            await asyncio.sleep(wait)
-            wait = RESYNC_SECONDS
+            await asyncio.sleep(RESYNC_SECONDS)
             try:
                 await self._list_all()
             except ApiError as error:
-                _log.warning("looking at everything failed, and is tried again later: %s", error)
-                wait = FIRST_RESYNC_SECONDS
+                _log.warning("looking at everything failed, and is tried again soon: %s", error)
+                for kind in _LISTED:
+                    self.note_gap(kind)
                 continue
             for key in self._cache.known():
                 self._queue.add(key)
@@ -140,8 +166,11 @@ class Engine:
         return self._queue.failed(key)
 
     async def _list_all(self) -> None:
-        """Children first: a ModelDeployment that is looked at has them all."""
-        for kind in (*kinds.WATCHED, kinds.MODEL_DEPLOYMENT):
+        await self._list(_LISTED)
+        self._listed = time.monotonic()
+
+    async def _list(self, wanted: Iterable[Kind]) -> None:
+        for kind in wanted:
             selector = None if kind is kinds.MODEL_DEPLOYMENT else names.SELECTOR
             for namespace in self._namespaces:
                 try:
@@ -153,4 +182,3 @@ class Engine:
                     continue
                 for key in self._cache.replace(kind, namespace, bodies, version):
                     self._queue.add(key)
-        self._listed = time.monotonic()

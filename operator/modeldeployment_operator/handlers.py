@@ -6,23 +6,43 @@ would keep a ModelDeployment from being deleted while the operator is down (oper
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
 
 import kopf
 
+from modeldeployment_operator.adapters.streams import Streams
 from modeldeployment_operator.core import kinds, names
 from modeldeployment_operator.core.kinds import Kind
-from modeldeployment_operator.engine import Engine
+
+Note = Callable[[Kind, dict[str, Any], bool], object]
+"""Is told of an object, and whether it was deleted."""
+
+WATCHED: Final = (kinds.MODEL_DEPLOYMENT, *kinds.WATCHED)
 
 
-def register(engine: Engine) -> kopf.OperatorRegistry:
+async def watch(note: Note, streams: Streams, namespaces: Sequence[str]) -> None:
+    """Run Kopf until it cannot go on."""
+    await kopf.operator(
+        registry=register(note, streams),
+        settings=configure(kopf.OperatorSettings()),
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        standalone=True,
+    )
+
+
+def register(note: Note, streams: Streams) -> kopf.OperatorRegistry:
     """Return a registry whose handlers note every event of the watched kinds."""
     registry = kopf.OperatorRegistry()
-    kopf.on.login(registry=registry)(kopf.login_with_service_account)
-    kopf.on.login(registry=registry)(kopf.login_with_kubeconfig)
-    for kind in (kinds.MODEL_DEPLOYMENT, *kinds.WATCHED):
-        _note_events(registry, engine, kind)
+
+    @kopf.on.login(registry=registry)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        server, session = await streams.open()
+        return kopf.AiohttpSession(server=server, aiohttp_session=session)
+
+    for kind in WATCHED:
+        _note_events(registry, note, kind)
     return registry
 
 
@@ -32,19 +52,23 @@ def configure(settings: kopf.OperatorSettings) -> kopf.OperatorSettings:
     settings.persistence.diffbase_storage = _NoDiffBase()
     settings.queueing.idle_timeout = 0.2
     settings.watching.chunk_size = 100
+    settings.watching.inactivity_timeout = 70  # An API server gives a sign of life each minute.
+    settings.networking.connect_timeout = 10
+    settings.networking.request_timeout = 60  # Of a list; a watch has the inactivity timeout.
     settings.networking.error_backoffs = _EndlessBackoffs()
+    settings.networking.enforce_retry_after = True
     settings.peering.standalone = True
     settings.posting.enabled = False
-    settings.process.ultimate_exiting_timeout = 10
+    settings.process.ultimate_exiting_timeout = None  # It would kill the process; Kopf is only begun anew.
     for kind in kinds.WATCHED:
         settings.watching.label_selectors[kind.group, kind.version, kind.plural] = names.SELECTOR
     return settings
 
 
-def _note_events(registry: kopf.OperatorRegistry, engine: Engine, kind: Kind) -> None:
+def _note_events(registry: kopf.OperatorRegistry, tell: Note, kind: Kind) -> None:
     @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=f"note-{kind.plural}")
     async def note(event: kopf.RawEvent, **_: Any) -> None:
-        engine.note(kind, event["object"], deleted=event["type"] == "DELETED")
+        tell(kind, dict(event["object"]), event["type"] == "DELETED")
 
 
 class _EndlessBackoffs:

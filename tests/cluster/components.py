@@ -68,6 +68,7 @@ def apiserver(cluster: Cluster) -> Component:
     pki, audit = cluster.paths.pki, {}
     if cluster.audit:
         audit = {"audit-log-path": cluster.paths.audit_log, "audit-policy-file": cluster.paths.config / "audit.json"}
+        audit["audit-log-maxsize"] = 10_000  # Megabytes: who counts requests wants them in one file.
     arguments = {
         "bind-address": cluster.address,
         "advertise-address": cluster.address,
@@ -106,6 +107,8 @@ def controller_manager(cluster: Cluster) -> Component:
         "use-service-account-credentials": "true",
         "cluster-signing-cert-file": pki / "ca.crt",
         "cluster-signing-key-file": pki / "ca.key",
+        "concurrent-deployment-syncs": 20,
+        "concurrent-replicaset-syncs": 20,
     }
     return _with_health(cluster, "kube-controller-manager", arguments)
 

@@ -35,7 +35,7 @@ from modeldeployment_operator.adapters.supervisor import keep_running
 from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.core.errors import ApiError, DamagedKeyError, LeaseLostError
 from modeldeployment_operator.core.freshness import Freshness
-from modeldeployment_operator.core.kinds import Kind
+from modeldeployment_operator.core.kinds import OPTIONAL, Kind
 from modeldeployment_operator.engine import Engine
 from modeldeployment_operator.reconcile import Reconciler
 from modeldeployment_operator.settings import WORKERS, Settings, SettingsError
@@ -53,7 +53,8 @@ def _now() -> datetime:
 async def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, or until it cannot go on."""
     pods, cache, queue, telemetry = Pods(), Cache(), Queue(), Telemetry(CollectorRegistry())
-    api = Api(await connect(), telemetry)
+    watches = len(OPTIONAL) * max(1, len(settings.watch_namespaces))
+    api = Api(await connect(watches), telemetry)
     recorder = Recorder(api, settings.instance)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, _canceller())
@@ -65,8 +66,9 @@ async def run(settings: Settings) -> None:
     cluster = Cluster(api, cache, time.monotonic)
     prometheus = Prometheus(_address(settings), time.monotonic, telemetry.prometheus_query_seconds.observe)
     labels = Labels(pods, prometheus, key_ring, telemetry, now=_now, monotonic=time.monotonic)
+    discovery = Discovery(api, cache, queue.add, telemetry, settings.watch_namespaces)
     observer = Observer(
-        cache, labels, Discovery(api), default_image=settings.serving_image, now=_now, monotonic=time.monotonic
+        cache, labels, discovery, default_image=settings.serving_image, now=_now, monotonic=time.monotonic
     )
     statuses = Statuses(cluster, observer, recorder, now=_now, monotonic=time.monotonic)
     reconciler = Reconciler(observer, cluster, statuses, pods, key_ring, telemetry)
@@ -86,9 +88,11 @@ async def run(settings: Settings) -> None:
         touch.append(engine.keep_in_touch())
     try:
         await engine.start()
+        await discovery.start()
         await _until_first(
             keep_running(lambda: handlers.watch(note, streams, settings.watch_namespaces), "watches"),
             engine.fill_gaps(),
+            discovery.keep(),
             engine.resync(),
             lease.keep(),
             engine.lead(lease.gained),

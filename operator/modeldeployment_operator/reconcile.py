@@ -40,8 +40,6 @@ from modeldeployment_operator.core.traffic import may_move, rotation
 
 _log = logging.getLogger(__name__)
 
-DISCOVERY_INTERVAL: Final = timedelta(seconds=60)
-"""After which a kind that is missing may have come."""
 UNTOLD_INTERVAL: Final = timedelta(seconds=2)
 """After which a pod that did not take its order is told again."""
 
@@ -133,8 +131,6 @@ class Reconciler:
             looks.append(deadline - observation.now)
         if done.untold:
             looks.append(UNTOLD_INTERVAL)
-        if observation.wanted_kinds - observation.knows:
-            looks.append(DISCOVERY_INTERVAL)
         looks += [timedelta(seconds=failure.retry_seconds) for failure in done.failures if failure.kind in OPTIONAL]
         return min((look for look in looks if look is not None), default=None)
 

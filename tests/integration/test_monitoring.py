@@ -8,7 +8,6 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,8 +28,6 @@ from tests.support import monitoring_crds
 from tests.support.observations import an_observation
 
 KINDS = ("servicemonitors", "prometheusrules")
-DISCOVERY_SECONDS = 90
-"""The operator asks once a minute for kinds that may be missing."""
 CRDS = tuple(f"crd/{plural}.monitoring.coreos.com" for plural in KINDS)
 
 
@@ -68,9 +65,17 @@ def test_missing_kinds_are_told_and_stop_nothing_and_are_used_when_they_come(
     assert "install the Prometheus Operator" in monitored["message"]
 
     _define(control_plane)
-    _wait_monitored(story, "True", "ServiceMonitorApplied", seconds=DISCOVERY_SECONDS)
+    _wait_monitored(story, "True", "ServiceMonitorApplied")
     owners = {story.get(kind, story.name)["metadata"]["ownerReferences"][0]["name"] for kind in KINDS}
     assert owners == {story.name}
+
+    control_plane.kubectl("delete", *CRDS)
+    _wait_monitored(story, "False", "NoServiceMonitorKind")
+    assert story.condition("Ready")["status"] == "True"
+    _define(control_plane)
+    _wait_monitored(story, "True", "ServiceMonitorApplied")
+    assert all(_there(story, kind) for kind in KINDS), "they went with their kinds, and came back"
+    control_plane.kubectl("delete", *CRDS)
 
 
 @pytest.mark.usefixtures("kinds")
@@ -150,7 +155,32 @@ def test_object_of_somebody_else_is_left_alone(story: Story, kind: str) -> None:
 
 
 @pytest.mark.usefixtures("kinds")
-async def test_what_was_refused_is_tried_again_after_a_minute_and_a_kind_that_left_at_once(
+def test_what_others_do_to_both_is_undone(story: Story) -> None:
+    story.apply(model=1, replicas=1)
+    _wait_monitored(story, "True", "ServiceMonitorApplied")
+    spec = {kind: story.get(kind, story.name)["spec"] for kind in KINDS}
+
+    story.kubectl("patch", "servicemonitor", story.name, "--type=merge", "-p", '{"spec": {"endpoints": []}}')
+    story.kubectl("patch", "prometheusrule", story.name, "--type=merge", "-p", '{"spec": {"groups": []}}')
+    for kind in KINDS:
+        story.wait_until(
+            lambda kind=kind: story.get(kind, story.name)["spec"] == spec[kind], f"{kind} are as they were"
+        )
+
+    for kind in KINDS:
+        story.kubectl("delete", kind, story.name)
+        story.wait_until(lambda kind=kind: _there(story, kind), f"{kind} are there again")
+
+    story.operator.kill()
+    story.apply(
+        model=1, replicas=1, monitoring={kind: {"enabled": False} for kind in ("serviceMonitor", "prometheusRule")}
+    )
+    story.operator.start()
+    story.wait_until(lambda: not any(_there(story, kind) for kind in KINDS), "what was switched off meanwhile goes")
+
+
+@pytest.mark.usefixtures("kinds")
+async def test_what_was_refused_is_tried_again_after_a_minute_and_what_is_so_is_left_alone(
     control_plane: ControlPlane, namespace: str
 ) -> None:
     kubectl = control_plane.in_namespace(namespace)
@@ -175,12 +205,13 @@ async def test_what_was_refused_is_tried_again_after_a_minute_and_a_kind_that_le
         now += 2
         assert await cluster.apply(seen, [rule]) == []
 
-        kubectl("delete", "prometheusrule", "m")
+        version = ("get", "prometheusrule", "m", "-o", "jsonpath={.metadata.resourceVersion}")
+        before, now = kubectl(*version), now + 3600
         assert await cluster.apply(seen, [rule]) == []
-        assert not kubectl("get", "prometheusrule", "-o", "name"), "what was applied is believed for a while"
-        assert await cluster.prune(replace(seen, knows=frozenset()), [], set()) == []
-        assert await cluster.apply(seen, [rule]) == []
-        assert kubectl("get", "prometheusrule", "-o", "name"), "the kind went and came back, and its objects with it"
+        assert kubectl(*version) == before
+
+        assert await cluster.prune(seen, [], set()) == []
+        assert not kubectl("get", "prometheusrule", "-o", "name")
     finally:
         await api.close()
 

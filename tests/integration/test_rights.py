@@ -154,15 +154,20 @@ def test_pod_with_more_rights_is_not_admitted(control_plane: ControlPlane, insta
 
 # --- Rights ------------------------------------------------------------------------------------------------
 
-WATCHED = ("deployments.apps", "controllerrevisions.apps", "services", "poddisruptionbudgets.policy")
-CHILDREN = (*WATCHED, "servicemonitors.monitoring.coreos.com", "prometheusrules.monitoring.coreos.com")
+CHILDREN = (
+    "deployments.apps",
+    "controllerrevisions.apps",
+    "services",
+    "poddisruptionbudgets.policy",
+    "servicemonitors.monitoring.coreos.com",
+    "prometheusrules.monitoring.coreos.com",
+)
 READ = ("get", "list", "watch")
 NEEDED = [
     *((verb, "modeldeployments.modelops.dev") for verb in ("list", "watch")),
     ("patch", "modeldeployments/status.modelops.dev"),
     ("update", "modeldeployments/finalizers.modelops.dev"),
-    *((verb, child) for child in CHILDREN for verb in ("get", "create", "patch", "delete")),
-    *((verb, child) for child in WATCHED for verb in ("list", "watch")),
+    *((verb, child) for child in CHILDREN for verb in ("get", "list", "watch", "create", "patch", "delete")),
     *((verb, "pods") for verb in ("list", "watch")),
     *((verb, "secrets") for verb in ("create", "patch")),
     ("create", "events"),

@@ -6,16 +6,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 from kubernetes.aio import client, config
+from kubernetes.aio.client import rest
 from kubernetes.aio.config.config_exception import ConfigException
 
 from modeldeployment_operator.adapters.telemetry import Telemetry
@@ -32,8 +37,12 @@ from modeldeployment_operator.core.names import MANAGER
 
 Body = dict[str, Any]
 
-_TIMEOUT_SECONDS: Final = 10.0
+_LIMIT: Final = aiohttp.ClientTimeout(total=10.0)
 _PAGE: Final = 500
+_WATCH_SECONDS: Final = (240, 360)
+"""For so long, at random, the API server is to keep a watch open: those of many kinds do not all end at once."""
+_WATCH_LIMIT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=90.0)
+"""A watch that tells nothing for longer hangs: bookmarks come about every minute."""
 _APPLY: Final = "application/apply-patch+yaml"
 _JSON: Final = "application/json"
 _ERRORS: Final[Mapping[int, type[ApiError]]] = {
@@ -46,13 +55,37 @@ _ERRORS: Final[Mapping[int, type[ApiError]]] = {
 }
 
 
-async def connect() -> client.ApiClient:
-    """Return a client with the credentials of the pod, or else of the user's kubeconfig."""
+@dataclass(frozen=True)
+class Change:
+    """What a watch tells of: an object that came, changed or went; a bookmark has only a resourceVersion."""
+
+    type: str
+    body: Body
+    version: int
+    """The resourceVersion up to which everything is known now."""
+
+    @property
+    def is_bookmark(self) -> bool:
+        """Whether nothing has happened up to this resourceVersion."""
+        return self.type == "BOOKMARK"
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the object went, or lost what it is selected by."""
+        return self.type == "DELETED"
+
+
+async def connect(watches: int = 0) -> client.ApiClient:
+    """Return a client with the credentials of the pod, or else of the user's kubeconfig.
+
+    Each of its `watches` keeps a connection to itself; the others are for everything else.
+    """
     configuration = client.Configuration()
     try:
         config.load_incluster_config(client_configuration=configuration)
     except ConfigException:
         await config.load_kube_config(client_configuration=configuration)
+    configuration.connection_pool_maxsize += watches
     return client.ApiClient(configuration)
 
 
@@ -82,14 +115,53 @@ class Api:
     async def list(self, kind: Kind, namespace: str | None, selector: str | None) -> tuple[list[Body], int]:
         """Return all objects of a kind, in one namespace or everywhere, and the resourceVersion of the list."""
         items: list[Body] = []
-        query: dict[str, str | int] = {"limit": _PAGE} | ({"labelSelector": selector} if selector else {})
+        last = 0
+        async for page, version in self.pages(kind, namespace, selector):
+            items += page
+            last = version
+        return items, last
+
+    async def pages(
+        self, kind: Kind, namespace: str | None, selector: str | None, size: int = _PAGE
+    ) -> AsyncIterator[tuple[Sequence[Body], int]]:
+        """Yield the same page by page, each with the resourceVersion of the list: not all need be kept at once."""
+        query: dict[str, str | int] = {"limit": size} | ({"labelSelector": selector} if selector else {})
         while True:
             page = await self._request("GET", kind.path(namespace), query=query)
-            items += page["items"]
             metadata = page["metadata"]
+            yield page["items"], int(metadata["resourceVersion"])
             if not metadata.get("continue"):
-                return items, int(metadata["resourceVersion"])
+                return
             query = query | {"continue": metadata["continue"]}
+
+    async def watch(
+        self, kind: Kind, namespace: str | None, selector: str | None, version: int
+    ) -> AsyncGenerator[Change]:
+        """Yield what happens to objects of a kind after a resourceVersion, until the API server ends the watch.
+
+        Raises ApiError if it breaks or hangs, with status 410 if what happened since then is not known any more.
+        """
+        query: dict[str, str | int] = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": random.randint(*_WATCH_SECONDS),  # noqa: S311 - spreads load.
+        }
+        path = kind.path(namespace)
+        url = f"{path}?{urlencode(query | ({'labelSelector': selector} if selector else {}))}"
+        started, code = time.monotonic(), "error"
+        try:
+            response = await self._send("GET", url, None, _JSON, _WATCH_LIMIT)
+            code = str(response.status)
+        finally:
+            self._telemetry.api_request_seconds.labels("GET", code).observe(time.monotonic() - started)
+        with contextlib.closing(response.response):
+            self._note_answer(response.status)
+            with _no_answer(f"watch {path}"):
+                if response.status >= 400:
+                    raise _error(response.status, await response.read(), response.reason, f"watch {path}")
+                async for line in response.response.content:
+                    yield _change(line, f"watch {path}")
 
     async def apply(self, kind: Kind, manifest: Body, subresource: str | None = None) -> Body:
         """Apply an object server-side, as the owner of all its fields, and return what it is then.
@@ -121,13 +193,16 @@ class Api:
         except (NotFoundError, ConflictError):
             return
 
-    async def serves(self, kind: Kind) -> bool:
-        """Return whether the cluster knows a kind."""
-        try:
-            resources = await self.get(f"/apis/{kind.group}/{kind.version}")
-        except NotFoundError:
-            return False
-        return any(resource["name"] == kind.plural for resource in resources["resources"])
+    async def served(self, kinds: Collection[Kind]) -> set[Kind]:
+        """Return those of some kinds that the cluster knows."""
+        found = set()
+        for group, version in sorted({(kind.group, kind.version) for kind in kinds}):
+            try:
+                resources = (await self.get(f"/apis/{group}/{version}"))["resources"]
+            except NotFoundError:
+                continue
+            found |= {(group, version, resource["name"]) for resource in resources}
+        return {kind for kind in kinds if (kind.group, kind.version, kind.plural) in found}
 
     def _check_may_write(self) -> None:
         if not self.may_write():
@@ -142,20 +217,16 @@ class Api:
         body: Body | None = None,
         content_type: str = _JSON,
     ) -> Body:
-        headers = {"Accept": _JSON, "Content-Type": content_type, "User-Agent": MANAGER}
-        url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        url = path + (f"?{urlencode(query)}" if query else "")
         started, code = time.monotonic(), "error"
         try:
-            await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-            response = await self._client.call_api(method, url, headers, body, _request_timeout=_TIMEOUT_SECONDS)
-            data = await response.read()
+            response = await self._send(method, url, body, content_type, _LIMIT)
+            with _no_answer(f"{method} {path}"):
+                data = await response.read()
             code = str(response.status)
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise ApiError(0, str(error) or type(error).__name__, f"{method} {path}") from error
         finally:
             self._telemetry.api_request_seconds.labels(method, code).observe(time.monotonic() - started)
-        if response.status < HTTPStatus.INTERNAL_SERVER_ERROR and response.status != HTTPStatus.UNAUTHORIZED:
-            self._heard = time.monotonic()
+        self._note_answer(response.status)
         if response.status >= 400:
             raise _error(response.status, data, response.reason, f"{method} {path}")
         try:
@@ -163,6 +234,41 @@ class Api:
         except ValueError as error:
             raise ApiError(response.status, "the answer is not JSON: is there a proxy?", f"{method} {path}") from error
         return document
+
+    async def _send(
+        self, method: str, url: str, body: Body | None, content_type: str, limit: aiohttp.ClientTimeout
+    ) -> rest.RESTResponse:
+        """Make a request to a path with its query; return the answer when it has begun."""
+        path = url.partition("?")[0]
+        headers = {"Accept": _JSON, "Content-Type": content_type, "User-Agent": MANAGER}
+        with _no_answer(f"{method} {path}"):
+            await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+            whole = self._client.configuration.host + url
+            return await self._client.call_api(method, whole, headers, body, _request_timeout=limit)
+
+    def _note_answer(self, status: int) -> None:
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.UNAUTHORIZED:
+            self._heard = time.monotonic()
+
+
+@contextlib.contextmanager
+def _no_answer(request: str) -> Iterator[None]:
+    """Raise ApiError for what goes wrong on the way."""
+    try:
+        yield
+    except (TimeoutError, aiohttp.ClientError, HttpProcessingError, OSError) as error:
+        raise ApiError(0, str(error) or type(error).__name__, request) from error
+
+
+def _change(line: bytes, request: str) -> Change:
+    try:
+        event = json.loads(line)
+        body = event["object"]
+        if event["type"] == "ERROR":
+            raise _error(int(body.get("code", 0)), json.dumps(body).encode(), "", request)
+        return Change(event["type"], body, int(body["metadata"]["resourceVersion"]))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ApiError(0, "what the watch tells is no event: is there a proxy?", request) from error
 
 
 def _error(code: int, data: bytes, reason: str, request: str) -> ApiError:
@@ -172,6 +278,6 @@ def _error(code: int, data: bytes, reason: str, request: str) -> ApiError:
         message = str(status["message"])
         causes = [cause.get("reason") for cause in status.get("details", {}).get("causes", ())]
     except (ValueError, TypeError, KeyError, AttributeError):
-        message, causes = data.decode(errors="replace")[:200] or reason, []
+        message, causes = data.decode(errors="replace").strip()[:200] or reason, []
     kind = NamespaceTerminatingError if "NamespaceTerminating" in causes else _ERRORS.get(code, ApiError)
     return kind(code, message, request)

@@ -7,7 +7,7 @@ ignored, so that the order of their arrival does not matter.
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
 
 from modeldeployment_operator.api import group
@@ -81,15 +81,24 @@ class Cache:
         for body in bodies:
             seen.add(body["metadata"]["uid"])
             touched.add(self.put(kind, body))
+        return {key for key in touched if key is not None} | self.keep(kind, namespace, seen, version)
+
+    def keep(self, kind: Kind, namespace: str | None, seen: Container[str], version: int | None = None) -> set[Key]:
+        """Forget all objects of a kind but those `seen`, by UID; return the ModelDeployments with something new to see.
+
+        What is newer than `version` is left alone.
+        """
+        touched = set()
         if kind is MODEL_DEPLOYMENT:
             for key, known in list(self._objects.items()):
                 metadata = known["metadata"]
-                if metadata["uid"] not in seen and int(metadata["resourceVersion"]) <= version and _in(key, namespace):
+                is_old = version is None or int(metadata["resourceVersion"]) <= version
+                if metadata["uid"] not in seen and is_old and _in(key, namespace):
                     touched.add(self._remove_object(key, metadata["uid"]))
         else:
             for child in [child for key in list(self._children) for child in self.children(key)]:
-                gone = child.kind is kind and child.uid not in seen and child.version <= version
-                if gone and _in(child.key, namespace):
+                gone = child.kind is kind and child.uid not in seen
+                if gone and (version is None or child.version <= version) and _in(child.key, namespace):
                     touched.add(self._remove_child(child))
         return {key for key in touched if key is not None}
 

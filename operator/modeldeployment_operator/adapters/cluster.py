@@ -28,7 +28,7 @@ from modeldeployment_operator.core.revisions import digest_of
 _log = logging.getLogger(__name__)
 
 _TRUSTED_SECONDS: Final = 600.0
-"""How long what is not watched is believed to be as it was applied."""
+"""How long a Secret, which may not be read, is believed to be as it was applied."""
 _DOUBTED_SECONDS: Final = 30.0
 _REFUSED_SECONDS: Final = 60.0
 """After which an object of an optional kind that was refused is tried again."""
@@ -39,6 +39,7 @@ _PRUNED: Final = (
     kinds.SERVICE,
     kinds.POD_DISRUPTION_BUDGET,
     kinds.CONTROLLER_REVISION,
+    *kinds.OPTIONAL,
 )
 
 
@@ -63,7 +64,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What was last done about an object of a kind that is not watched."""
+    """What was last done about an object that cannot be seen, or could not be made what it should be."""
 
     wish: str | None
     """Hash of what was to be there; None if nothing was."""
@@ -81,7 +82,7 @@ class Cluster:
         self._live: dict[Key, dict[tuple[Kind, str], str]] = defaultdict(dict)
         """What a child was right after it was applied."""
         self._attempts: dict[Key, dict[Kind, Attempt]] = defaultdict(dict)
-        """Of kinds that are not watched; there is one object of each."""
+        """Of the Secret, and of optional kinds if the last one failed; there is one object of each."""
 
     async def apply(self, observation: Observation, manifests: Iterable[Manifest]) -> list[Failure]:
         """Apply what is not yet so, in order. What fails does not keep the others from being applied."""
@@ -109,13 +110,18 @@ class Cluster:
         for child in self._cache.children(observation.key, observation.uid):
             if child.kind not in _PRUNED or (child.kind, child.name) in wanted or child.revision in running:
                 continue
+            if standing := self._standing(observation, child.kind, None):
+                failures.append(standing)
+                continue
             _log.info("%s: removing %s %s", observation.key, child.kind.kind, child.name)
             try:
                 await self._api.delete(child.kind, child.key.namespace, child.name, child.uid)
                 self._live[observation.key].pop((child.kind, child.name), None)
             except ApiError as error:
-                failures.append(Failure(child.kind, child.name, error))
-        return failures + await self._prune_optional(observation, {kind for kind, _ in wanted})
+                failures.append(self._failed(observation, Failure(child.kind, child.name, error), None))
+        for kind in set(kinds.OPTIONAL) - observation.knows:  # Should it come back, nothing of before holds.
+            self._attempts[observation.key].pop(kind, None)
+        return failures
 
     async def apply_status(self, key: Key, uid: str, version: str, status: dict[str, Any]) -> str:
         """Write the status and return the object's resourceVersion after that.
@@ -142,9 +148,10 @@ class Cluster:
             await self._refuse_foreign(observation, kind, name)
         annotations = metadata.get("annotations", {}) | {names.HASH_ANNOTATION: applied}
         body = await self._api.apply(kind, manifest | {"metadata": metadata | {"annotations": annotations}})
-        if kind not in kinds.WATCHED:
+        if kind is kinds.SECRET:
             self._attempts[key][kind] = Attempt(applied, self._monotonic())
             return
+        self._attempts[key].pop(kind, None)
         self._cache.put(kind, body)
         child = self._cache.child(key, kind, name)
         if child is not None and child.applied == applied:
@@ -152,13 +159,11 @@ class Cluster:
 
     def _is_so(self, observation: Observation, kind: Kind, name: str, applied: str) -> bool:
         key = observation.key
-        if kind not in kinds.WATCHED:
+        if kind is kinds.SECRET:
             last = self._attempts[key].get(kind)
             # Pods that do not come up may be missing just this.
             trusted = _TRUSTED_SECONDS if all(pod.ready for pod in observation.pods) else _DOUBTED_SECONDS
-            if last is None or last.wish != applied or last.failure:
-                return False
-            return self._monotonic() - last.time < trusted
+            return last is not None and last.wish == applied and self._monotonic() - last.time < trusted
         child = self._cache.child(key, kind, name)
         return child is not None and child.applied == applied and self._live[key].get((kind, name)) == child.live
 
@@ -185,33 +190,6 @@ class Cluster:
             f"{kind.kind} {observation.key.namespace}/{name} exists and does not belong to this ModelDeployment: "
             "delete it, or choose another name for the ModelDeployment"
         )
-
-    async def _prune_optional(self, observation: Observation, wanted: Container[Kind]) -> list[Failure]:
-        """Remove what is switched off of the optional kinds; forget what was known of one that the cluster lacks."""
-        key, failures = observation.key, []
-        for kind in kinds.OPTIONAL:
-            last = self._attempts[key].get(kind)
-            if kind not in observation.knows:
-                self._attempts[key].pop(kind, None)
-            elif kind in wanted or (last and last.wish is None and last.failure is None):
-                continue
-            elif standing := self._standing(observation, kind, None):
-                failures.append(standing)
-            else:
-                try:
-                    await self._remove(observation, kind, key.name)
-                    self._attempts[key][kind] = Attempt(None, self._monotonic())
-                except ApiError as error:
-                    failures.append(self._failed(observation, Failure(kind, key.name, error), None))
-        return failures
-
-    async def _remove(self, observation: Observation, kind: Kind, name: str) -> None:
-        try:
-            await self._refuse_foreign(observation, kind, name)
-            body = await self._api.get(kind.path(observation.key.namespace, name))
-            await self._api.delete(kind, observation.key.namespace, name, body["metadata"]["uid"])
-        except (ForeignObjectError, NotFoundError):
-            _log.debug("%s: no %s of its own to remove", observation.key, kind.kind)
 
     def _standing(self, observation: Observation, kind: Kind, wish: str | None) -> Failure | None:
         """Return why an object of an optional kind just failed: what would fail again must not slow serving down."""

@@ -94,7 +94,7 @@ class Observer:
             workloads=workloads,
             pods=pods,
             selected=next((child.detail for child in children if isinstance(child.detail, str)), None),
-            knows=frozenset([kind for kind in kinds.OPTIONAL if await self._discovery.serves(kind)]),
+            knows=self._discovery.known,
             now=self._now(),
         )
         return await self._labels.read(observation, self._sampled(key))

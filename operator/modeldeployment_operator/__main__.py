@@ -68,7 +68,13 @@ async def run(settings: Settings) -> None:
     labels = Labels(pods, prometheus, key_ring, telemetry, now=_now, monotonic=time.monotonic)
     discovery = Discovery(api, cache, queue.add, telemetry, settings.watch_namespaces)
     observer = Observer(
-        cache, labels, discovery, default_image=settings.serving_image, now=_now, monotonic=time.monotonic
+        cache,
+        labels,
+        discovery,
+        default_image=settings.serving_image,
+        operator_namespace=settings.operator_namespace,
+        now=_now,
+        monotonic=time.monotonic,
     )
     statuses = Statuses(cluster, observer, recorder, now=_now, monotonic=time.monotonic)
     reconciler = Reconciler(observer, cluster, statuses, pods, key_ring, telemetry)

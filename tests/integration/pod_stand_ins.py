@@ -132,7 +132,14 @@ class Kubelet:
         ips = [{"ip": pod.ip}]
         self._patch(
             name,
-            {"phase": "Running", "podIP": pod.ip, "podIPs": ips, "conditions": ready, "containerStatuses": [running]},
+            {
+                "phase": "Running",
+                "podIP": pod.ip,
+                "podIPs": ips,
+                "startTime": now,
+                "conditions": ready,
+                "containerStatuses": [running],
+            },
         )
         return pod
 

@@ -72,12 +72,18 @@ ROLLED_OUT = {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "rea
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        pytest.param({}, Workload(2, 0, settled=False), id="just made"),
-        pytest.param(ROLLED_OUT, Workload(2, 2, settled=True), id="rolled out"),
-        pytest.param(ROLLED_OUT | {"observedGeneration": 1}, Workload(2, 2, settled=False), id="change not seen yet"),
-        pytest.param(ROLLED_OUT | {"replicas": 3}, Workload(2, 2, settled=False), id="an old pod is still there"),
-        pytest.param(ROLLED_OUT | {"updatedReplicas": 1}, Workload(2, 2, settled=False), id="an old pod still counts"),
-        pytest.param(ROLLED_OUT | {"readyReplicas": 1}, Workload(2, 1, settled=True), id="a pod is down"),
+        pytest.param({}, Workload(2, 0, settled=False, uid="u"), id="just made"),
+        pytest.param(ROLLED_OUT, Workload(2, 2, settled=True, uid="u"), id="rolled out"),
+        pytest.param(
+            ROLLED_OUT | {"observedGeneration": 1}, Workload(2, 2, settled=False, uid="u"), id="change not seen yet"
+        ),
+        pytest.param(
+            ROLLED_OUT | {"replicas": 3}, Workload(2, 2, settled=False, uid="u"), id="an old pod is still there"
+        ),
+        pytest.param(
+            ROLLED_OUT | {"updatedReplicas": 1}, Workload(2, 2, settled=False, uid="u"), id="an old pod still counts"
+        ),
+        pytest.param(ROLLED_OUT | {"readyReplicas": 1}, Workload(2, 1, settled=True, uid="u"), id="a pod is down"),
     ],
 )
 def test_a_deployment(status: dict[str, Any], expected: Workload) -> None:
@@ -87,7 +93,31 @@ def test_a_deployment(status: dict[str, Any], expected: Workload) -> None:
 def test_a_deployment_scaled_to_zero_is_settled() -> None:
     detail = child(kinds.DEPLOYMENT, spec={"replicas": 0}, status={"observedGeneration": 2}).detail
 
-    assert detail == Workload(0, 0, settled=True)
+    assert detail == Workload(0, 0, settled=True, uid="u")
+
+
+def sized(*owners: str, replicas: int = 2) -> Child:
+    """A Deployment whose number of pods has these managers, and another one beside of something else."""
+    fields = {owner: {"f:spec": {"f:replicas": {}}} for owner in owners} | {"other": {"f:status": {}}}
+    managed = [{"manager": owner, "operation": "Update", "fieldsV1": owned} for owner, owned in fields.items()]
+    return child(kinds.DEPLOYMENT, spec={"replicas": replicas}, metadata={"managedFields": managed})
+
+
+AUTOSCALER = "kube-controller-manager"
+
+
+@pytest.mark.parametrize(
+    ("owners", "shared"),
+    [((), False), ((names.MANAGER,), False), ((names.MANAGER, AUTOSCALER), True), ((AUTOSCALER,), True)],
+)
+def test_who_owns_the_number_of_pods(owners: tuple[str, ...], shared: bool) -> None:
+    assert sized(*owners).detail == Workload(2, 0, settled=False, uid="u", shared_size=shared)
+
+
+def test_live_sees_a_number_of_pods_as_long_as_the_operator_owns_it() -> None:
+    assert sized(names.MANAGER, AUTOSCALER, replicas=3).live != sized(names.MANAGER, AUTOSCALER).live
+    assert sized(AUTOSCALER).live != sized(names.MANAGER).live
+    assert sized(AUTOSCALER, replicas=3).live == sized(AUTOSCALER).live
 
 
 @pytest.mark.parametrize("rejected", [False, True])

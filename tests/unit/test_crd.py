@@ -100,6 +100,8 @@ def test_every_plain_default_is_told(schema: dict[str, Any]) -> None:
 
     assert told == {
         ".accuracy.metric",
+        ".autoscaling.minReplicas",
+        ".autoscaling.scaleDownAfter",
         ".accuracy.alpha",
         ".accuracy.minimumLabels",
         ".accuracy.sampleInterval",

@@ -281,7 +281,7 @@ def test_batching_is_told_by_tensorflow_servings_names() -> None:
 
 
 def test_where_and_how_the_pods_run_is_passed_on() -> None:
-    scheduling = {
+    scheduling: dict[str, Any] = {
         "nodeSelector": {"gpu": "yes"},
         "tolerations": [{"key": "gpu"}],
         "affinity": {"nodeAffinity": {"x": 1}},
@@ -292,9 +292,63 @@ def test_where_and_how_the_pods_run_is_passed_on() -> None:
     resources = {"limits": {"memory": "2Gi", "cpu": 2}, "requests": {"cpu": "500m"}}
     pod = pod_of(observed({"serving": scheduling | {"resources": resources, "image": "mine:2"}}))
 
+    affinity = pod.pop("affinity")
+    assert affinity["nodeAffinity"] == scheduling.pop("affinity")["nodeAffinity"]
     assert {name: pod[name] for name in scheduling} == scheduling
     assert [one["resources"] for one in (*pod["initContainers"], *pod["containers"])] == [resources] * 2
     assert [one["image"] for one in (*pod["initContainers"], *pod["containers"])] == ["mine:2"] * 2
+
+
+def test_pods_of_a_revision_prefer_different_nodes_and_zones() -> None:
+    observation = observed()
+    pod = pod_of(observation)
+    selector = {"matchLabels": names.pod_selector("news", observation.desired.name)}
+
+    assert pod["topologySpreadConstraints"] == [
+        {
+            "maxSkew": 1,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": selector,
+        }
+    ]
+    zones = {"topologyKey": "topology.kubernetes.io/zone", "labelSelector": selector}
+    assert pod["affinity"] == {
+        "podAntiAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": zones}]
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("serving", "affinity"),
+    [
+        ({"topologySpreadConstraints": []}, None),
+        ({"topologySpreadConstraints": [{"maxSkew": 2}]}, None),
+        ({"topologySpreadConstraints": [], "affinity": {"nodeAffinity": {}}}, {"nodeAffinity": {}}),
+    ],
+)
+def test_a_users_own_spreading_takes_the_place_of_ours(serving: dict[str, Any], affinity: Any) -> None:
+    pod = pod_of(observed({"serving": serving}))
+
+    assert pod["topologySpreadConstraints"] == serving["topologySpreadConstraints"]
+    assert pod.get("affinity") == affinity
+
+
+def test_a_users_own_affinity_of_pods_takes_the_place_of_ours() -> None:
+    assert pod_of(observed({"serving": {"affinity": {"podAntiAffinity": {}}}}))["affinity"] == {"podAntiAffinity": {}}
+
+
+def test_where_pods_run_makes_no_other_revision() -> None:
+    serving = {
+        "topologySpreadConstraints": [],
+        "affinity": {},
+        "networkPolicy": {},
+        "resources": {"limits": {"cpu": 1}},
+    }
+    scaled = observed({"serving": serving, "replicas": None, "autoscaling": {"maxReplicas": 3}})
+
+    assert scaled.desired.name == observed().desired.name
 
 
 def test_tls_and_tokens_are_for_clients_and_the_admin_port_stays_plain() -> None:
@@ -361,7 +415,11 @@ def test_the_budget_is_of_the_revision_that_serves() -> None:
     serving = observation.desired.name
     spec = made(observation, Decision(serving))["PodDisruptionBudget/news"]["spec"]
 
-    assert spec == {"maxUnavailable": 1, "selector": {"matchLabels": names.pod_selector("news", serving)}}
+    assert spec == {
+        "maxUnavailable": 1,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        "selector": {"matchLabels": names.pod_selector("news", serving)},
+    }
 
 
 def test_the_secret_holds_both_keys() -> None:

@@ -38,6 +38,8 @@ _PRUNED: Final = (
     kinds.DEPLOYMENT,
     kinds.SERVICE,
     kinds.POD_DISRUPTION_BUDGET,
+    kinds.AUTOSCALER,
+    kinds.NETWORK_POLICY,
     kinds.CONTROLLER_REVISION,
     *kinds.OPTIONAL,
 )

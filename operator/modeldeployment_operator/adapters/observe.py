@@ -52,6 +52,7 @@ class Observer:
         discovery: Discovery,
         *,
         default_image: str,
+        operator_namespace: str,
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
     ) -> None:
@@ -59,6 +60,7 @@ class Observer:
         self._labels = labels
         self._discovery = discovery
         self._default_image = default_image
+        self._operator_namespace = operator_namespace
         self._now = now
         self._monotonic = monotonic
         self.memories: dict[Key, Memory] = {}
@@ -95,6 +97,7 @@ class Observer:
             pods=pods,
             selected=next((child.detail for child in children if isinstance(child.detail, str)), None),
             knows=self._discovery.known,
+            operator_namespace=self._operator_namespace,
             now=self._now(),
         )
         return await self._labels.read(observation, self._sampled(key))

@@ -76,3 +76,7 @@ class ResourceRequirements(ApiModel):
     limits: Quantities | None = Field(
         None, description="What it may use at most. The number of threads of the server follows its CPU limit."
     )
+
+    def names(self, resource: str) -> bool:
+        """Return whether pods have a request of this resource; that of one that is limited is its limit."""
+        return resource in (self.requests or {}) or resource in (self.limits or {})

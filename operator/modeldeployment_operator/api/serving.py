@@ -18,6 +18,7 @@ from modeldeployment_operator.api.kubernetes import (
     SecretKey,
     operators_own,
 )
+from modeldeployment_operator.api.network import NetworkPolicy
 
 _SERVING: Final = {one.value for one in (Env.DRAIN_SECONDS, Env.EXTRA_OPS, Env.FRONTEND_PROCESSES, Env.MAX_BODY_BYTES)}
 _TAKEN: Final = [contract.GRPC_PORT, contract.HTTP_PORT, contract.ADMIN_PORT]
@@ -145,11 +146,21 @@ class Serving(ApiModel):
         description="A port of its own for labels, which are then taken nowhere else, so that a NetworkPolicy can tell "
         "who predicts from who sends labels.",
     )
+    network_policy: NetworkPolicy | None = Field(
+        None,
+        description="Make a NetworkPolicy for the pods; without it there is none. With {} clients may come from "
+        "anywhere, and to the admin port the operator and Prometheus alone.",
+    )
     node_selector: LabelMap | None = Field(None, description="Labels that a node must have.")
     tolerations: Annotated[list[Opaque], Field(max_length=64)] | None = Field(
         None, description="Taints that the pods tolerate, as in a pod."
     )
     affinity: Opaque | None = Field(None, description="Affinity, as in a pod.")
+    topology_spread_constraints: Annotated[list[Opaque], Field(max_length=16)] | None = Field(
+        None,
+        description="How the pods are spread, as in a pod. If absent, those of a revision prefer different nodes and "
+        "zones.",
+    )
     priority_class_name: str | None = Field(None, max_length=253, description="PriorityClass of the pods.")
     image_pull_secrets: Annotated[list[LocalObjectReference], Field(max_length=16)] | None = Field(
         None, description="Secrets to pull the image with."
@@ -163,5 +174,12 @@ class Serving(ApiModel):
             cel=f"!has(self.feedbackPort) || !(self.feedbackPort in {_TAKEN})",
             holds=lambda self: self.feedback_port not in _TAKEN,
             message=f"feedbackPort must be another than {', '.join(map(str, _TAKEN))}",
+        ),
+        Rule(
+            cel="!has(self.networkPolicy) || !has(self.networkPolicy.feedback) || has(self.feedbackPort)",
+            holds=lambda self: (
+                self.network_policy is None or self.network_policy.feedback is None or self.feedback_port is not None
+            ),
+            message="networkPolicy.feedback needs a feedbackPort: without one, labels come to the ports of clients",
         ),
     )

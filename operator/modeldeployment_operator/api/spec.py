@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from modeldeployment_operator.api.autoscaling import MOST_REPLICAS, Autoscaling
 from modeldeployment_operator.api.base import ApiModel, Rule, lasts, seconds
 from modeldeployment_operator.api.feedback import MATURE_AT_ONCE, Feedback
 from modeldeployment_operator.api.kubernetes import LabelMap, Opaque
@@ -185,7 +186,12 @@ class ModelDeploymentSpec(ApiModel):
     """What should be served, how, and what quality is demanded of it."""
 
     model: ModelSource = Field(description="The model to serve.")
-    replicas: int | None = Field(None, ge=0, le=1000, description="Number of serving pods; 1 if absent.")
+    replicas: int | None = Field(
+        None, ge=0, le=MOST_REPLICAS, description="Number of serving pods; 1 if absent, unless autoscaling is given."
+    )
+    autoscaling: Autoscaling | None = Field(
+        None, description="Have the number of serving pods follow the load, in place of replicas."
+    )
     serving: Serving = Field(default_factory=Serving, description="How the pods run.")
     feedback: Feedback | None = Field(None, description="How labels are asked for, counted and told apart.")
     accuracy: Accuracy | None = Field(
@@ -201,6 +207,24 @@ class ModelDeploymentSpec(ApiModel):
     )
 
     rules = (
+        Rule(
+            cel="!(has(self.replicas) && has(self.autoscaling))",
+            holds=lambda self: self.replicas is None or self.autoscaling is None,
+            message="give replicas or autoscaling, not both: with autoscaling the number of pods follows the load, "
+            "between minReplicas and maxReplicas",
+        ),
+        Rule(
+            cel="!has(self.autoscaling) || has(self.autoscaling.podMetrics) && "
+            "!has(self.autoscaling.cpuUtilization) || has(self.serving) && has(self.serving.resources) && ("
+            "has(self.serving.resources.requests) && 'cpu' in self.serving.resources.requests || "
+            "has(self.serving.resources.limits) && 'cpu' in self.serving.resources.limits)",
+            holds=lambda self: (
+                self.autoscaling is None
+                or self.autoscaling.cpu is None
+                or (self.serving.resources is not None and self.serving.resources.names("cpu"))
+            ),
+            message="to scale by CPU, give serving.resources.requests.cpu: the target is a share of it",
+        ),
         Rule(
             cel="!has(self.accuracy) || !has(self.accuracy.metric) || self.accuracy.metric == 'accuracy' || "
             "!has(self.model.labels) || size(self.model.labels) == 2",

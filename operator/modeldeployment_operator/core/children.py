@@ -68,6 +68,10 @@ def _live(body: Mapping[str, Any]) -> str:
     metadata = body["metadata"]
     annotations = metadata.get("annotations", {})
     kept = {key: value for key, value in body.items() if key not in {"metadata", "status", "apiVersion", "kind"}}
+    owners = _owners_of_size(body)
+    if owners and names.MANAGER not in owners:
+        # A size that is somebody else's to set, as a HorizontalPodAutoscaler's, is nothing to write again for.
+        kept["spec"] = {name: value for name, value in kept["spec"].items() if name != "replicas"}
     return digest_of(
         kept
         | {"labels": metadata.get("labels"), "owners": metadata.get("ownerReferences")}
@@ -92,12 +96,20 @@ def _workload(body: Mapping[str, Any]) -> Workload:
     status, replicas = body.get("status", {}), body["spec"].get("replicas", 1)
     seen = status.get("observedGeneration", 0) >= body["metadata"].get("generation", 0)
     return Workload(
+        uid=body["metadata"]["uid"],
+        shared_size=bool(_owners_of_size(body) - {names.MANAGER}),
         replicas=replicas,
         ready=status.get("readyReplicas", 0),
         record=_record(body),
         settled=seen and status.get("updatedReplicas", 0) == status.get("replicas", 0) == replicas,
         problem=workload_problem(body),
     )
+
+
+def _owners_of_size(body: Mapping[str, Any]) -> set[str]:
+    """Return the managers of `spec.replicas`."""
+    entries = body["metadata"].get("managedFields", ())
+    return {entry["manager"] for entry in entries if "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})}
 
 
 def _record(deployment: Mapping[str, Any]) -> StoredRevision | None:

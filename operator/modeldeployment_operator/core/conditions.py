@@ -59,13 +59,42 @@ class View:
         return workload.ready if workload else 0
 
     @property
+    def needed(self) -> int:
+        """Pods that must answer of the revision that the spec asks for.
+
+        What an autoscaler adds to one that serves is no fault while it starts; but a revision that is to take the
+        traffic must be as large as the one that has it.
+        """
+        scaling = self.observation.spec.autoscaling
+        return scaling.min_replicas if scaling and self.decision.serving == self.wish else self.observation.replicas
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of these answer, as the spec wants them.
+
+        A Deployment that is scaled is not settled for a moment: what was reached for this spec is not lost by that.
+        """
+        workload = self.observation.workloads.get(self.wish)
+        if workload is None or workload.ready < self.needed:
+            return False
+        return workload.settled or (self.observation.spec.autoscaling is not None and self._was_ready)
+
+    @property
+    def _was_ready(self) -> bool:
+        return any(
+            (one.type, one.status, one.observed_generation)
+            == (ConditionType.READY, ConditionStatus.TRUE, self.observation.generation)
+            for one in self.observation.status.conditions
+        )
+
+    @property
     def start_problem(self) -> Problem | None:
         """Why the revision that the spec asks for does not come up."""
         if self.decision.serving != self.wish and self.decision.candidate != self.wish:
             return None
-        workload = self.observation.workloads.get(self.wish)
-        if workload and workload.settled and workload.ready >= self.observation.replicas:
+        if self.is_whole:
             return None
+        workload = self.observation.workloads.get(self.wish)
         if workload and workload.problem:
             return workload.problem
         problems = [pod.problem for pod in self.observation.pods_of(self.wish) if pod.problem and not pod.ready]
@@ -110,9 +139,8 @@ def _ready(view: View) -> Claim:
             )
         return Claim(ConditionType.READY, no, Reason.STARTING, _with_fallback(view, f"{view.wish} is starting"))
     wanted = view.observation.replicas
-    workload = view.observation.workloads.get(view.wish)
-    if workload is None or not workload.settled or workload.ready < wanted:
-        message = f"{view.ready} of {count(wanted, 'pod')} of {view.wish} ready"
+    if not view.is_whole:
+        message = f"{view.ready} of {count(view.needed, 'pod')} of {view.wish} ready"
         return Claim(ConditionType.READY, no, Reason.SCALING, message)
     if view.observation.selected != view.wish:
         return Claim(ConditionType.READY, no, Reason.SWITCHING, f"the traffic is moving to {view.wish}")

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from modeldeployment_operator.api.base import seconds
+from modeldeployment_operator.api.conditions import Reason
 from modeldeployment_operator.api.status import Rejection, Revision, Verdict
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Observation
@@ -148,8 +149,12 @@ def _is_ready(observation: Observation, name: str) -> bool:
 
 def _can_take_back(observation: Observation, name: str) -> bool:
     """Return whether enough pods answer to carry the traffic: a quarter may be missing, as in a Deployment's update."""
-    workload = observation.workloads.get(name)
-    return workload is not None and workload.ready >= max(1, observation.replicas - observation.replicas // 4)
+    workload, needed = observation.workloads.get(name), observation.replicas
+    if observation.spec.autoscaling:
+        # A model may be so bad that it makes the autoscaler fill the cluster, and leave no room for who should follow.
+        problems = [pod.problem.reason for pod in observation.pods_of(name) if pod.problem]
+        needed = observation.spec.autoscaling.clamp(needed - problems.count(Reason.UNSCHEDULABLE))
+    return workload is not None and workload.ready >= max(1, needed - needed // 4)
 
 
 def _first(observation: Observation) -> Decision:

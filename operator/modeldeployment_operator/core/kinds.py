@@ -37,13 +37,23 @@ DEPLOYMENT: Final = Kind("apps", "v1", "Deployment", "deployments")
 SERVICE: Final = Kind("", "v1", "Service", "services")
 POD: Final = Kind("", "v1", "Pod", "pods")
 POD_DISRUPTION_BUDGET: Final = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+AUTOSCALER: Final = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+NETWORK_POLICY: Final = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
 SECRET: Final = Kind("", "v1", "Secret", "secrets")
 EVENT: Final = Kind("", "v1", "Event", "events")
 LEASE: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 SERVICE_MONITOR: Final = Kind("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors")
 PROMETHEUS_RULE: Final = Kind("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules")
 
-WATCHED: Final = (CONTROLLER_REVISION, DEPLOYMENT, SERVICE, POD, POD_DISRUPTION_BUDGET)
+WATCHED: Final = (
+    CONTROLLER_REVISION,
+    DEPLOYMENT,
+    SERVICE,
+    POD,
+    POD_DISRUPTION_BUDGET,
+    AUTOSCALER,
+    NETWORK_POLICY,
+)
 """Kinds of children that every cluster has; a Secret is only written."""
 OPTIONAL: Final = (SERVICE_MONITOR, PROMETHEUS_RULE)
 """Kinds of children that come and go with what others install. Serving never depends on them."""

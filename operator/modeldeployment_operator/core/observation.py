@@ -67,6 +67,9 @@ class Workload:
     record: StoredRevision | None = None
     """A second copy of the revision's record."""
     problem: Problem | None = None
+    uid: str = ""
+    shared_size: bool = False
+    """Another than the operator owns `spec.replicas`, too, so that the number stays when the operator leaves it out."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,8 @@ class Observation:
     """Revision that the serving Service selects."""
     knows: frozenset[Kind] = frozenset()
     """Optional kinds that the cluster has."""
+    operator_namespace: str = ""
+    """Where the operator runs."""
     now: datetime = field(kw_only=True)
 
     def pods_of(self, revision: str) -> Iterable[Pod]:
@@ -137,5 +142,20 @@ class Observation:
 
     @property
     def replicas(self) -> int:
-        """Pods that the spec asks for."""
+        """Pods that carry the traffic: what the spec says, or as many as the revision that serves has just now."""
+        if self.spec.autoscaling:
+            return self.spec.autoscaling.clamp(self._size)
         return 1 if self.spec.replicas is None else self.spec.replicas
+
+    @property
+    def most_replicas(self) -> int:
+        """How many pods that may become without a change of the spec."""
+        return self.spec.autoscaling.max_replicas if self.spec.autoscaling else self.replicas
+
+    @property
+    def _size(self) -> int:
+        """What the Deployment says of the revision that serves; should that be lost, what the status does."""
+        for name in (self.status.serving_revision, self.selected):
+            if name is not None and name in self.workloads:
+                return self.workloads[name].replicas
+        return self.status.replicas

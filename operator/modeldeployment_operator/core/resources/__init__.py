@@ -6,14 +6,17 @@ from modeldeployment_operator.api.status import Rejection
 from modeldeployment_operator.core.decision import Decision, latched_rejection
 from modeldeployment_operator.core.history import kept, recorded
 from modeldeployment_operator.core.observation import Observation
+from modeldeployment_operator.core.resources.autoscaling import build_autoscaler
 from modeldeployment_operator.core.resources.availability import build_disruption_budget
 from modeldeployment_operator.core.resources.controller_revision import build_controller_revision
 from modeldeployment_operator.core.resources.deployment import build_deployment
 from modeldeployment_operator.core.resources.metadata import Manifest
 from modeldeployment_operator.core.resources.monitoring import BUILDERS
+from modeldeployment_operator.core.resources.network import build_network_policy
 from modeldeployment_operator.core.resources.secret import Keys, build_secret
 from modeldeployment_operator.core.resources.services import build_revision_service, build_serving_service
 from modeldeployment_operator.core.revisions import Snapshot
+from modeldeployment_operator.core.scaling import pods_to_ask_for
 
 
 def records(observation: Observation, decision: Decision) -> list[Manifest]:
@@ -36,16 +39,21 @@ def desired(observation: Observation, decision: Decision, keys: Keys) -> list[Ma
 
     The serving Service comes last: its selector moves when all that it will select is there.
     """
-    manifests = [build_secret(observation, keys)]
+    spec, manifests = observation.spec, [build_secret(observation, keys)]
+    if spec.serving.network_policy:
+        manifests.append(build_network_policy(observation, spec.serving.network_policy))
     known = recorded(observation, decision)
     for name in sorted(decision.running & known.keys()):
         snapshot = Snapshot(name, known[name].template)
         manifests.append(build_revision_service(observation, name))
-        manifests.append(build_deployment(observation, snapshot, known[name].number, keys))
+        replicas = pods_to_ask_for(observation, decision, name)
+        manifests.append(build_deployment(observation, snapshot, known[name].number, keys, replicas))
     if decision.serving:
         manifests.append(build_serving_service(observation, decision.serving))
-        if observation.replicas > 1:
+        if observation.most_replicas > 1:
             manifests.append(build_disruption_budget(observation, decision.serving))
+        if spec.autoscaling:
+            manifests.append(build_autoscaler(observation, spec.autoscaling, decision.serving))
     possible = observation.wanted_kinds & observation.knows
     return manifests + [build(observation) for kind, build in BUILDERS.items() if kind in possible]
 

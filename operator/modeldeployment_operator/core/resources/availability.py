@@ -9,7 +9,10 @@ from modeldeployment_operator.core.resources.metadata import Manifest, build_obj
 
 
 def build_disruption_budget(observation: Observation, revision: str) -> Manifest:
-    """Return a budget that lets one pod of the revision that serves go at a time."""
+    """Return a budget that lets one pod of the revision that serves go at a time.
+
+    It never keeps a node from being drained: the last pod may go, too, and one that is broken at any time.
+    """
     budget = build_object(observation, POD_DISRUPTION_BUDGET, observation.key.name)
     selector = {"matchLabels": names.pod_selector(observation.key.name, revision)}
-    return budget | {"spec": {"maxUnavailable": 1, "selector": selector}}
+    return budget | {"spec": {"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": selector}}

@@ -13,8 +13,10 @@ from modeldeployment_operator.core.resources.secret import Keys
 from modeldeployment_operator.core.revisions import Snapshot, digest_of, document_of
 
 
-def build_deployment(observation: Observation, snapshot: Snapshot, number: int, keys: Keys) -> Manifest:
-    """Return the Deployment of a revision.
+def build_deployment(
+    observation: Observation, snapshot: Snapshot, number: int, keys: Keys, replicas: int | None
+) -> Manifest:
+    """Return the Deployment of a revision; without `replicas` it keeps the number of pods that it has.
 
     What makes the revision comes from the snapshot; how many pods there are and where they run from the spec of today,
     so that an old revision that takes the traffic back is as large as the one it replaces.
@@ -28,9 +30,12 @@ def build_deployment(observation: Observation, snapshot: Snapshot, number: int, 
         revision=snapshot.name,
         annotations={names.RECORD_ANNOTATION: record},
     )
+    if replicas is None:
+        # Had it been deleted a moment ago, it would be made anew, and with one pod: with its UID that is refused.
+        deployment["metadata"]["uid"] = observation.workloads[snapshot.name].uid
     return deployment | {
         "spec": {
-            "replicas": observation.replicas,
+            **({} if replicas is None else {"replicas": replicas}),
             "selector": {"matchLabels": selector},
             # A pod is taken away only when its successor answers.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
+from modeldeployment_operator.core import names
 from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.resources.fetching import build_fetch_container, fetch_volumes
 from modeldeployment_operator.core.resources.serving import build_server_container, server_volumes
 from modeldeployment_operator.core.revisions import Snapshot, document_of
 
 FILE_GROUP: Final = 10001
+_NODE_LABEL: Final = "kubernetes.io/hostname"
+_ZONE_LABEL: Final = "topology.kubernetes.io/zone"
 GRACE_SECONDS: Final = 45
 """From SIGTERM to SIGKILL: the server drains for a few seconds, then waits for what is under way."""
 
@@ -32,6 +35,7 @@ def build_pod(observation: Observation, snapshot: Snapshot) -> dict[str, Any]:
         "securityContext": _security(observation.spec),
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         **_scheduling(observation.spec),
+        **_spreading(observation, snapshot),
     }
 
 
@@ -45,5 +49,32 @@ def _security(spec: ModelDeploymentSpec) -> dict[str, Any]:
 
 def _scheduling(spec: ModelDeploymentSpec) -> dict[str, Any]:
     serving = document_of(spec.serving)
-    same = ("nodeSelector", "tolerations", "affinity", "priorityClassName", "imagePullSecrets", "serviceAccountName")
+    same = ("nodeSelector", "tolerations", "priorityClassName", "imagePullSecrets", "serviceAccountName")
     return {name: serving[name] for name in same if name in serving}
+
+
+def _spreading(observation: Observation, snapshot: Snapshot) -> dict[str, Any]:
+    """Return how pods of a revision come to different nodes and zones, as far as there are.
+
+    Zones are not asked for by a second constraint: the scheduler passes over nodes that lack the label of any
+    constraint, so where no node has a zone it would spread nothing at all.
+    """
+    serving = observation.spec.serving
+    if serving.topology_spread_constraints is not None:
+        affinity = {} if serving.affinity is None else {"affinity": serving.affinity}
+        return {"topologySpreadConstraints": serving.topology_spread_constraints, **affinity}
+    selector = {"matchLabels": names.pod_selector(observation.key.name, snapshot.name)}
+    nodes = {
+        "maxSkew": 1,
+        "topologyKey": _NODE_LABEL,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": selector,
+    }
+    other_zones = {"weight": 100, "podAffinityTerm": {"topologyKey": _ZONE_LABEL, "labelSelector": selector}}
+    return {
+        "topologySpreadConstraints": [nodes],
+        "affinity": {
+            "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [other_zones]},
+            **(serving.affinity or {}),
+        },
+    }

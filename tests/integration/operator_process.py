@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -79,3 +80,27 @@ class Operator:
     def running(self) -> bool:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
+
+
+class KeptAlive:
+    """Starts a process again whenever it has died, as a kubelet does, but at once."""
+
+    def __init__(self, operator: Operator) -> None:
+        self.restarts = 0
+        self._operator = operator
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(0.05):
+            if not self._operator.running:
+                self._operator.start()
+                self.restarts += 1

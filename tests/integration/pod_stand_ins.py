@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import json
+import os
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,8 +19,10 @@ from typing import Any, Self
 
 from kubernetes import client, watch
 from model_server import contract
+from urllib3.exceptions import HTTPError
 
-_ADDRESSES = itertools.count(int(ipaddress.IPv4Address("127.20.0.1")))
+_ADDRESSES = itertools.count(int(ipaddress.IPv4Address(f"127.{20 + os.getpid() % 200}.0.1")))
+"""Two runs of the tests at a time seldom have the same ones."""
 
 
 @dataclass
@@ -96,11 +99,17 @@ class Kubelet:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            stream = watch.Watch().stream(self._core.list_namespaced_pod, self._namespace, timeout_seconds=1)
-            for event in stream:
-                self._see(event["type"], event["object"])
-                if self._stopped.is_set():
-                    return
+            try:
+                self._follow()
+            except (client.ApiException, HTTPError):
+                self._stopped.wait(0.5)  # Pods run on while there is no API server.
+
+    def _follow(self) -> None:
+        stream = watch.Watch().stream(self._core.list_namespaced_pod, self._namespace, timeout_seconds=1)
+        for event in stream:
+            self._see(event["type"], event["object"])
+            if self._stopped.is_set():
+                return
 
     def _see(self, kind: str, pod: client.V1Pod) -> None:
         uid, labels = pod.metadata.uid, pod.metadata.labels or {}

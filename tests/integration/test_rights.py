@@ -159,6 +159,8 @@ CHILDREN = (
     "controllerrevisions.apps",
     "services",
     "poddisruptionbudgets.policy",
+    "horizontalpodautoscalers.autoscaling",
+    "networkpolicies.networking.k8s.io",
     "servicemonitors.monitoring.coreos.com",
     "prometheusrules.monitoring.coreos.com",
 )

@@ -299,6 +299,10 @@ def test_where_and_how_the_pods_run_is_passed_on() -> None:
     assert [one["image"] for one in (*pod["initContainers"], *pod["containers"])] == ["mine:2"] * 2
 
 
+def test_a_service_account_that_is_no_longer_named_is_the_usual_one() -> None:
+    assert pod_of(observed())["serviceAccountName"] == "default"
+
+
 def test_pods_of_a_revision_prefer_different_nodes_and_zones() -> None:
     observation = observed()
     pod = pod_of(observation)

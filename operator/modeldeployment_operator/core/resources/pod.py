@@ -49,8 +49,10 @@ def _security(spec: ModelDeploymentSpec) -> dict[str, Any]:
 
 def _scheduling(spec: ModelDeploymentSpec) -> dict[str, Any]:
     serving = document_of(spec.serving)
-    same = ("nodeSelector", "tolerations", "priorityClassName", "imagePullSecrets", "serviceAccountName")
-    return {name: serving[name] for name in same if name in serving}
+    same = ("nodeSelector", "tolerations", "priorityClassName", "imagePullSecrets")
+    # Written out: one that is left out stays, because the API server keeps it in a second field of an old name.
+    account = {"serviceAccountName": spec.serving.service_account_name or "default"}
+    return {name: serving[name] for name in same if name in serving} | account
 
 
 def _spreading(observation: Observation, snapshot: Snapshot) -> dict[str, Any]:

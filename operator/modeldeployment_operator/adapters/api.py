@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import random
@@ -31,11 +32,13 @@ from modeldeployment_operator.core.errors import (
     NamespaceTerminatingError,
     NotFoundError,
     RefusedError,
+    TooManyRequestsError,
 )
 from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.names import MANAGER
 
 Body = dict[str, Any]
+Bodies = list[Body]
 
 _LIMIT: Final = aiohttp.ClientTimeout(total=10.0)
 _PAGE: Final = 500
@@ -43,6 +46,10 @@ _WATCH_SECONDS: Final = (240, 360)
 """For so long, at random, the API server is to keep a watch open: those of many kinds do not all end at once."""
 _WATCH_LIMIT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=90.0)
 """A watch that tells nothing for longer hangs: bookmarks come about every minute."""
+_PATIENCE_SECONDS: Final = 30.0
+"""So long a request may wait in all if the API server has too much to do."""
+_LEADERS: Final = frozenset({"PATCH", "DELETE"})
+"""What only the replica that leads does."""
 _APPLY: Final = "application/apply-patch+yaml"
 _JSON: Final = "application/json"
 _ERRORS: Final[Mapping[int, type[ApiError]]] = {
@@ -114,9 +121,18 @@ class Api:
 
     async def list(self, kind: Kind, namespace: str | None, selector: str | None) -> tuple[list[Body], int]:
         """Return all objects of a kind, in one namespace or everywhere, and the resourceVersion of the list."""
-        items: list[Body] = []
+        try:
+            return await self._gathered(kind, namespace, selector, _PAGE)
+        except ApiError as error:
+            if error.status != HTTPStatus.GONE:
+                raise
+            # The next page is not known any more. In one piece it cannot come to that.
+            return await self._gathered(kind, namespace, selector, 0)
+
+    async def _gathered(self, kind: Kind, namespace: str | None, selector: str | None, size: int) -> tuple[Bodies, int]:
+        items: Bodies = []
         last = 0
-        async for page, version in self.pages(kind, namespace, selector):
+        async for page, version in self.pages(kind, namespace, selector, size):
             items += page
             last = version
         return items, last
@@ -124,7 +140,10 @@ class Api:
     async def pages(
         self, kind: Kind, namespace: str | None, selector: str | None, size: int = _PAGE
     ) -> AsyncIterator[tuple[Sequence[Body], int]]:
-        """Yield the same page by page, each with the resourceVersion of the list: not all need be kept at once."""
+        """Yield the same page by page, each with the resourceVersion of the list: not all need be kept at once.
+
+        With a `size` of 0, all of it is one page.
+        """
         query: dict[str, str | int] = {"limit": size} | ({"labelSelector": selector} if selector else {})
         while True:
             page = await self._request("GET", kind.path(namespace), query=query)
@@ -217,7 +236,21 @@ class Api:
         body: Body | None = None,
         content_type: str = _JSON,
     ) -> Body:
+        """Make a request, again if the API server asks for patience; return the answer."""
         url = path + (f"?{urlencode(query)}" if query else "")
+        patience = _PATIENCE_SECONDS
+        while True:
+            try:
+                return await self._request_once(method, path, url, body, content_type)
+            except TooManyRequestsError as error:
+                patience -= error.wait
+                if patience < 0:
+                    raise
+                await asyncio.sleep(error.wait * random.uniform(1.0, 1.25))  # noqa: S311 - spreads load.
+            if method in _LEADERS:
+                self._check_may_write()
+
+    async def _request_once(self, method: str, path: str, url: str, body: Body | None, content_type: str) -> Body:
         started, code = time.monotonic(), "error"
         try:
             response = await self._send(method, url, body, content_type, _LIMIT)
@@ -227,6 +260,9 @@ class Api:
         finally:
             self._telemetry.api_request_seconds.labels(method, code).observe(time.monotonic() - started)
         self._note_answer(response.status)
+        if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+            reason = str(_error(response.status, data, response.reason, "").message)
+            raise TooManyRequestsError(response.status, reason, f"{method} {path}", _wait(response))
         if response.status >= 400:
             raise _error(response.status, data, response.reason, f"{method} {path}")
         try:
@@ -258,6 +294,12 @@ def _no_answer(request: str) -> Iterator[None]:
         yield
     except (TimeoutError, aiohttp.ClientError, HttpProcessingError, OSError) as error:
         raise ApiError(0, str(error) or type(error).__name__, request) from error
+
+
+def _wait(response: rest.RESTResponse) -> float:
+    """Return the seconds to wait that an answer asks for; a time of day instead is not what an API server says."""
+    text = response.headers.get("Retry-After", "")
+    return max(1.0, float(text)) if text.isdecimal() else 1.0
 
 
 def _change(line: bytes, request: str) -> Change:

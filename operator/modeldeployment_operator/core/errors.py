@@ -30,6 +30,19 @@ class ConflictError(ApiError):
     """The object is another one than was read (409)."""
 
 
+class TooManyRequestsError(ApiError):
+    """The API server has too much to do (429), for everybody or for the operator alone.
+
+    Attributes:
+        wait: seconds that it asks for before the next try.
+
+    """
+
+    def __init__(self, status: int, message: str, request: str, wait: float) -> None:
+        super().__init__(status, message, request)
+        self.wait = wait
+
+
 class RefusedError(ApiError):
     """The request is not acceptable, and will not be if it is repeated (400, 403, 422)."""
 

@@ -1,7 +1,7 @@
 """One reconcile, from what is to what should be. Level-triggered: whatever woke it, it looks at everything.
 
 The order of writes makes a kill between any two harmless: the record of a revision, then what was decided (status, if
-that is new), then the children, then what came of it (status, if that is new).
+that moves traffic), then the children, then what came of it (status, if that is new).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from modeldeployment_operator.core.kinds import OPTIONAL, SERVICE, Kind
 from modeldeployment_operator.core.observation import Key, Observation, Problem
 from modeldeployment_operator.core.resources.metadata import Manifest
 from modeldeployment_operator.core.schedule import next_deadline
-from modeldeployment_operator.core.status import intent, summarise
+from modeldeployment_operator.core.status import must_precede, summarise
 from modeldeployment_operator.core.traffic import may_move, rotation
 
 _log = logging.getLogger(__name__)
@@ -74,9 +74,10 @@ class Reconciler:
         records = resources.records(observation, decision)
         done = await self._record(observation, decision, records)
         if not done.failures:
-            if intent(status) != intent(observation.status):
+            if must_precede(observation.status, status):
                 observation = await self._save(observation, decision, status)
             done = await self._act(observation, decision, records)
+            observation = self.observer.look_again(observation)
         if any(isinstance(failure.error, NamespaceTerminatingError) for failure in done.failures):
             return None  # All of it is going.
         status = summarise(observation, judged, decision, _problem(done), done.monitoring)
@@ -125,7 +126,7 @@ class Reconciler:
 
     def _next_look(self, observation: Observation, decision: Decision, done: Done) -> timedelta | None:
         if decision.serving is not None and decision.serving != observation.selected:
-            return timedelta(0)  # The traffic moved just now: that is to be seen, and told.
+            return timedelta(0)  # The traffic has not moved yet.
         looks = [self.observer.next_look(observation), self.statuses.next_write(observation.key)]
         if deadline := next_deadline(observation, decision):
             looks.append(deadline - observation.now)

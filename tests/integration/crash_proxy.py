@@ -73,7 +73,7 @@ def _identity(request: web.Request, body: bytes) -> str:
 def _stable(document: dict[str, Any]) -> bytes:
     document.pop("stringData", None)  # The operator's own key is random at each try.
     annotations = document.get("metadata", {}).get("annotations", {})
-    annotations.pop("modelops.dev/applied-hash", None)
+    annotations.pop("modelops.dev/keys", None)
     if "modelops.dev/rejection" in annotations:
         annotations["modelops.dev/rejection"] = "some"
     return yaml.safe_dump(document).encode()

@@ -163,9 +163,9 @@ def test_the_environment() -> None:
         "MODEL_LABELS": '["$$(HOME)", "体育"]',
         "MODEL_REVISION": revision,
         "MODEL_PEERS_HOST": f"{revision}.team.svc",
-        "POD_NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
-        "POD_UID": {"fieldRef": {"fieldPath": "metadata.uid"}},
-        "POD_IP": {"fieldRef": {"fieldPath": "status.podIP"}},
+        "POD_NAME": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
+        "POD_UID": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.uid"}},
+        "POD_IP": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.podIP"}},
     }
     assert env_of(observation).keys() - {"AWS_REGION", "KEY"} <= {one.value for one in contract.Env}
     assert env_of(observation, "initContainers") == env_of(observation)
@@ -289,13 +289,14 @@ def test_where_and_how_the_pods_run_is_passed_on() -> None:
         "imagePullSecrets": [{"name": "pull"}],
         "serviceAccountName": "models",
     }
-    resources = {"limits": {"memory": "2Gi", "cpu": 2}, "requests": {"cpu": "500m"}}
+    resources = {"limits": {"memory": "2Gi", "cpu": 2}, "requests": {"cpu": "0.5"}}
+    written = {"limits": {"memory": "2Gi", "cpu": "2"}, "requests": {"cpu": "500m"}}  # As the API server has it.
     pod = pod_of(observed({"serving": scheduling | {"resources": resources, "image": "mine:2"}}))
 
     affinity = pod.pop("affinity")
     assert affinity["nodeAffinity"] == scheduling.pop("affinity")["nodeAffinity"]
     assert {name: pod[name] for name in scheduling} == scheduling
-    assert [one["resources"] for one in (*pod["initContainers"], *pod["containers"])] == [resources] * 2
+    assert [one["resources"] for one in (*pod["initContainers"], *pod["containers"])] == [written] * 2
     assert [one["image"] for one in (*pod["initContainers"], *pod["containers"])] == ["mine:2"] * 2
 
 

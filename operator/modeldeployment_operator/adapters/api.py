@@ -182,14 +182,15 @@ class Api:
                 async for line in response.response.content:
                     yield _change(line, f"watch {path}")
 
-    async def apply(self, kind: Kind, manifest: Body, subresource: str | None = None) -> Body:
+    async def apply(self, kind: Kind, manifest: Body, subresource: str | None = None, *, force: bool = True) -> Body:
         """Apply an object server-side, as the owner of all its fields, and return what it is then.
 
-        With a resourceVersion in its metadata, ConflictError if the object is at another.
+        With a resourceVersion in its metadata, ConflictError if the object is at another; without `force`, also if a
+        field is somebody else's and has another value.
         """
         metadata = manifest["metadata"]
         path = kind.path(metadata["namespace"], metadata["name"], subresource)
-        query = {"fieldManager": MANAGER, "force": "true"}
+        query = {"fieldManager": MANAGER, "force": str(force).lower()}
         self._check_may_write()
         return await self._request("PATCH", path, query=query, body=manifest, content_type=_APPLY)
 

@@ -22,18 +22,19 @@ from modeldeployment_operator.core.errors import (
 )
 from modeldeployment_operator.core.kinds import Kind, kind_of
 from modeldeployment_operator.core.observation import Key, Observation
+from modeldeployment_operator.core.ownership import wish
 from modeldeployment_operator.core.resources.metadata import Manifest
-from modeldeployment_operator.core.revisions import digest_of
 
 _log = logging.getLogger(__name__)
 
-_TRUSTED_SECONDS: Final = 600.0
-"""How long a Secret, which may not be read, is believed to be as it was applied."""
 _DOUBTED_SECONDS: Final = 30.0
+"""After which a Secret, which may not be read, is applied anew while pods do not come up."""
 _REFUSED_SECONDS: Final = 60.0
 """After which an object of an optional kind that was refused is tried again."""
 _FAILED_SECONDS: Final = 5.0
 """After which it is if something else went wrong."""
+_MERGED: Final = frozenset({kinds.SERVICE, kinds.PROMETHEUS_RULE})
+"""Kinds of which an object of somebody else's may have room for all that is applied, beside what it has."""
 _PRUNED: Final = (
     kinds.DEPLOYMENT,
     kinds.SERVICE,
@@ -81,8 +82,11 @@ class Cluster:
         self._api = api
         self._cache = cache
         self._monotonic = monotonic
-        self._live: dict[Key, dict[tuple[Kind, str], str]] = defaultdict(dict)
-        """What a child was right after it was applied."""
+        self._rewritten: dict[Key, dict[tuple[Kind, str], tuple[str, str | None]]] = defaultdict(dict)
+        """Of children in which the API server wrote a value otherwise than it was given: what was wished, and what
+        came of it."""
+        self._deleted: dict[Key, set[str]] = defaultdict(set)
+        """UIDs of children whose deletion was asked for. They may be there for a while."""
         self._attempts: dict[Key, dict[Kind, Attempt]] = defaultdict(dict)
         """Of the Secret, and of optional kinds if the last one failed; there is one object of each."""
 
@@ -90,14 +94,14 @@ class Cluster:
         """Apply what is not yet so, in order. What fails does not keep the others from being applied."""
         failures = []
         for manifest in manifests:
-            kind, name, wish = kind_of(manifest), manifest["metadata"]["name"], digest_of(manifest)
-            if standing := self._standing(observation, kind, wish):
+            kind, name, wished = kind_of(manifest), manifest["metadata"]["name"], wish(manifest)
+            if standing := self._standing(observation, kind, wished):
                 failures.append(standing)
-                continue
-            try:
-                await self._apply(observation, manifest)
-            except (ApiError, ForeignObjectError) as error:
-                failures.append(self._failed(observation, Failure(kind, name, error), wish))
+            elif not self._is_so(observation, manifest, wished):
+                try:
+                    await self._apply(observation, manifest, wished)
+                except (ApiError, ForeignObjectError) as error:
+                    failures.append(self._failed(observation, Failure(kind, name, error), wished))
         return failures
 
     async def prune(
@@ -112,13 +116,15 @@ class Cluster:
         for child in self._cache.children(observation.key, observation.uid):
             if child.kind not in _PRUNED or (child.kind, child.name) in wanted or child.revision in running:
                 continue
+            if child.uid in self._deleted[observation.key]:
+                continue
             if standing := self._standing(observation, child.kind, None):
                 failures.append(standing)
                 continue
             _log.info("%s: removing %s %s", observation.key, child.kind.kind, child.name)
             try:
                 await self._api.delete(child.kind, child.key.namespace, child.name, child.uid)
-                self._live[observation.key].pop((child.kind, child.name), None)
+                self._deleted[observation.key].add(child.uid)
             except ApiError as error:
                 failures.append(self._failed(observation, Failure(child.kind, child.name, error), None))
         for kind in set(kinds.OPTIONAL) - observation.knows:  # Should it come back, nothing of before holds.
@@ -139,52 +145,74 @@ class Cluster:
     def forget(self, key: Key) -> None:
         """Forget a ModelDeployment that is gone."""
         self._attempts.pop(key, None)
-        self._live.pop(key, None)
+        self._rewritten.pop(key, None)
+        self._deleted.pop(key, None)
 
-    async def _apply(self, observation: Observation, manifest: Manifest) -> None:
-        kind, metadata = kind_of(manifest), manifest["metadata"]
-        key, name, applied = observation.key, metadata["name"], digest_of(manifest)
-        if self._is_so(observation, kind, name, applied):
-            return
-        if kind is not kinds.SECRET:
-            await self._refuse_foreign(observation, kind, name)
-        annotations = metadata.get("annotations", {}) | {names.HASH_ANNOTATION: applied}
-        body = await self._api.apply(kind, manifest | {"metadata": metadata | {"annotations": annotations}})
+    async def _apply(self, observation: Observation, manifest: Manifest, wished: str) -> None:
+        key, kind, name = observation.key, kind_of(manifest), manifest["metadata"]["name"]
         if kind is kinds.SECRET:
-            self._attempts[key][kind] = Attempt(applied, self._monotonic())
+            await self._api.apply(kind, manifest)
+            self._attempts[key][kind] = Attempt(wished, self._monotonic())
             return
+        body = await self._apply_own(observation, manifest)
         self._attempts[key].pop(kind, None)
         self._cache.put(kind, body)
         child = self._cache.child(key, kind, name)
-        if child is not None and child.applied == applied:
-            self._live[key][kind, name] = child.live
+        if child is not None and child.owned != wished:
+            self._rewritten[key][kind, name] = (wished, child.owned)
 
-    def _is_so(self, observation: Observation, kind: Kind, name: str, applied: str) -> bool:
-        key = observation.key
-        if kind is kinds.SECRET:
-            last = self._attempts[key].get(kind)
-            # Pods that do not come up may be missing just this.
-            trusted = _TRUSTED_SECONDS if all(pod.ready for pod in observation.pods) else _DOUBTED_SECONDS
-            return last is not None and last.wish == applied and self._monotonic() - last.time < trusted
-        child = self._cache.child(key, kind, name)
-        return child is not None and child.applied == applied and self._live[key].get((kind, name)) == child.live
+    async def _apply_own(self, observation: Observation, manifest: Manifest) -> dict[str, Any]:
+        """Apply an object that is the ModelDeployment's own or not there; raise ForeignObjectError if it is another's.
 
-    async def _refuse_foreign(self, observation: Observation, kind: Kind, name: str) -> None:
-        """Raise ForeignObjectError if an object of this name is there and not the ModelDeployment's own.
-
-        A forced apply would make it the operator's, and deleting the ModelDeployment would delete it.
+        What is not known to be its own is applied without force: the API server refuses that if somebody else has given
+        a field another value, so that nobody has to ask before whether the object is there.
         """
+        kind, name = kind_of(manifest), manifest["metadata"]["name"]
         child = self._cache.child(observation.key, kind, name)
         if child is not None and child.owner == observation.uid:
-            return
+            return await self._api.apply(kind, manifest)
+        if kind in _MERGED:
+            await self._is_own(observation, kind, name)
+        try:
+            return await self._api.apply(kind, manifest, force=False)
+        except (ConflictError, RefusedError):
+            if not await self._is_own(observation, kind, name):
+                raise
+        return await self._api.apply(kind, manifest)
+
+    def _is_so(self, observation: Observation, manifest: Manifest, wished: str) -> bool:
+        key, kind, name = observation.key, kind_of(manifest), manifest["metadata"]["name"]
+        if kind is kinds.SECRET:
+            return self._is_believed(observation, manifest, wished)
+        child = self._cache.child(key, kind, name)
+        if child is None or child.owner != observation.uid:
+            return False
+        return child.owned == wished or self._rewritten[key].get((kind, name)) == (wished, child.owned)
+
+    def _is_believed(self, observation: Observation, manifest: Manifest, wished: str) -> bool:
+        """Return whether the Secret, which may not be read, is as it should be for all that is known."""
+        last, well = self._attempts[observation.key].get(kinds.SECRET), all(pod.ready for pod in observation.pods)
+        if last is not None:
+            # Pods that do not come up may be missing just this.
+            return last.wish == wished and (well or self._monotonic() - last.time < _DOUBTED_SECONDS)
+        keys = manifest["metadata"]["annotations"][names.KEYS_ANNOTATION]
+        # They could not have started without it.
+        return well and {pod.keys for pod in observation.pods} == {keys}
+
+    async def _is_own(self, observation: Observation, kind: Kind, name: str) -> bool:
+        """Return whether an object of this name is the ModelDeployment's own; False if there is none.
+
+        Raises ForeignObjectError if it is somebody else's: a forced apply would make it the operator's, and deleting
+        the ModelDeployment would delete it.
+        """
         path = kind.path(observation.key.namespace, name)
         try:
             metadata = (await self._api.get(path))["metadata"]
         except NotFoundError:
-            return
+            return False
         owners = [owner for owner in metadata.get("ownerReferences", ()) if owner.get("controller")]
         if any(owner["uid"] == observation.uid for owner in owners):
-            return
+            return True
         former = any((owner["kind"], owner["name"]) == (group.KIND, observation.key.name) for owner in owners)
         if former or "deletionTimestamp" in metadata:
             raise ConflictError(409, "it belongs to a ModelDeployment that was deleted, and is not gone yet", path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -42,6 +42,16 @@ class Memory:
     sampled: float | None = None
 
 
+@dataclass(frozen=True)
+class _Children:
+    """What is seen of the children of a ModelDeployment."""
+
+    stored: dict[str, StoredRevision]
+    workloads: dict[str, Workload]
+    pods: tuple[Pod, ...]
+    selected: str | None
+
+
 class Observer:
     """Looks at one ModelDeployment at a time."""
 
@@ -73,34 +83,33 @@ class Observer:
         body = self._cache.get(key)
         if body is None or "deletionTimestamp" in body["metadata"]:
             return None
+        seen = self._look(key, body["metadata"]["uid"])
         spec = _parse_spec(key, body)
-        children = self._cache.children(key, body["metadata"]["uid"])
-        workloads = _details(children, kinds.DEPLOYMENT, Workload)
-        copies = {name: workload.record for name, workload in workloads.items() if workload.record}
-        stored = copies | _details(children, kinds.CONTROLLER_REVISION, StoredRevision)
-        pods = tuple(
-            child.detail
-            for child in self._cache.children(key)
-            if isinstance(child.detail, Pod) and child.detail.revision in stored
-        )
         observation = Observation(
             key=key,
             uid=body["metadata"]["uid"],
             generation=body["metadata"]["generation"],
             version=body["metadata"]["resourceVersion"],
             spec=spec,
-            desired=self._desired(key, spec, stored),
-            status=recover(self.status(key), stored),
+            desired=self._desired(key, spec, seen.stored),
+            status=recover(self.status(key), seen.stored),
             retry=body["metadata"].get("annotations", {}).get(group.RETRY_ANNOTATION),
-            stored=stored,
-            workloads=workloads,
-            pods=pods,
-            selected=next((child.detail for child in children if isinstance(child.detail, str)), None),
+            stored=seen.stored,
+            workloads=seen.workloads,
+            pods=seen.pods,
+            selected=seen.selected,
             knows=self._discovery.known,
             operator_namespace=self._operator_namespace,
             now=self._now(),
         )
         return await self._labels.read(observation, self._sampled(key))
+
+    def look_again(self, observation: Observation) -> Observation:
+        """Return the observation with the children as they are by now: what was applied is seen at once."""
+        seen = self._look(observation.key, observation.uid)
+        return replace(
+            observation, stored=seen.stored, workloads=seen.workloads, pods=seen.pods, selected=seen.selected
+        )
 
     def version(self, key: Key) -> str:
         """Return the resourceVersion of an object as it is known."""
@@ -134,6 +143,19 @@ class Observer:
         """Forget a ModelDeployment that is gone."""
         self.memories.pop(key, None)
         self._labels.forget(key)
+
+    def _look(self, key: Key, uid: str) -> _Children:
+        children = self._cache.children(key, uid)
+        workloads = _details(children, kinds.DEPLOYMENT, Workload)
+        copies = {name: workload.record for name, workload in workloads.items() if workload.record}
+        stored = copies | _details(children, kinds.CONTROLLER_REVISION, StoredRevision)
+        pods = tuple(
+            child.detail
+            for child in self._cache.children(key)
+            if isinstance(child.detail, Pod) and child.detail.revision in stored
+        )
+        selected = next((child.detail for child in children if isinstance(child.detail, str)), None)
+        return _Children(stored, workloads, pods, selected)
 
     def _metadata(self, key: Key) -> dict[str, Any]:
         metadata: dict[str, Any] = (self._cache.get(key) or {}).get("metadata", {})

@@ -12,8 +12,9 @@ from modeldeployment_operator.api.status import Rejection
 from modeldeployment_operator.core import kinds, names
 from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.observation import Key, Pod, StoredRevision, Workload
+from modeldeployment_operator.core.ownership import owned
 from modeldeployment_operator.core.resources.containers import SERVER_CONTAINER
-from modeldeployment_operator.core.revisions import Template, digest_of
+from modeldeployment_operator.core.revisions import Template
 from modeldeployment_operator.core.startup import pod_problem, workload_problem
 
 Detail = Workload | StoredRevision | Pod | str | None
@@ -32,11 +33,8 @@ class Child:
     """UID of its controller; a ReplicaSet's for a pod."""
     version: int
     """Its resourceVersion."""
-    applied: str | None
-    """Hash of what the operator applied."""
-    live: str
-    """Hash of what it is now, without status: another one than after the last apply means that somebody else wrote.
-    Empty for pods, which are not applied."""
+    owned: str | None
+    """Hash of what the operator applied and nobody has changed since; None for a pod, which is not applied."""
     revision: str | None
     detail: Detail
     """Of a Deployment, a ControllerRevision or a pod what its kind says; of the serving Service its revision."""
@@ -57,25 +55,9 @@ def parse_child(kind: Kind, body: Mapping[str, Any]) -> Child | None:
         key=Key(metadata["namespace"], owner_name),
         owner=next((owner["uid"] for owner in owners), None),
         version=int(metadata["resourceVersion"]),
-        applied=metadata.get("annotations", {}).get(names.HASH_ANNOTATION),
-        live="" if kind is kinds.POD else _live(body),
+        owned=None if kind is kinds.POD else owned(body),
         revision=labels.get(names.REVISION_LABEL),
         detail=_detail(kind, body),
-    )
-
-
-def _live(body: Mapping[str, Any]) -> str:
-    metadata = body["metadata"]
-    annotations = metadata.get("annotations", {})
-    kept = {key: value for key, value in body.items() if key not in {"metadata", "status", "apiVersion", "kind"}}
-    owners = _owners_of_size(body)
-    if owners and names.MANAGER not in owners:
-        # A size that is somebody else's to set, as a HorizontalPodAutoscaler's, is nothing to write again for.
-        kept["spec"] = {name: value for name, value in kept["spec"].items() if name != "replicas"}
-    return digest_of(
-        kept
-        | {"labels": metadata.get("labels"), "owners": metadata.get("ownerReferences")}
-        | {name: annotations.get(name) for name in (names.RECORD_ANNOTATION, names.REJECTION_ANNOTATION)}
     )
 
 
@@ -150,5 +132,6 @@ def _pod(body: Mapping[str, Any]) -> Pod:
         ip=status.get("podIP"),
         running=running,
         ready=conditions.get("Ready") == "True" and not leaving,
+        keys=metadata.get("annotations", {}).get(names.KEYS_ANNOTATION),
         problem=None if leaving else pod_problem(body),
     )

@@ -63,6 +63,8 @@ def _of_conditions(before: ModelDeploymentStatus, after: ModelDeploymentStatus) 
     for condition in after.conditions:
         if moved and condition.type is ConditionType.ACCURACY_HEALTHY:
             continue  # It is about another revision than before.
+        if moved and condition.type is ConditionType.AVAILABLE and condition.status is ConditionStatus.TRUE:
+            continue  # That it has the traffic is told already.
         if condition.reason is Reason.ROLLED_BACK:
             continue  # Told of when it happened.
         if condition.type in _TOLD and _is_news(old.get(condition.type), condition):

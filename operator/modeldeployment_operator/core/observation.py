@@ -43,6 +43,8 @@ class Pod:
     running: bool
     """Its serving container runs; it may be ready or not."""
     ready: bool
+    keys: str | None = None
+    """Hash of the keys that it was made for."""
     problem: Problem | None = None
 
 

@@ -93,15 +93,19 @@ def refused(status: ModelDeploymentStatus, generation: int, message: str, now: d
     return status.model_copy(update={"observed_generation": generation, "conditions": [*told, *others]})
 
 
-def intent(status: ModelDeploymentStatus) -> tuple[object, ...]:
-    """Return what was decided, which is written before it is done."""
-    return (
-        status.serving_revision,
-        status.candidate_revision,
-        status.standby_revision,
-        status.rejections,
-        [(revision.name, revision.phase, revision.serving_since) for revision in status.revisions],
-    )
+def must_precede(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> bool:
+    """Return whether a status is to be written before what it tells of is done.
+
+    So it is with whatever takes traffic from a revision. What the spec alone leads to, a candidate that starts and the
+    first revision of all, is decided again in the same way if it is not known what was done.
+    """
+    return before.serving_revision is not None and _promise(before) != _promise(after)
+
+
+def _promise(status: ModelDeploymentStatus) -> tuple[object, ...]:
+    started = {RevisionPhase.CANDIDATE, RevisionPhase.RETIRED}
+    at_work = {one.name: (one.phase, one.serving_since) for one in status.revisions if one.phase not in started}
+    return (status.serving_revision, status.standby_revision, status.rejections, at_work)
 
 
 def without_counts(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
@@ -185,7 +189,9 @@ def _revision(
         evidence=judged[name].state if name in judged and name in decision.running else None,
     )
     if decision.switched:
-        revision = revision.model_copy(update=_switch(observation, judged, decision, name))
+        return revision.model_copy(update=_switch(observation, judged, decision, name))
+    if name == decision.serving and revision.serving_since is None:
+        return revision.model_copy(update={"serving_since": precise(observation.now)})  # It was not known any more.
     return revision
 
 

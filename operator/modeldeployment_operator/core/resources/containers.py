@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from model_server.contract import Env
 
-from modeldeployment_operator.api.kubernetes import EnvVar
+from modeldeployment_operator.api.kubernetes import EnvVar, ResourceRequirements
 from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.revisions import Snapshot, document_of
 
 FETCH_CONTAINER: Final = "fetch"
 SERVER_CONTAINER: Final = "server"
+
+_DECIMAL: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<thousandths>m?)")
+_FIELDS: Final = {"apiVersion": "v1"}
+"""Written out, as the API server would: so what it has is what was applied."""
 
 COMMON: Final[Mapping[str, Any]] = {
     "securityContext": {
@@ -44,13 +49,35 @@ def environment(
     return [
         *map(document_of, users),
         *({"name": name.value, "value": _literal(value)} for name, value in values.items() if value is not None),
-        *({"name": name.value, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
+        *(
+            {"name": name.value, "valueFrom": {"fieldRef": _FIELDS | {"fieldPath": path}}}
+            for name, path in fields.items()
+        ),
     ]
+
+
+def requirements(resources: ResourceRequirements | None) -> dict[str, Any]:
+    """Return what a container asks of its node, if its user has said."""
+    if resources is None:
+        return {}
+    said = document_of(resources)
+    return {"resources": {sort: {name: _quantity(one) for name, one in some.items()} for sort, some in said.items()}}
 
 
 def mount(name: str, path: str, *, read_only: bool = False) -> dict[str, Any]:
     """Return where a container sees a volume."""
     return {"name": name, "mountPath": path} | ({"readOnly": True} if read_only else {})
+
+
+def _quantity(value: str | float) -> str:
+    """Return a quantity as the API server writes it, so that it has what was applied: 500m for 0.5, 1 for 1000m."""
+    found = _DECIMAL.fullmatch(str(value))
+    if not found:
+        return str(value)
+    thousandths = float(found["number"]) * (1 if found["thousandths"] else 1000)
+    if not thousandths.is_integer():
+        return str(value)
+    return f"{thousandths:.0f}m" if thousandths % 1000 else f"{thousandths / 1000:.0f}"
 
 
 def _literal(value: str) -> str:

@@ -10,7 +10,7 @@ from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.resources.metadata import Manifest, build_object
 from modeldeployment_operator.core.resources.pod import build_pod
 from modeldeployment_operator.core.resources.secret import Keys
-from modeldeployment_operator.core.revisions import Snapshot, digest_of, document_of
+from modeldeployment_operator.core.revisions import Snapshot, document_of
 
 
 def build_deployment(
@@ -43,7 +43,7 @@ def build_deployment(
                 "metadata": {
                     "labels": names.common_labels(observation.key.name) | selector,
                     # Pods read their keys once: with others, they are to be started again.
-                    "annotations": {names.KEYS_ANNOTATION: digest_of({"feedback": keys.feedback, "admin": keys.admin})},
+                    "annotations": {names.KEYS_ANNOTATION: keys.digest},
                 },
                 "spec": build_pod(observation, snapshot),
             },

@@ -14,8 +14,8 @@ from model_server.contract import Env
 from modeldeployment_operator.api.kubernetes import EnvVar
 from modeldeployment_operator.api.serving import FetchCache
 from modeldeployment_operator.core.observation import Observation
-from modeldeployment_operator.core.resources.containers import COMMON, FETCH_CONTAINER, environment, mount
-from modeldeployment_operator.core.revisions import Snapshot, document_of
+from modeldeployment_operator.core.resources.containers import COMMON, FETCH_CONTAINER, environment, mount, requirements
+from modeldeployment_operator.core.revisions import Snapshot
 
 _SOURCE: Final = "source"
 _REGISTRY: Final = "registry"
@@ -43,7 +43,7 @@ def build_fetch_container(observation: Observation, snapshot: Snapshot) -> dict[
             *_mounts(observation, snapshot),
         ],
         **COMMON,
-        **({"resources": document_of(resources)} if resources else {}),
+        **requirements(resources),
     }
 
 

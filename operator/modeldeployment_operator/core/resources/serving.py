@@ -11,10 +11,16 @@ from modeldeployment_operator.api.serving import Serving
 from modeldeployment_operator.core import names
 from modeldeployment_operator.core.fleet import location
 from modeldeployment_operator.core.observation import Observation
-from modeldeployment_operator.core.resources.containers import COMMON, SERVER_CONTAINER, environment, mount
+from modeldeployment_operator.core.resources.containers import (
+    COMMON,
+    SERVER_CONTAINER,
+    environment,
+    mount,
+    requirements,
+)
 from modeldeployment_operator.core.resources.labels import label_secrets, label_settings
 from modeldeployment_operator.core.resources.ports import ADMIN, clients_ports
-from modeldeployment_operator.core.revisions import Snapshot, document_of
+from modeldeployment_operator.core.revisions import Snapshot
 
 _SECRETS: Final = {"tls": "/etc/model-server/tls", "tokens": "/etc/model-server/tokens"}
 """Where volumes with Secrets are mounted."""
@@ -52,7 +58,7 @@ def build_server_container(observation: Observation, snapshot: Snapshot) -> dict
             *(mount(volume["name"], _SECRETS[volume["name"]], read_only=True) for volume in _secrets(observation)),
         ],
         **COMMON,
-        **({"resources": document_of(resources)} if resources else {}),
+        **requirements(resources),
     }
 
 

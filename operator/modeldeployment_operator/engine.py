@@ -119,6 +119,8 @@ class Engine:
                 await self._reconcile(key)
             finally:
                 self._queue.done(key)
+            # A reconcile that finds nothing to do waits for nothing. A thousand in a row would hold up the Lease.
+            await asyncio.sleep(0)
 
     async def resync(self) -> None:
         """Hold the cache against new lists, and look at everything, for ever."""

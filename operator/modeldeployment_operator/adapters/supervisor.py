@@ -65,6 +65,7 @@ class _Run:
             if self._task is not None:
                 with contextlib.suppress(RuntimeError):  # Its loop has ended meanwhile.
                     self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+                self._ended.add_done_callback(asyncio.Future.exception)  # It is known what ended it.
                 await asyncio.wait([self._ended], timeout=_FAREWELL_SECONDS)
             raise
 

@@ -1,0 +1,40 @@
+"""What the engine does while there is much to do."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any, cast
+
+from modeldeployment_operator.adapters.cache import Cache
+from modeldeployment_operator.adapters.queue import Queue
+from modeldeployment_operator.adapters.telemetry import Telemetry
+from modeldeployment_operator.core.observation import Key
+from modeldeployment_operator.engine import Engine
+from prometheus_client import CollectorRegistry
+
+
+class NothingToDo:
+    """Finds each ModelDeployment as it should be."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    async def reconcile(self, _: Key) -> timedelta | None:
+        self.seen += 1
+        return None
+
+
+async def test_others_have_their_turn_while_very_many_have_nothing_to_do() -> None:
+    queue, reconciler = Queue(), NothingToDo()
+    engine = Engine(cast("Any", None), Cache(), queue, cast("Any", reconciler), Telemetry(CollectorRegistry()), ())
+    for number in range(1000):
+        queue.add(Key("team", f"model-{number}"))
+    engine._leads.set()
+    worker = asyncio.create_task(engine.work())
+
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+    assert 0 < reconciler.seen < 10
+    worker.cancel()

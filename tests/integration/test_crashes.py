@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from kubernetes import client, config
 
 from tests.integration.conftest import ControlPlane
 from tests.integration.crash_proxy import CrashProxy
-from tests.integration.operator_process import Operator
+from tests.integration.operator_process import KeptAlive, Operator
 from tests.integration.pod_stand_ins import Kubelet
 from tests.integration.stories import Story
 
@@ -65,24 +64,3 @@ def test_operator_killed_at_every_write_ends_in_the_same_state(mortal: tuple[Sto
     assert story.condition("Ready")["reason"] == "RolledBack"
     deployments = story.kubectl("get", "deployments", "-o", "name").split()
     assert sorted(deployments) == sorted(f"deployment.apps/{name}" for name in (first, second))
-
-
-class KeptAlive:
-    """Starts a process again whenever it has died, as a kubelet does, but at once."""
-
-    def __init__(self, operator: Operator) -> None:
-        self._operator = operator
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        self._thread.join(timeout=10)
-
-    def _run(self) -> None:
-        while not self._stopped.wait(0.05):
-            if not self._operator.running:
-                self._operator.start()

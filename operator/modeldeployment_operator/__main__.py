@@ -21,7 +21,7 @@ from modeldeployment_operator.adapters.api import Api, Body, connect
 from modeldeployment_operator.adapters.cache import Cache
 from modeldeployment_operator.adapters.cluster import Cluster
 from modeldeployment_operator.adapters.discovery import Discovery
-from modeldeployment_operator.adapters.fleet import Fleet
+from modeldeployment_operator.adapters.fleet import Fleet, Led
 from modeldeployment_operator.adapters.labels import Labels
 from modeldeployment_operator.adapters.lease import Lease
 from modeldeployment_operator.adapters.observe import Observer
@@ -86,7 +86,8 @@ async def run(settings: Settings) -> None:
         call(functools.partial(engine.note, kind, body, deleted=deleted))
 
     fleet = Fleet(cache, observer.memories)
-    ports = [await web.serve(telemetry, fleet, lambda: engine.synced, settings.host, settings.port)]
+    led = Led(fleet, lambda: lease.is_held)
+    ports = [await web.serve(telemetry, led, lambda: engine.synced, settings.host, settings.port)]
     touch = []
     if settings.fleet_page_port is not None:
         where = (settings.fleet_page_host, settings.fleet_page_port)

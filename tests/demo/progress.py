@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from modeldeployment_operator.settings import HTTP_PORT
+
 from tests.demo.kubectl import KubectlError
 from tests.demo.records import Kind
 from tests.demo.workspace import NAME, NAMESPACE, OPERATOR, OPERATOR_NAMESPACE
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from tests.demo.records import Record
     from tests.demo.traffic_pod import TrafficPod
 
-METRICS = f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/services/{OPERATOR}:http-metrics/proxy/metrics"
+LEASE = f"{OPERATOR}-leader"
 EVERY = 1.5
 
 
@@ -30,8 +32,9 @@ class Progress:
         self._traffic = traffic
         self._revision = revision
         self._due = 0.0
-        console.say("Evidence against the revision that serves, as Prometheus gets it from the operator:")
-        console.command(*kubectl.shown, "get", "--raw", METRICS)
+        self._metrics = metrics_path(kubectl)
+        console.say("Evidence against the revision that serves, as Prometheus gets it from the replica that acts:")
+        console.command(*kubectl.shown, "get", "--raw", self._metrics)
 
     def labels(self) -> int:
         """Return how many labels the model has taken."""
@@ -44,10 +47,20 @@ class Progress:
             return
         self._due = self._console.elapsed + EVERY
         try:
-            evidence = evidence_in(self._kubectl.run("get", "--raw", METRICS))
+            evidence = evidence_in(self._kubectl.run("get", "--raw", self._metrics))
         except KubectlError:
             evidence = None
+            self._metrics = metrics_path(self._kubectl)  # Another replica may act by now.
         self._console.say(progress_line(self._traffic.records, self._revision, evidence))
+
+
+def metrics_path(kubectl: Kubectl) -> str:
+    """Return the path of the metrics of the operator's replica that acts: it alone tells of models."""
+    holder = kubectl.run(
+        *("get", "lease", LEASE, "--namespace", OPERATOR_NAMESPACE, "--ignore-not-found"),
+        *("--output", "jsonpath={.spec.holderIdentity}"),
+    ).strip()
+    return f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods/{holder or OPERATOR}:{HTTP_PORT}/proxy/metrics"
 
 
 def evidence_in(metrics: str) -> float | None:

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from tests.demo.kubectl import Kubectl
 
 _DEPLOYMENT = f"/apis/apps/v1/namespaces/{OPERATOR_NAMESPACE}/deployments/{OPERATOR}"
+_LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{OPERATOR_NAMESPACE}/leases/{OPERATOR}-leader"
 _PODS = f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods?labelSelector=app.kubernetes.io/name%3D{OPERATOR}"
 SECONDS = 120
 
 
 @dataclass(frozen=True)
 class OperatorPod:
-    """One operator and its pod, of which there is none at times."""
+    """The operator's replicas and their pods, of which there are none at times."""
 
     cluster: Cluster
     kubectl: Kubectl
@@ -31,8 +32,12 @@ class OperatorPod:
         items: list[dict[str, Any]] = (api.get(self.cluster, _PODS) or {})["items"]
         return items
 
+    def leader(self) -> str:
+        """Return the name of the pod that acts; empty if none does."""
+        return str((api.get(self.cluster, _LEASE) or {"spec": {}})["spec"].get("holderIdentity") or "")
+
     def is_rolled_out(self) -> bool:
-        """Whether the Deployment's only pod is a ready one of its latest template."""
+        """Whether the Deployment's pods are ready ones of its latest template."""
         found = api.get(self.cluster, _DEPLOYMENT) or {}
         status = found.get("status", {})
         counts = {status.get(name, 0) for name in ("replicas", "updatedReplicas", "readyReplicas")}
@@ -41,45 +46,60 @@ class OperatorPod:
 
     def wait_ready(self) -> None:
         """Wait until it works, or until it is gone if that is what was asked for."""
-        wait_until(self.is_rolled_out, "the operator is as its Deployment says", seconds=SECONDS, explain=self.explain)
+        wait_until(self._works, "the operator is as its Deployment says", seconds=SECONDS, explain=self.explain)
 
-    def kill(self) -> None:
-        """Send SIGKILL to its process: nothing is finished, nothing is said. Return when the process is gone."""
-        container = self._container()["containerID"].removeprefix("containerd://")
+    def kill(self) -> str:
+        """Send SIGKILL to the process that acts: nothing is finished, nothing is said.
+
+        Return the name of its pod when the process is gone.
+        """
+        pod = self.leader()
+        container = self._container(pod).get("containerID", "").removeprefix("containerd://")
         client = [*processes.inside(self.cluster), "ctr", "--namespace", "k8s.io", "tasks"]
         environment = processes.environment(self.cluster.paths, "ctr")
         subprocess.run([*client, "kill", "--signal", "SIGKILL", container], env=environment, check=True)
         wait_until(
             lambda: (
-                self._container().get("containerID", "") != f"containerd://{container}"
-                or "running" not in self._container()["state"]
+                self._container(pod).get("containerID", "") != f"containerd://{container}"
+                or "running" not in self._container(pod)["state"]
             ),
             "the kubelet has noticed the end of the operator's process",
             seconds=SECONDS,
         )
+        return pod
 
-    def come_back(self) -> None:
-        """Wait until it works again after a kill.
+    def remove(self, pod: str) -> None:
+        """Take a pod away at once, as when its node is gone."""
+        self.kubectl.delete("pod", pod, "--namespace", OPERATOR_NAMESPACE, "--grace-period=0", "--force")
+
+    def come_back(self, pod: str) -> None:
+        """Wait until all replicas work again after a kill in a pod.
 
         The kubelet starts a container again at once, but only the first time: then it waits, longer each time. Its
         pod is replaced instead, as somebody would who does not want to wait.
         """
-        pod = self.pods()[0]
-        if self._container()["restartCount"] > 0:
-            self.kubectl.delete("pod", pod["metadata"]["name"], "--namespace", OPERATOR_NAMESPACE, "--grace-period=1")
+        if self._container(pod).get("restartCount", 0) > 0:
+            self.kubectl.delete("pod", pod, "--namespace", OPERATOR_NAMESPACE, "--grace-period=1")
         self.wait_ready()
 
     def scale(self, replicas: int) -> None:
-        """Take it away (0) or bring it back (1), and wait until that is so."""
+        """Take it away (0) or bring replicas of it back, and wait until that is so."""
         words = ("scale", f"deployment/{OPERATOR}", f"--replicas={replicas}", "--namespace", OPERATOR_NAMESPACE)
         self.kubectl.run(*words)
         self.wait_ready()
 
     def explain(self) -> str:
         """Return what helps to understand why it does not do what it should."""
-        words = ("logs", f"deployment/{OPERATOR}", "--namespace", OPERATOR_NAMESPACE, "--tail=30")
-        return f"the operator: {[pod['status'] for pod in self.pods()]}\n{self.kubectl.run(*words)}"
+        words = ("logs", f"deployment/{OPERATOR}", "--namespace", OPERATOR_NAMESPACE, "--tail=30", "--all-pods=true")
+        pods = [pod["status"] for pod in self.pods()]
+        return f"the operator, led by {self.leader() or 'nobody'}: {pods}\n{self.kubectl.run(*words)}"
 
-    def _container(self) -> dict[str, Any]:
-        container: dict[str, Any] = self.pods()[0]["status"]["containerStatuses"][0]
-        return container
+    def _works(self) -> bool:
+        names = {pod["metadata"]["name"] for pod in self.pods()}
+        return self.is_rolled_out() and (not names or self.leader() in names)
+
+    def _container(self, pod: str) -> dict[str, Any]:
+        """Return what is known of a pod's container; nothing if there is no such pod."""
+        found = [one["status"] for one in self.pods() if one["metadata"]["name"] == pod]
+        containers: list[dict[str, Any]] = found[0].get("containerStatuses", [{}]) if found else [{}]
+        return containers[0]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(1800)
 
 DELETE_SECONDS = 20.0
+REPLICAS = 2
 CHILDREN_SECONDS = 120.0
 """The garbage collector learns of new kinds every 30 seconds, and pods leave slowly so that no request fails."""
 
@@ -29,7 +30,7 @@ def without_operator(model: ModelDeployment) -> Iterator[ModelDeployment]:
     model.wait_ready()
     model.stage.operator.scale(0)
     yield model
-    model.stage.operator.scale(1)
+    model.stage.operator.scale(REPLICAS)
 
 
 def test_predictions_go_on_and_deleting_takes_everything_away(without_operator: ModelDeployment) -> None:

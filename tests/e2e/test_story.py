@@ -138,8 +138,7 @@ class Kills:
     def kill(self, when: str) -> None:
         """Kill it and wait until it is back."""
         began = time.time()
-        self._operator.kill()
-        self._operator.come_back()
+        self._operator.come_back(self._operator.kill())
         self.done.append(Moment(when, began, round(time.time() - began, 1)))
 
 

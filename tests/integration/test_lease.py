@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 from kubernetes import client, config
 
+from tests.cluster.network import free_ports
 from tests.integration.conftest import ControlPlane
 from tests.integration.operator_process import Operator
 from tests.integration.pod_stand_ins import Kubelet
@@ -28,14 +31,25 @@ class Replicas:
 
     def __init__(self, plane: ControlPlane, namespace: str, folder: Path) -> None:
         self.kubectl = plane.in_namespace(namespace)
+        self.ports = free_ports(["a", "b"])
         self.a, self.b = (
-            Operator(plane.kubeconfig, folder / f"{name}.log", namespace, POD_NAME=name) for name in ("a", "b")
+            Operator(plane.kubeconfig, folder / f"{name}.log", namespace, POD_NAME=name, HTTP_PORT=str(port))
+            for name, port in self.ports.items()
         )
 
     def spec(self) -> dict[str, Any]:
         text = self.kubectl("get", "lease", LEASE, "--ignore-not-found", "-o", "json")
         spec: dict[str, Any] = json.loads(text)["spec"] if text else {}
         return spec
+
+    def metrics(self, name: str) -> str:
+        """Return what Prometheus would be told; nothing while the process starts."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name]}/metrics", timeout=10) as answer:
+                text: str = answer.read().decode()
+                return text
+        except urllib.error.URLError:
+            return ""
 
     def leader(self) -> str:
         return str(self.spec().get("holderIdentity", ""))
@@ -77,6 +91,17 @@ def test_another_takes_the_place_of_one_that_was_killed(pair: tuple[Replicas, St
     assert both.leader() == "b"
     assert both.spec()["leaseTransitions"] == 2
     assert time.monotonic() - began > 10  # Until then the first could have come back.
+
+
+def test_one_alone_tells_prometheus_of_the_models(pair: tuple[Replicas, Story]) -> None:
+    both, story = pair
+    of_the_model = f'modeldeployment_replicas{{model="{story.name}"'
+    assert "modeldeployment_operator_leader 1.0" in both.metrics("a")
+    assert of_the_model in both.metrics("a")
+    story.wait_until(lambda: "modeldeployment_operator_leader 0.0" in both.metrics("b"), "the other is there")
+    assert of_the_model not in both.metrics("b")
+    both.a.terminate()
+    story.wait_until(lambda: of_the_model in both.metrics("b"), "the other tells of it")
 
 
 def test_another_takes_the_place_of_one_that_ends_at_once(pair: tuple[Replicas, Story]) -> None:

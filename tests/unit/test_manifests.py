@@ -65,11 +65,18 @@ def test_every_file_of_the_base_is_in_its_kustomization() -> None:
     assert set(kustomization["resources"]) == there
 
 
-def test_never_two_operators_at_once() -> None:
+def test_one_replica_stays_whatever_is_replaced_or_drained() -> None:
     (deployment,) = documents(BASE / "deployment.yaml")
+    (budget,) = documents(BASE / "poddisruptionbudget.yaml")
+    selector = deployment["spec"]["selector"]
 
-    assert deployment["spec"]["replicas"] == 1
-    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+    assert deployment["spec"]["replicas"] == 2
+    assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    assert budget["spec"]["maxUnavailable"] == 1
+    assert budget["spec"]["selector"] == selector
+    for constraint in pod()["topologySpreadConstraints"]:
+        assert constraint["labelSelector"] == selector
+        assert constraint["whenUnsatisfiable"] == "ScheduleAnyway"  # A cluster of one node runs it as well.
 
 
 def test_pod_has_no_rights_on_its_node() -> None:

@@ -6,14 +6,21 @@ What was read stays read until it changes, and reading is done in a thread, so t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from modeldeployment_operator.adapters.cache import Cache
 from modeldeployment_operator.adapters.observe import Memory, current_status
 from modeldeployment_operator.core.fleet import Model
 from modeldeployment_operator.core.observation import Key
+
+
+class Models(Protocol):
+    """Whatever knows ModelDeployments."""
+
+    async def models(self) -> list[Model]:
+        """Return those that are told of."""
 
 
 @dataclass(frozen=True)
@@ -49,3 +56,15 @@ class Fleet:
         if seen is not None and seen.body is body and seen.memory is memory:
             return seen
         return _Seen(body, memory, Model(key, current_status(key, body, memory)))
+
+
+class Led:
+    """What Prometheus is told: nothing of models by a replica that stands by, or each would be there twice."""
+
+    def __init__(self, fleet: Fleet, leads: Callable[[], bool]) -> None:
+        self._fleet = fleet
+        self._leads = leads
+
+    async def models(self) -> list[Model]:
+        """Return all ModelDeployments that exist, if this replica acts."""
+        return await self._fleet.models() if self._leads() else []

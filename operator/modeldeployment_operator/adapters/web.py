@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from modeldeployment_operator.adapters.fleet import Fleet
+from modeldeployment_operator.adapters.fleet import Models
 from modeldeployment_operator.adapters.telemetry import Telemetry
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -18,7 +18,7 @@ _THREADED_BYTES: Final = 16384
 
 
 async def serve(
-    telemetry: Telemetry, fleet: Fleet, is_ready: Callable[[], bool], host: str | None, port: int
+    telemetry: Telemetry, fleet: Models, is_ready: Callable[[], bool], host: str | None, port: int
 ) -> web.AppRunner:
     """Start listening; the runner's `cleanup` stops it."""
     app = web.Application()
@@ -31,7 +31,7 @@ async def serve(
     return runner
 
 
-def _metrics(telemetry: Telemetry, fleet: Fleet) -> Handler:
+def _metrics(telemetry: Telemetry, fleet: Models) -> Handler:
     """Made in a thread, one at a time: a thousand models come to megabytes."""
     lock = asyncio.Lock()
 

@@ -21,7 +21,7 @@ from modeldeployment_operator.api.status import (
 )
 from modeldeployment_operator.core import names
 from modeldeployment_operator.core.conditions import View, conditions, transition_time
-from modeldeployment_operator.core.decision import Decision, latched_rejection, revision_status, serving_revision
+from modeldeployment_operator.core.decision import Decision, latched_rejection, revision_status
 from modeldeployment_operator.core.history import kept, recorded
 from modeldeployment_operator.core.judgement import Judged, restarted
 from modeldeployment_operator.core.kinds import Kind
@@ -221,7 +221,7 @@ def _switch(
     observation: Observation, judged: Mapping[str, Judged], decision: Decision, name: str
 ) -> dict[str, str | Baseline | None]:
     """Return what changes about a revision when the traffic moves."""
-    now, left = precise(observation.now), serving_revision(observation)
+    now, left = precise(observation.now), _leaving(observation, decision)
     if name == left:
         return {"serving_until": now}
     if name != decision.serving:
@@ -232,6 +232,15 @@ def _switch(
     if decision.rejection is None and predecessor is not None and predecessor.right + predecessor.wrong:
         taken["baseline"] = Baseline(metric=predecessor.metric, right=predecessor.right, wrong=predecessor.wrong)
     return taken
+
+
+def _leaving(observation: Observation, decision: Decision) -> str | None:
+    """Return the revision that gives its traffic away now: of those that linger, it is not known to have done so."""
+    for name in decision.lingering:
+        old = revision_status(observation, name)
+        if old is None or old.serving_until is None:
+            return name
+    return None
 
 
 def _phase(observation: Observation, decision: Decision, name: str) -> RevisionPhase:

@@ -112,20 +112,32 @@ def test_operator_killed_at_any_moment_ends_in_the_same_state(model: ModelDeploy
         records = clients.end()
 
     _assert_none_failed(model, records, kills.done)
-    found = model.get()
-    assert found["spec"] == user["spec"]
-    assert found["metadata"]["generation"] == user["metadata"]["generation"]
-
-    counted = clients.labels(good)
-    after = _status_with_all_labels(model)
-    status = after["status"]
-    assert (status["servingRevision"], status["accuracy"]["labels"]) == (good, counted)
-    assert [one["revision"] for one in status["rejections"]] == [bad]
-    assert status["rejections"][0] == rejection
-    assert rejection["labels"] <= clients.labels(bad)
-    assert is_so(status, "Ready", "False", "RolledBack")
-    assert is_so(status, "Available", "True", "Serving")
+    _assert_taken_back_once(model, clients, user, good, bad, rejection)
     print(f"\n{len(records)} requests, none failed; the operator was killed when", *kills.done, sep="\n  ")
+
+
+def test_another_replica_takes_the_bad_model_back(model: ModelDeployment) -> None:
+    """The one that acts is killed and its pod taken away, as when its node is gone, just before the verdict."""
+    operator = model.stage.operator
+    model.apply(model.document("good"))
+    good = model.wait_ready()
+    with Clients(model.client(), model.stage.models["good"].holdout) as clients:
+        _wait_healthy(model, clients, good)
+        model.apply(model.document("spoilt"))
+        user = model.get()
+        bad = _wait_promoted(model, good)
+        first, killed = operator.kill(), time.time()
+        operator.remove(first)
+        rejection = _wait_rolled_back(model, bad)
+        seconds = time.time() - killed
+        assert operator.leader() not in {"", first}
+        _wait_for_no_answer(clients, bad)
+        records = clients.end()
+
+    _assert_none_failed(model, records, [Moment("the leader's pod is gone", killed, seconds)])
+    _assert_taken_back_once(model, clients, user, good, bad, rejection)
+    operator.wait_ready()
+    print(f"\n{len(records)} requests, none failed; another replica took the model back {seconds:.1f} s after the kill")
 
 
 class Kills:
@@ -140,6 +152,25 @@ class Kills:
         began = time.time()
         self._operator.come_back(self._operator.kill())
         self.done.append(Moment(when, began, round(time.time() - began, 1)))
+
+
+def _assert_taken_back_once(
+    model: ModelDeployment, clients: Clients, user: Document, good: str, bad: str, rejection: Any
+) -> None:
+    """Assert that the good model serves, that each label was counted once, and that the spec is its user's."""
+    found = model.get()
+    assert found["spec"] == user["spec"]
+    assert found["metadata"]["generation"] == user["metadata"]["generation"]
+
+    counted = clients.labels(good)
+    after = _status_with_all_labels(model)
+    status = after["status"]
+    assert (status["servingRevision"], status["accuracy"]["labels"]) == (good, counted)
+    assert [one["revision"] for one in status["rejections"]] == [bad]
+    assert status["rejections"][0] == rejection
+    assert rejection["labels"] <= clients.labels(bad)
+    assert is_so(status, "Ready", "False", "RolledBack")
+    assert is_so(status, "Available", "True", "Serving")
 
 
 def _assert_none_failed(model: ModelDeployment, records: Iterable[Record], moments: Iterable[Any]) -> None:

@@ -16,12 +16,13 @@ from typing import Any, Final, TypeVar
 from prometheus_client import CollectorRegistry
 
 from modeldeployment_operator import handlers
-from modeldeployment_operator.adapters import keys, page, web
+from modeldeployment_operator.adapters import keys, logs, page, web
 from modeldeployment_operator.adapters.api import Api, Body, connect
 from modeldeployment_operator.adapters.cache import Cache
 from modeldeployment_operator.adapters.cluster import Cluster
 from modeldeployment_operator.adapters.discovery import Discovery
 from modeldeployment_operator.adapters.fleet import Fleet, Led
+from modeldeployment_operator.adapters.health import Heartbeat, problems
 from modeldeployment_operator.adapters.labels import Labels
 from modeldeployment_operator.adapters.lease import Lease
 from modeldeployment_operator.adapters.observe import Observer
@@ -61,8 +62,9 @@ async def run(settings: Settings) -> None:
     key_ring = await _patiently(lambda: keys.load(api, settings.operator_namespace))
     lease = Lease(api, settings.operator_namespace, settings.instance, now=_now, monotonic=time.monotonic)
     api.may_write = pods.may_tell = lambda: lease.is_held
-    telemetry.is_leader.set_function(lambda: lease.is_held)
-    telemetry.queue_length.set_function(lambda: len(queue) if lease.is_held else 0)
+    telemetry.follow(queue, cache, lambda: lease.is_held, WORKERS)
+    beat = Heartbeat("operator", telemetry.loop_lag_seconds, tells_stacks=True)
+    beat_of_watches = Heartbeat("watches", telemetry.loop_lag_seconds)
     cluster = Cluster(api, cache, time.monotonic)
     prometheus = Prometheus(_address(settings), time.monotonic, telemetry.prometheus_query_seconds.observe)
     labels = Labels(pods, prometheus, key_ring, telemetry, now=_now, monotonic=time.monotonic)
@@ -87,7 +89,8 @@ async def run(settings: Settings) -> None:
 
     fleet = Fleet(cache, observer.memories)
     led = Led(fleet, lambda: lease.is_held)
-    ports = [await web.serve(telemetry, led, lambda: engine.synced, settings.host, settings.port)]
+    health = functools.partial(problems, queue, beat, beat_of_watches)
+    ports = [await web.serve(telemetry, led, lambda: engine.synced, health, settings.host, settings.port)]
     touch = []
     if settings.fleet_page_port is not None:
         where = (settings.fleet_page_host, settings.fleet_page_port)
@@ -97,7 +100,8 @@ async def run(settings: Settings) -> None:
         await engine.start()
         await discovery.start()
         await _until_first(
-            keep_running(lambda: handlers.watch(note, streams, settings.watch_namespaces), "watches"),
+            beat.keep(),
+            keep_running(lambda: handlers.watch(note, streams, settings.watch_namespaces, beat_of_watches), "watches"),
             engine.fill_gaps(),
             discovery.keep(),
             engine.resync(),
@@ -156,14 +160,13 @@ async def _until_first(*coroutines: Coroutine[Any, Any, None]) -> None:
 
 def main() -> int:
     """Return the exit status of the process."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s %(message)s")
-    logging.getLogger("kopf").setLevel(logging.WARNING)
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # Signals are not its business here.
     try:
         settings = Settings.of(os.environ)
     except SettingsError as error:
         sys.stderr.write(f"modeldeployment-operator: {error}\n")
         return 2
+    logs.configure(settings.log_format)
     os.environ.setdefault("LOGNAME", "operator")  # Kopf asks for it, and a container's user need not have a name.
     try:
         asyncio.run(run(settings))

@@ -15,8 +15,9 @@ from typing import Any, Final
 
 from modeldeployment_operator.adapters.api import Api
 from modeldeployment_operator.adapters.cache import Cache
+from modeldeployment_operator.adapters.logs import reconciling
 from modeldeployment_operator.adapters.queue import Queue
-from modeldeployment_operator.adapters.telemetry import Telemetry
+from modeldeployment_operator.adapters.telemetry import Result, Telemetry
 from modeldeployment_operator.core import kinds, names
 from modeldeployment_operator.core.errors import ApiError, ConflictError, OperatorError, RefusedError
 from modeldeployment_operator.core.freshness import TOUCH_INTERVAL
@@ -116,7 +117,8 @@ class Engine:
         while True:
             key = await self._queue.get()
             try:
-                await self._reconcile(key)
+                with reconciling(key):
+                    await self._reconcile(key)
             finally:
                 self._queue.done(key)
             # A reconcile that finds nothing to do waits for nothing. A thousand in a row would hold up the Lease.
@@ -142,7 +144,7 @@ class Engine:
             silence = self._api.silence
             if silence is None or silence >= TOUCH_INTERVAL:
                 with contextlib.suppress(ApiError):  # Silence is what is told of it.
-                    await self._api.get("/version")
+                    await self._api.touch()
             await asyncio.sleep(TOUCH_INTERVAL.total_seconds())
 
     async def _reconcile(self, key: Key) -> None:
@@ -150,21 +152,24 @@ class Engine:
             with self._telemetry.reconcile_seconds.time():
                 wait = await self._reconciler.reconcile(key)
         except OperatorError as error:
-            delay = self._fail(key)
-            level = logging.DEBUG if isinstance(error, ConflictError) else logging.WARNING
-            _log.log(level, "%s: %s; tried again in %.1f s", key, error, delay)
+            is_conflict = isinstance(error, ConflictError)
+            delay = self._fail(key, Result.CONFLICT if is_conflict else Result.ERROR)
+            _log.log(
+                logging.DEBUG if is_conflict else logging.WARNING, "%s: %s; tried again in %.1f s", key, error, delay
+            )
         except Exception:
-            delay = self._fail(key)
+            delay = self._fail(key, Result.INTERNAL)
             _log.exception("%s: an error in the operator itself; tried again in %.1f s", key, delay)
         else:
+            self._telemetry.reconciles.labels(Result.SUCCESS).inc()
             self._queue.succeeded(key)
             if self._cache.get(key) is None:
                 self._queue.forget(key)
             else:
                 self._queue.schedule(key, None if wait is None else wait.total_seconds())
 
-    def _fail(self, key: Key) -> float:
-        self._telemetry.reconcile_errors.inc()
+    def _fail(self, key: Key, result: Result) -> float:
+        self._telemetry.reconciles.labels(result).inc()
         return self._queue.failed(key)
 
     async def _list_all(self) -> None:

@@ -6,11 +6,13 @@ would keep a ModelDeployment from being deleted while the operator is down (oper
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import kopf
 
+from modeldeployment_operator.adapters.health import Heartbeat
 from modeldeployment_operator.adapters.streams import Streams
 from modeldeployment_operator.core import kinds, names
 from modeldeployment_operator.core.kinds import Kind
@@ -21,15 +23,19 @@ Note = Callable[[Kind, dict[str, Any], bool], object]
 WATCHED: Final = (kinds.MODEL_DEPLOYMENT, *kinds.WATCHED)
 
 
-async def watch(note: Note, streams: Streams, namespaces: Sequence[str]) -> None:
+async def watch(note: Note, streams: Streams, namespaces: Sequence[str], heartbeat: Heartbeat) -> None:
     """Run Kopf until it cannot go on."""
-    await kopf.operator(
-        registry=register(note, streams),
-        settings=configure(kopf.OperatorSettings()),
-        clusterwide=not namespaces,
-        namespaces=namespaces,
-        standalone=True,
-    )
+    beating = asyncio.create_task(heartbeat.keep())  # Before Kopf begins, which ends what begins after it.
+    try:
+        await kopf.operator(
+            registry=register(note, streams),
+            settings=configure(kopf.OperatorSettings()),
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+            standalone=True,
+        )
+    finally:
+        beating.cancel()
 
 
 def register(note: Note, streams: Streams) -> kopf.OperatorRegistry:

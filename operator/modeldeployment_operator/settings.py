@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,6 +19,13 @@ LOOPBACK: Final = "127.0.0.1"
 
 class SettingsError(Exception):
     """The environment is not as it should be."""
+
+
+class LogFormat(StrEnum):
+    """How log lines are written."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,7 @@ class Settings:
         fleet_page_port: port of the page that shows all ModelDeployments; no page if absent.
         fleet_page_host: address that it listens on. It has no login: more than the loopback is for who guards it.
         fleet_page_names: names that it may be called by, beside localhost and addresses.
+        log_format: how log lines are written.
 
     """
 
@@ -52,6 +61,7 @@ class Settings:
     fleet_page_port: int | None = None
     fleet_page_host: str = LOOPBACK
     fleet_page_names: tuple[str, ...] = ()
+    log_format: LogFormat = LogFormat.TEXT
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Settings:
@@ -70,6 +80,7 @@ class Settings:
             fleet_page_port=page_port,
             fleet_page_host=environment.get("FLEET_PAGE_HOST") or LOOPBACK,
             fleet_page_names=_names(environment, "FLEET_PAGE_NAMES"),
+            log_format=_log_format(environment),
         )
 
 
@@ -94,6 +105,15 @@ def _port(environment: Mapping[str, str], name: str, otherwise: str) -> int | No
     if not text.isdecimal() or not 0 <= int(text) <= 65535:
         raise SettingsError(f"{name} is {text!r}: give a port number, or {otherwise}")
     return int(text)
+
+
+def _log_format(environment: Mapping[str, str]) -> LogFormat:
+    text = environment.get("LOG_FORMAT") or LogFormat.TEXT
+    try:
+        return LogFormat(text)
+    except ValueError:
+        known = " or ".join(LogFormat)
+        raise SettingsError(f"LOG_FORMAT is {text!r}: give {known}, or leave it out for {LogFormat.TEXT}") from None
 
 
 def _required(environment: Mapping[str, str], name: str, meaning: str) -> str:

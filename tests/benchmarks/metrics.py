@@ -169,7 +169,7 @@ async def operator_page(count: int) -> Page:
         past = [a_revision(f"{key.name}-past-{number}") for number in range(HISTORY)]
         long = status.model_copy(update={"revisions": [*status.revisions, *past]})
         cache.put(kinds.MODEL_DEPLOYMENT, fleets.body(key, long))
-    runner = await serve(Telemetry(CollectorRegistry()), Fleet(cache, {}), lambda: True, "127.0.0.1", 0)
+    runner = await serve(Telemetry(CollectorRegistry()), Fleet(cache, {}), lambda: True, list, "127.0.0.1", 0)
     host, port = runner.addresses[0][:2]
     async with _floor() as floor:
         page = await asyncio.to_thread(_scraped, host, port, "text/plain", floor)

@@ -9,8 +9,9 @@ import pytest
 from aiohttp import ClientSession
 from modeldeployment_operator.adapters import web
 from modeldeployment_operator.adapters.cache import Cache
-from modeldeployment_operator.adapters.fleet import Fleet
+from modeldeployment_operator.adapters.fleet import Fleet, Led
 from modeldeployment_operator.adapters.observe import Memory
+from modeldeployment_operator.adapters.queue import Queue
 from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.api.status import ModelDeploymentStatus
 from modeldeployment_operator.core import kinds
@@ -33,6 +34,7 @@ class Operator:
         self.cache, self.telemetry = Cache(), Telemetry(CollectorRegistry())
         self.memories: dict[Key, Memory] = {}
         self.url = ""
+        self.leads = True
 
     def knows(self, name: str, status: ModelDeploymentStatus, version: int = 1) -> None:
         self.cache.put(kinds.MODEL_DEPLOYMENT, fleets.body(name, status, version))
@@ -49,7 +51,8 @@ class Operator:
 @pytest.fixture
 async def operator() -> AsyncIterator[Operator]:
     operator = Operator()
-    runner = await web.serve(operator.telemetry, Fleet(operator.cache, operator.memories), lambda: True, "127.0.0.1", 0)
+    led = Led(Fleet(operator.cache, operator.memories), lambda: operator.leads)
+    runner = await web.serve(operator.telemetry, led, lambda: True, list, "127.0.0.1", 0)
     host, port = runner.addresses[0][:2]
     operator.url = f"http://{host}:{port}/metrics"
     yield operator
@@ -60,7 +63,11 @@ async def operator() -> AsyncIterator[Operator]:
 def told(operator: Operator) -> Operator:
     """An operator that has something to tell of every metric."""
     operator.knows("news", fleets.rolled_back())
-    operator.telemetry.api_request_seconds.labels("GET", "200").observe(0.01)
+    telemetry = operator.telemetry
+    telemetry.api_requests.labels("get", "leases", "200").inc()
+    telemetry.api_request_seconds.labels("get").observe(0.01)
+    telemetry.loop_lag_seconds.labels("operator").observe(0.001)
+    telemetry.follow(Queue(), operator.cache, lambda: operator.leads, workers=10)
     return operator
 
 
@@ -112,6 +119,16 @@ async def test_the_series_of_a_model_go_with_it(told: Operator) -> None:
 
     told.cache.remove(kinds.MODEL_DEPLOYMENT, fleets.body("news", ModelDeploymentStatus(), 2))
     assert "news" not in await told.scrape()
+
+
+async def test_a_replica_that_stands_by_tells_of_itself_and_of_no_model(told: Operator) -> None:
+    told.leads = False
+    families = {metric.name: metric for metric in read_text(await told.scrape())}
+
+    assert [name for name, family in families.items() for sample in family.samples if "model" in sample.labels] == []
+    assert families["modeldeployment_operator_leader"].samples[0].value == 0
+    known = {sample.labels["resource"]: sample.value for sample in families["modeldeployment_cache_objects"].samples}
+    assert known["modeldeployments"] == 1
 
 
 async def labels(operator: Operator) -> float:

@@ -8,6 +8,7 @@ from kubernetes.aio import client
 from modeldeployment_operator.adapters.api import Api
 from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.core.errors import ApiError
+from modeldeployment_operator.core.kinds import SERVICE
 from prometheus_client import CollectorRegistry
 
 
@@ -34,7 +35,7 @@ async def test_an_answer_that_tells_nothing_of_the_cluster_is_silence(status: in
     api = Api(client.ApiClient(configuration), Telemetry(CollectorRegistry()))
     try:
         with pytest.raises(ApiError):
-            await api.get("/api/v1/namespaces/a/services/b")
+            await api.get(SERVICE, "a", "b")
         assert (api.silence is not None) is heard
     finally:
         await api.close()

@@ -12,6 +12,7 @@ import pytest
 from modeldeployment_operator.adapters import web
 from modeldeployment_operator.adapters.cache import Cache
 from modeldeployment_operator.adapters.fleet import Fleet
+from modeldeployment_operator.adapters.queue import Queue
 from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.core import kinds
 from prometheus_client import CollectorRegistry
@@ -37,8 +38,11 @@ async def operator() -> AsyncIterator[str]:
     for number, state in enumerate(fleets.ALL):
         name = f"{state.__name__.replace('_', '-')}-{number}"
         cache.put(kinds.MODEL_DEPLOYMENT, fleets.body(name, state(name)))
-    telemetry.api_request_seconds.labels("GET", "200").observe(0.01)
-    runner = await web.serve(telemetry, Fleet(cache, {}), lambda: True, "127.0.0.1", 0)
+    telemetry.api_requests.labels("get", "leases", "200").inc()
+    telemetry.api_request_seconds.labels("get").observe(0.01)
+    telemetry.loop_lag_seconds.labels("operator").observe(0.001)
+    telemetry.follow(Queue(), cache, lambda: True, workers=10)
+    runner = await web.serve(telemetry, Fleet(cache, {}), lambda: True, list, "127.0.0.1", 0)
     host, port = runner.addresses[0][:2]
     yield f"{host}:{port}"
     await runner.cleanup()

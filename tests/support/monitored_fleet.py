@@ -270,17 +270,48 @@ def _optional_labels(recording: Recording, target: Labels, labels: float, right:
 
 def _operator(recording: Recording, chance: random.Random, step: float, began: float, *, starting: bool) -> None:
     reconciles = step * chance.uniform(0.8, 1.2)
-    recording.put("modeldeployment_queue_length", 5 if starting else 0, TARGET)
+    for name, value in (
+        ("operator_leader", 1.0),
+        ("queue_length", 5.0 if starting else 0.0),
+        ("queue_oldest_seconds", chance.uniform(1, 3) if starting else 0.0),
+        ("workers", 10.0),
+        ("workers_busy", 10.0 if starting else float(chance.random() < 0.2)),
+        ("reconcile_longest_running_seconds", chance.uniform(0, 0.3)),
+    ):
+        recording.put(f"modeldeployment_{name}", value, TARGET)
     recording.observe("modeldeployment_reconcile_duration_seconds", reconciles, 0.06, SECONDS, TARGET)
-    recording.add("modeldeployment_reconcile_errors_total", float(chance.random() < 0.02), TARGET)
+    failed, conflicts = float(chance.random() < 0.02), float(chance.random() < 0.05)
+    results = {"success": reconciles, "conflict": conflicts, "error": failed, "internal": 0.0}
+    for result, count in results.items():
+        recording.add("modeldeployment_reconciles_total", count, {**TARGET, "result": result})
     recording.observe("modeldeployment_prometheus_query_duration_seconds", step / 15, 0.02, SECONDS, TARGET)
     for source, failures in (("Pods", chance.random() < 0.03), ("Prometheus", False)):
         recording.add("modeldeployment_sample_failures_total", float(failures), {**TARGET, "source": source})
-    requests = (("GET", "200", 0.6), ("PATCH", "200", 0.9), ("PATCH", "409", 0.02), ("POST", "201", 0.05))
-    for method, code, rate in requests:
-        labels = {**TARGET, "method": method, "code": code}
-        recording.observe("modeldeployment_api_request_duration_seconds", rate * reconciles, 0.012, SECONDS, labels)
+    for loop, beats in (("operator", step), ("watches", step)):
+        labels = {**TARGET, "loop": loop}
+        recording.observe("modeldeployment_event_loop_lag_seconds", beats, 0.003, SECONDS, labels)
+    _requests(recording, step, reconciles)
+    for resource, count in (("modeldeployments", 6.0), ("deployments", 9.0), ("pods", 17.0), ("services", 15.0)):
+        recording.put("modeldeployment_cache_objects", count, {**TARGET, "resource": resource})
+        began_anew = float(chance.random() < step / 1800)
+        recording.add("modeldeployment_watch_restarts_total", began_anew, {**TARGET, "resource": resource})
     recording.put("process_start_time_seconds", began, TARGET)
     recording.put("process_resident_memory_bytes", 9.4e7 + chance.uniform(0, 2e6), TARGET)
     recording.put("process_open_fds", 38, TARGET)
     recording.add("process_cpu_seconds_total", 0.04 * step, TARGET)
+
+
+def _requests(recording: Recording, step: float, reconciles: float) -> None:
+    """Record what the operator asks the API server: the Lease all the time, and something in some reconciles."""
+    requests = (
+        ("get", "leases", "200", step / 2),
+        ("update", "leases", "200", step / 2),
+        ("patch", "modeldeployments/status", "200", 0.3 * reconciles),
+        ("patch", "modeldeployments/status", "409", 0.02 * reconciles),
+        ("patch", "deployments", "200", 0.1 * reconciles),
+        ("create", "events", "201", 0.05 * reconciles),
+    )
+    for verb, resource, code, count in requests:
+        labels = {**TARGET, "verb": verb}
+        recording.add("modeldeployment_api_requests_total", count, {**labels, "resource": resource, "code": code})
+        recording.observe("modeldeployment_api_request_duration_seconds", count, 0.012, SECONDS, labels)

@@ -139,3 +139,18 @@ def test_a_list_of_one_namespace_says_nothing_of_others() -> None:
     assert cache.replace(DEPLOYMENT, "other", [], 5) == set()
     assert cache.replace(DEPLOYMENT, "team", [], 5) == {KEY}
     assert cache.children(KEY) == []
+
+
+def test_it_tells_how_many_it_knows_of_each_kind() -> None:
+    cache = Cache()
+    cache.put(MODEL_DEPLOYMENT, an_object())
+    cache.put(DEPLOYMENT, a_child(1, uid="a", name="a"))
+    cache.put(DEPLOYMENT, a_child(2, uid="a", name="a"))
+    cache.put(DEPLOYMENT, a_child(1, uid="b", name="b"))
+    cache.put(SERVICE, a_child(1, uid="s"))
+    assert [cache.size(kind) for kind in (MODEL_DEPLOYMENT, DEPLOYMENT, SERVICE)] == [1, 2, 1]
+
+    cache.remove(DEPLOYMENT, a_child(3, uid="a", name="a"))
+    cache.keep(SERVICE, None, ())
+    cache.remove(SERVICE, a_child(9, uid="s"))
+    assert [cache.size(kind) for kind in (MODEL_DEPLOYMENT, DEPLOYMENT, SERVICE)] == [1, 1, 0]

@@ -125,3 +125,29 @@ async def test_what_is_forgotten_does_not_come_back(queue: Queue) -> None:
     queue.forget(A)
 
     assert await is_idle(queue)
+
+
+async def test_it_tells_who_waits_and_who_is_worked_on_for_longest(queue: Queue) -> None:
+    assert (queue.oldest, queue.working, queue.slowest) == (0, 0, (None, 0))
+    queue.add(A)
+    await asyncio.sleep(SOON)
+    queue.add(B)
+    queue.add(A)
+    assert queue.oldest >= SOON, "what is added once more has waited since the first time"
+
+    assert await queue.get() == A
+    await asyncio.sleep(SOON)
+    key, seconds = queue.slowest
+    assert (key, queue.working) == (A, 1)
+    assert seconds >= SOON
+
+    queue.add(A)
+    assert await queue.get() == B
+    await asyncio.sleep(SOON)
+    assert queue.oldest >= SOON, "it waits for its own reconcile to end"
+    queue.done(B)
+    queue.done(A)
+    assert queue.oldest >= SOON
+    assert await queue.get() == A
+    queue.done(A)
+    assert (queue.oldest, queue.working, queue.slowest) == (0, 0, (None, 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from modeldeployment_operator.settings import HTTP_PORT, Settings, SettingsError
+from modeldeployment_operator.settings import HTTP_PORT, LogFormat, Settings, SettingsError
 
 LEAST = {"SERVING_IMAGE": "server:1", "OPERATOR_NAMESPACE": "modelops"}
 
@@ -93,3 +93,11 @@ def test_what_is_missing_is_named(name: str, value: str | None) -> None:
 def test_a_port_that_is_none(port: str) -> None:
     with pytest.raises(SettingsError, match="give a port number"):
         Settings.of(LEAST | {"HTTP_PORT": port})
+
+
+def test_log_lines_are_for_people_unless_said_otherwise() -> None:
+    assert Settings.of(LEAST).log_format is LogFormat.TEXT
+    assert Settings.of(LEAST | {"LOG_FORMAT": ""}).log_format is LogFormat.TEXT
+    assert Settings.of(LEAST | {"LOG_FORMAT": "json"}).log_format is LogFormat.JSON
+    with pytest.raises(SettingsError, match="LOG_FORMAT is 'xml': give text or json"):
+        Settings.of(LEAST | {"LOG_FORMAT": "xml"})

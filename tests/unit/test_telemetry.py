@@ -156,7 +156,7 @@ def test_labels_are_escaped(telemetry: Telemetry) -> None:
 
 
 def test_times_of_creation_are_not_told(telemetry: Telemetry) -> None:
-    telemetry.api_request_seconds.labels("GET", "200").observe(0.1)
+    telemetry.api_request_seconds.labels("get").observe(0.1)
     body, _ = telemetry.exposition([Model(KEY, status())], "")
 
     assert b"_created" not in body

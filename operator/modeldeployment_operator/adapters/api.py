@@ -48,10 +48,19 @@ _WATCH_LIMIT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_
 """A watch that tells nothing for longer hangs: bookmarks come about every minute."""
 _PATIENCE_SECONDS: Final = 30.0
 """So long a request may wait in all if the API server has too much to do."""
-_LEADERS: Final = frozenset({"PATCH", "DELETE"})
+_LEADERS: Final = frozenset({"patch", "delete"})
 """What only the replica that leads does."""
 _APPLY: Final = "application/apply-patch+yaml"
 _JSON: Final = "application/json"
+_METHODS: Final = {
+    "get": "GET",
+    "list": "GET",
+    "watch": "GET",
+    "create": "POST",
+    "update": "PUT",
+    "patch": "PATCH",
+    "delete": "DELETE",
+}
 _ERRORS: Final[Mapping[int, type[ApiError]]] = {
     400: RefusedError,
     403: RefusedError,
@@ -60,6 +69,29 @@ _ERRORS: Final[Mapping[int, type[ApiError]]] = {
     413: RefusedError,
     422: RefusedError,
 }
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A request in the words of the API server's own: what a right is given for is what it is counted by."""
+
+    verb: str
+    resource: str
+    path: str
+
+    @property
+    def method(self) -> str:
+        return _METHODS[self.verb]
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.path}"
+
+
+def _call(
+    verb: str, kind: Kind, namespace: str | None = None, name: str | None = None, subresource: str | None = None
+) -> _Call:
+    resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
+    return _Call(verb, resource, kind.path(namespace, name, subresource))
 
 
 @dataclass(frozen=True)
@@ -115,9 +147,13 @@ class Api:
         """Close the connections."""
         await self._client.close()
 
-    async def get(self, path: str) -> Body:
-        """Return what lies at a path; NotFoundError if there is nothing."""
-        return await self._request("GET", path)
+    async def get(self, kind: Kind, namespace: str, name: str) -> Body:
+        """Return an object; NotFoundError if there is none."""
+        return await self._request(_call("get", kind, namespace, name))
+
+    async def touch(self) -> None:
+        """Ask for a sign of life."""
+        await self._request(_Call("get", "version", "/version"))
 
     async def list(self, kind: Kind, namespace: str | None, selector: str | None) -> tuple[list[Body], int]:
         """Return all objects of a kind, in one namespace or everywhere, and the resourceVersion of the list."""
@@ -146,7 +182,7 @@ class Api:
         """
         query: dict[str, str | int] = {"limit": size} | ({"labelSelector": selector} if selector else {})
         while True:
-            page = await self._request("GET", kind.path(namespace), query=query)
+            page = await self._request(_call("list", kind, namespace), query=query)
             metadata = page["metadata"]
             yield page["items"], int(metadata["resourceVersion"])
             if not metadata.get("continue"):
@@ -166,21 +202,13 @@ class Api:
             "resourceVersion": version,
             "timeoutSeconds": random.randint(*_WATCH_SECONDS),  # noqa: S311 - spreads load.
         }
-        path = kind.path(namespace)
-        url = f"{path}?{urlencode(query | ({'labelSelector': selector} if selector else {}))}"
-        started, code = time.monotonic(), "error"
-        try:
-            response = await self._send("GET", url, None, _JSON, _WATCH_LIMIT)
-            code = str(response.status)
-        finally:
-            self._telemetry.api_request_seconds.labels("GET", code).observe(time.monotonic() - started)
-        with contextlib.closing(response.response):
-            self._note_answer(response.status)
-            with _no_answer(f"watch {path}"):
-                if response.status >= 400:
-                    raise _error(response.status, await response.read(), response.reason, f"watch {path}")
-                async for line in response.response.content:
-                    yield _change(line, f"watch {path}")
+        call = _call("watch", kind, namespace)
+        response = await self._send(call, query | ({"labelSelector": selector} if selector else {}), limit=_WATCH_LIMIT)
+        with contextlib.closing(response.response), _no_answer(call):
+            if response.status >= 400:
+                raise _error(response.status, await response.read(), response.reason, call)
+            async for line in response.response.content:
+                yield _change(line, call)
 
     async def apply(self, kind: Kind, manifest: Body, subresource: str | None = None, *, force: bool = True) -> Body:
         """Apply an object server-side, as the owner of all its fields, and return what it is then.
@@ -189,27 +217,27 @@ class Api:
         field is somebody else's and has another value.
         """
         metadata = manifest["metadata"]
-        path = kind.path(metadata["namespace"], metadata["name"], subresource)
         query = {"fieldManager": MANAGER, "force": str(force).lower()}
+        call = _call("patch", kind, metadata["namespace"], metadata["name"], subresource)
         self._check_may_write()
-        return await self._request("PATCH", path, query=query, body=manifest, content_type=_APPLY)
+        return await self._request(call, query, manifest, _APPLY)
 
     async def create(self, kind: Kind, namespace: str, manifest: Body) -> Body:
         """Create an object; ConflictError if it is there already. Whoever is first has made it: no leader is needed."""
-        return await self._request("POST", kind.path(namespace), query={"fieldManager": MANAGER}, body=manifest)
+        return await self._request(_call("create", kind, namespace), {"fieldManager": MANAGER}, manifest)
 
     async def replace(self, kind: Kind, body: Body) -> Body:
         """Replace an object; ConflictError if it is at another resourceVersion than the one in its metadata."""
         metadata = body["metadata"]
-        path = kind.path(metadata["namespace"], metadata["name"])
-        return await self._request("PUT", path, query={"fieldManager": MANAGER}, body=body)
+        call = _call("update", kind, metadata["namespace"], metadata["name"])
+        return await self._request(call, {"fieldManager": MANAGER}, body)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Delete an object and what belongs to it, unless it is gone or another has taken its name."""
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         self._check_may_write()
         try:
-            await self._request("DELETE", kind.path(namespace, name), body=body)
+            await self._request(_call("delete", kind, namespace, name), body=body)
         except (NotFoundError, ConflictError):
             return
 
@@ -218,10 +246,10 @@ class Api:
         found = set()
         for group, version in sorted({(kind.group, kind.version) for kind in kinds}):
             try:
-                resources = (await self.get(f"/apis/{group}/{version}"))["resources"]
+                page = await self._request(_Call("get", "discovery", f"/apis/{group}/{version}"))
             except NotFoundError:
                 continue
-            found |= {(group, version, resource["name"]) for resource in resources}
+            found |= {(group, version, resource["name"]) for resource in page["resources"]}
         return {kind for kind in kinds if (kind.group, kind.version, kind.plural) in found}
 
     def _check_may_write(self) -> None:
@@ -230,58 +258,64 @@ class Api:
 
     async def _request(
         self,
-        method: str,
-        path: str,
-        *,
+        call: _Call,
         query: Mapping[str, str | int] | None = None,
         body: Body | None = None,
         content_type: str = _JSON,
     ) -> Body:
         """Make a request, again if the API server asks for patience; return the answer."""
-        url = path + (f"?{urlencode(query)}" if query else "")
         patience = _PATIENCE_SECONDS
         while True:
             try:
-                return await self._request_once(method, path, url, body, content_type)
+                return await self._request_once(call, query, body, content_type)
             except TooManyRequestsError as error:
                 patience -= error.wait
                 if patience < 0:
                     raise
                 await asyncio.sleep(error.wait * random.uniform(1.0, 1.25))  # noqa: S311 - spreads load.
-            if method in _LEADERS:
+            if call.verb in _LEADERS:
                 self._check_may_write()
 
-    async def _request_once(self, method: str, path: str, url: str, body: Body | None, content_type: str) -> Body:
-        started, code = time.monotonic(), "error"
-        try:
-            response = await self._send(method, url, body, content_type, _LIMIT)
-            with _no_answer(f"{method} {path}"):
-                data = await response.read()
-            code = str(response.status)
-        finally:
-            self._telemetry.api_request_seconds.labels(method, code).observe(time.monotonic() - started)
-        self._note_answer(response.status)
+    async def _request_once(
+        self, call: _Call, query: Mapping[str, str | int] | None, body: Body | None, content_type: str
+    ) -> Body:
+        response = await self._send(call, query, body, content_type)
+        data = await response.read()  # Which it is already.
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
-            reason = str(_error(response.status, data, response.reason, "").message)
-            raise TooManyRequestsError(response.status, reason, f"{method} {path}", _wait(response))
+            reason = _error(response.status, data, response.reason, call).message
+            raise TooManyRequestsError(response.status, reason, str(call), _wait(response))
         if response.status >= 400:
-            raise _error(response.status, data, response.reason, f"{method} {path}")
+            raise _error(response.status, data, response.reason, call)
         try:
             document: Body = json.loads(data)
         except ValueError as error:
-            raise ApiError(response.status, "the answer is not JSON: is there a proxy?", f"{method} {path}") from error
+            raise ApiError(response.status, "the answer is not JSON: is there a proxy?", str(call)) from error
         return document
 
     async def _send(
-        self, method: str, url: str, body: Body | None, content_type: str, limit: aiohttp.ClientTimeout
+        self,
+        call: _Call,
+        query: Mapping[str, str | int] | None = None,
+        body: Body | None = None,
+        content_type: str = _JSON,
+        limit: aiohttp.ClientTimeout = _LIMIT,
     ) -> rest.RESTResponse:
-        """Make a request to a path with its query; return the answer when it has begun."""
-        path = url.partition("?")[0]
+        """Make a request; return its answer, read if it has an end."""
         headers = {"Accept": _JSON, "Content-Type": content_type, "User-Agent": MANAGER}
-        with _no_answer(f"{method} {path}"):
-            await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-            whole = self._client.configuration.host + url
-            return await self._client.call_api(method, whole, headers, body, _request_timeout=limit)
+        url = self._client.configuration.host + call.path + (f"?{urlencode(query)}" if query else "")
+        started, code = time.monotonic(), "error"
+        try:
+            with _no_answer(call):
+                await self._client.update_params_for_auth(headers, [], ["BearerToken"], call.path, call.method, body)
+                response = await self._client.call_api(call.method, url, headers, body, _request_timeout=limit)
+                if limit.total:
+                    await response.read()
+            code = str(response.status)
+        finally:
+            self._telemetry.api_requests.labels(call.verb, call.resource, code).inc()
+            self._telemetry.api_request_seconds.labels(call.verb).observe(time.monotonic() - started)
+        self._note_answer(response.status)
+        return response
 
     def _note_answer(self, status: int) -> None:
         if status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.UNAUTHORIZED:
@@ -289,12 +323,12 @@ class Api:
 
 
 @contextlib.contextmanager
-def _no_answer(request: str) -> Iterator[None]:
+def _no_answer(call: _Call) -> Iterator[None]:
     """Raise ApiError for what goes wrong on the way."""
     try:
         yield
     except (TimeoutError, aiohttp.ClientError, HttpProcessingError, OSError) as error:
-        raise ApiError(0, str(error) or type(error).__name__, request) from error
+        raise ApiError(0, str(error) or type(error).__name__, str(call)) from error
 
 
 def _wait(response: rest.RESTResponse) -> float:
@@ -303,18 +337,18 @@ def _wait(response: rest.RESTResponse) -> float:
     return max(1.0, float(text)) if text.isdecimal() else 1.0
 
 
-def _change(line: bytes, request: str) -> Change:
+def _change(line: bytes, call: _Call) -> Change:
     try:
         event = json.loads(line)
         body = event["object"]
         if event["type"] == "ERROR":
-            raise _error(int(body.get("code", 0)), json.dumps(body).encode(), "", request)
+            raise _error(int(body.get("code", 0)), json.dumps(body).encode(), "", call)
         return Change(event["type"], body, int(body["metadata"]["resourceVersion"]))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ApiError(0, "what the watch tells is no event: is there a proxy?", request) from error
+        raise ApiError(0, "what the watch tells is no event: is there a proxy?", str(call)) from error
 
 
-def _error(code: int, data: bytes, reason: str, request: str) -> ApiError:
+def _error(code: int, data: bytes, reason: str, call: _Call) -> ApiError:
     """Return the error that a metav1.Status tells of."""
     try:
         status = json.loads(data)
@@ -323,4 +357,4 @@ def _error(code: int, data: bytes, reason: str, request: str) -> ApiError:
     except (ValueError, TypeError, KeyError, AttributeError):
         message, causes = data.decode(errors="replace").strip()[:200] or reason, []
     kind = NamespaceTerminatingError if "NamespaceTerminating" in causes else _ERRORS.get(code, ApiError)
-    return kind(code, message, request)
+    return kind(code, message, str(call))

@@ -6,7 +6,7 @@ ignored, so that the order of their arrival does not matter.
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ class Cache:
         self._tombstones: OrderedDict[tuple[Kind, str], int] = OrderedDict()
         """By kind and UID the resourceVersion at which an object went: it does not come back through an answer that was
         late. It may come back later: an object that loses its label goes, to a watch, and one that gets it comes."""
+        self._sizes: Counter[Kind] = Counter()
 
     def known(self) -> list[Key]:
         """Return all ModelDeployments that exist."""
@@ -37,6 +38,10 @@ class Cache:
     def get(self, key: Key) -> dict[str, Any] | None:
         """Return a ModelDeployment, or None if it is gone."""
         return self._objects.get(key)
+
+    def size(self, kind: Kind) -> int:
+        """Return how many objects of a kind are known."""
+        return len(self._objects) if kind is MODEL_DEPLOYMENT else self._sizes[kind]
 
     def children(self, key: Key, owner: str | None = None) -> list[Child]:
         """Return the children of a ModelDeployment; with `owner`, a UID, without those of a former one of its name."""
@@ -60,6 +65,7 @@ class Cache:
         known = self.child(child.key, kind, child.name)
         if known is not None and known.version >= child.version:
             return None
+        self._sizes[kind] += known is None
         self._children[child.key][kind, child.name] = child
         return child.key
 
@@ -128,6 +134,7 @@ class Cache:
         if known is None or known.uid != child.uid:
             return None
         del siblings[child.kind, child.name]
+        self._sizes[child.kind] -= 1
         if not siblings:
             del self._children[child.key]
         return child.key

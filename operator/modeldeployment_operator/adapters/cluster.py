@@ -205,9 +205,8 @@ class Cluster:
         Raises ForeignObjectError if it is somebody else's: a forced apply would make it the operator's, and deleting
         the ModelDeployment would delete it.
         """
-        path = kind.path(observation.key.namespace, name)
         try:
-            metadata = (await self._api.get(path))["metadata"]
+            metadata = (await self._api.get(kind, observation.key.namespace, name))["metadata"]
         except NotFoundError:
             return False
         owners = [owner for owner in metadata.get("ownerReferences", ()) if owner.get("controller")]
@@ -215,7 +214,8 @@ class Cluster:
             return True
         former = any((owner["kind"], owner["name"]) == (group.KIND, observation.key.name) for owner in owners)
         if former or "deletionTimestamp" in metadata:
-            raise ConflictError(409, "it belongs to a ModelDeployment that was deleted, and is not gone yet", path)
+            what = f"{kind.kind} {observation.key.namespace}/{name}"
+            raise ConflictError(409, "it belongs to a ModelDeployment that was deleted, and is not gone yet", what)
         raise ForeignObjectError(
             f"{kind.kind} {observation.key.namespace}/{name} exists and does not belong to this ModelDeployment: "
             "delete it, or choose another name for the ModelDeployment"

@@ -36,9 +36,8 @@ class KeyRing:
 
 async def load(api: Api, namespace: str) -> KeyRing:
     """Return the key ring of this installation; it is made at the first start."""
-    path = SECRET.path(namespace, SECRET_NAME)
     try:
-        secret = await api.get(path)
+        secret = await api.get(SECRET, namespace, SECRET_NAME)
     except NotFoundError:
         manifest = {
             "apiVersion": SECRET.api_version,
@@ -50,7 +49,7 @@ async def load(api: Api, namespace: str) -> KeyRing:
         try:
             secret = await api.create(SECRET, namespace, manifest)
         except ConflictError:  # Another operator that starts at the same time was first.
-            secret = await api.get(path)
+            secret = await api.get(SECRET, namespace, SECRET_NAME)
     try:
         return KeyRing(bytes.fromhex(base64.b64decode(secret["data"][_FIELD]).decode()))
     except (KeyError, ValueError) as error:

@@ -81,7 +81,7 @@ class Lease:
         self._until = None
         with contextlib.suppress(ApiError, TimeoutError):
             async with asyncio.timeout(_REQUEST_SECONDS):
-                body = await self._api.get(LEASE.path(self._namespace, NAME))
+                body = await self._api.get(LEASE, self._namespace, NAME)
                 if is_held(body["spec"], self._identity):
                     await self._api.replace(LEASE, {**body, "spec": released(body["spec"], self._now())})
 
@@ -102,7 +102,7 @@ class Lease:
     async def _try(self) -> bool | None:
         """Take or renew it; returns whether this replica has it, or None if that is unknown."""
         try:
-            body = await self._api.get(LEASE.path(self._namespace, NAME))
+            body = await self._api.get(LEASE, self._namespace, NAME)
         except NotFoundError:
             return await self._create()
         spec: dict[str, Any] = body.get("spec") or {}

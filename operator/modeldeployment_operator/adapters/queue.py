@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
+import time
+from collections.abc import Iterable
 from typing import Final
 
 from modeldeployment_operator.core.observation import Key
@@ -24,10 +26,12 @@ class Queue:
     """One for the process; used from its event loop only."""
 
     def __init__(self) -> None:
-        self._due: dict[Key, None] = {}
-        """Keys that wait for a worker, in order."""
-        self._working: set[Key] = set()
-        self._again: set[Key] = set()
+        self._due: dict[Key, float] = {}
+        """Keys that wait for a worker, in order, with the time since when."""
+        self._working: dict[Key, float] = {}
+        """Keys that a worker has, with the time since when."""
+        self._again: dict[Key, float] = {}
+        """Those of them that are due once more, likewise."""
         self._failures: dict[Key, int] = {}
         self._wake_at: dict[Key, float] = {}
         """The one time that counts for a key; entries of the heap that differ are void."""
@@ -37,12 +41,26 @@ class Queue:
     def __len__(self) -> int:
         return len(self._due) + len(self._again)
 
+    @property
+    def oldest(self) -> float:
+        """Seconds for which the key that waits longest has waited; 0 if none does. Any thread may ask."""
+        return _age([*self._due.values(), *self._again.values()])
+
+    @property
+    def working(self) -> int:
+        """Keys that workers have."""
+        return len(self._working)
+
+    @property
+    def slowest(self) -> tuple[Key | None, float]:
+        """The key that a worker has had for longest, and for how many seconds. Any thread may ask."""
+        began = dict(self._working)
+        key = min(began, key=began.__getitem__, default=None)
+        return key, 0.0 if key is None else time.monotonic() - began[key]
+
     def add(self, key: Key) -> None:
         """Make a key due now."""
-        if key in self._working:
-            self._again.add(key)
-        else:
-            self._due[key] = None
+        (self._again if key in self._working else self._due).setdefault(key, time.monotonic())
         self._changed.set()
 
     def schedule(self, key: Key, delay: float | None) -> None:
@@ -52,7 +70,7 @@ class Queue:
             self._wake_at[key] = asyncio.get_running_loop().time() + max(0.0, delay)
             heapq.heappush(self._heap, (self._wake_at[key], key))
             if len(self._heap) > _VOID_ENTRIES + 2 * len(self._wake_at):
-                self._heap = [(time, waiting) for waiting, time in self._wake_at.items()]
+                self._heap = [(due, waiting) for waiting, due in self._wake_at.items()]
                 heapq.heapify(self._heap)
             self._changed.set()
 
@@ -63,7 +81,7 @@ class Queue:
             if self._due:
                 key = next(iter(self._due))
                 del self._due[key]
-                self._working.add(key)
+                self._working[key] = time.monotonic()
                 return key
             self._changed.clear()
             try:
@@ -73,10 +91,10 @@ class Queue:
 
     def done(self, key: Key) -> None:
         """Give a key back."""
-        self._working.discard(key)
+        self._working.pop(key, None)
         if key in self._again:
-            self._again.discard(key)
-            self.add(key)
+            self._due.setdefault(key, self._again.pop(key))
+            self._changed.set()
 
     def failed(self, key: Key) -> float:
         """Make a key due after a while that grows with each failure in a row; return the seconds."""
@@ -99,13 +117,18 @@ class Queue:
         """Make due what is, and return the seconds until the next is."""
         now = asyncio.get_running_loop().time()
         while self._heap:
-            time, key = self._heap[0]
-            if self._wake_at.get(key) != time:
+            due, key = self._heap[0]
+            if self._wake_at.get(key) != due:
                 heapq.heappop(self._heap)
-            elif time <= now:
+            elif due <= now:
                 heapq.heappop(self._heap)
                 del self._wake_at[key]
                 self.add(key)
             else:
-                return time - now
+                return due - now
         return None
+
+
+def _age(times: Iterable[float]) -> float:
+    first = min(times, default=None)
+    return 0.0 if first is None else max(0.0, time.monotonic() - first)

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 _PAGE: Final = 100
 """Rules are large, and of each object only what the cache keeps outlives its page."""
 _FIRST_PAUSE_SECONDS: Final = 0.5
-_LONGEST_PAUSE_SECONDS: Final = 30.0
+_LONGEST_PAUSE_SECONDS: Final = 15.0
 _REFUSED_SECONDS: Final = 60.0
 """A right that is missing is not given soon."""
 _STEADY_SECONDS: Final = 10.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -86,13 +86,22 @@ class Streams:
         watches, continues = request.url.query.get("watch") == "true", "continue" in request.url.query
         if not continues:
             await self._keep_pace(stream)
-        response = await handler(request)
+        response = await self._counted(stream.kind, "watch" if watches else "list", handler(request))
         if response.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND}:
             # A token that is renewed or a kind that comes back mends it. Kopf repeats what fails like a connection.
             response.close()
             raise aiohttp.ClientConnectionError(f"{response.status} {response.reason}")
         if response.status == HTTPStatus.OK:
             self._note(stream, watches=watches)
+        return response
+
+    async def _counted(self, kind: Kind, verb: str, answer: Awaitable[ClientResponse]) -> ClientResponse:
+        code = "error"
+        try:
+            response = await answer
+            code = str(response.status)
+        finally:
+            self._telemetry.api_requests.labels(verb, kind.plural, code).inc()
         return response
 
     def _stream(self, path: str) -> _Stream | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
 from typing import Final
 
 from prometheus_client import (
@@ -20,6 +22,8 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from modeldeployment_operator.adapters.cache import Cache
+from modeldeployment_operator.adapters.queue import Queue
 from modeldeployment_operator.adapters.series import MODEL, families
 from modeldeployment_operator.api.spec import LabelSource
 from modeldeployment_operator.core.decision import Decision
@@ -27,8 +31,23 @@ from modeldeployment_operator.core.fleet import Model
 from modeldeployment_operator.core.kinds import MODEL_DEPLOYMENT, OPTIONAL, WATCHED
 from modeldeployment_operator.core.observation import Key
 
+_PREFIX: Final = "modeldeployment"
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-"""Of requests and reconciles, in seconds: a request ends after ten."""
+"""Of requests, reconciles and delays, in seconds: a request ends after ten."""
+_SEEN: Final = (MODEL_DEPLOYMENT, *WATCHED, *OPTIONAL)
+"""Kinds of which the cache knows the objects."""
+
+
+class Result(StrEnum):
+    """How a reconcile ended."""
+
+    SUCCESS = "success"
+    CONFLICT = "conflict"
+    """Somebody else was faster: that is no fault, and tried again at once."""
+    ERROR = "error"
+    """The API server or a pod did not do as asked; tried again."""
+    INTERNAL = "internal"
+    """The operator itself is at fault; tried again."""
 
 
 class Telemetry:
@@ -38,14 +57,14 @@ class Telemetry:
     says, and goes when the model goes.
 
     Attributes:
+        reconciles: reconciles by result.
         reconcile_seconds: durations of reconciles.
-        reconcile_errors: reconciles that failed and are tried again.
-        queue_length: ModelDeployments that wait for a worker; set_function gives it its source.
-        is_leader: whether this replica acts; set_function gives it its source.
         sample_failures: readings of labels that failed, by source: a LabelSource.
         prometheus_query_seconds: durations of queries for labels.
-        api_request_seconds: durations of requests to the API server by method and code, `error` if none came.
+        api_requests: requests to the API server by verb, resource and code, `error` if no answer came.
+        api_request_seconds: their durations, by verb.
         watch_restarts: watches that had to begin anew, by resource: the plural of a kind.
+        loop_lag_seconds: how late the event loops are, by their name.
 
     """
 
@@ -55,36 +74,48 @@ class Telemetry:
         self.registry = registry
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
-        self.reconcile_seconds = _histogram(registry, "reconcile", "Duration of a reconcile.")
-        self.reconcile_errors = Counter(
-            "modeldeployment_reconcile_errors", "Reconciles that failed and are tried again.", registry=registry
-        )
-        self.queue_length = Gauge(
-            "modeldeployment_queue_length", "ModelDeployments that wait for a worker.", registry=registry
-        )
-        self.is_leader = Gauge(
-            "modeldeployment_operator_leader",
-            "1 for the replica that acts, 0 for one that stands by.",
-            registry=registry,
-        )
-        self.sample_failures = Counter(
-            "modeldeployment_sample_failures", "Readings of labels that failed.", ("source",), registry=registry
-        )
+        self.reconciles = _counter(registry, "reconciles", "Reconciles that ended.", ("result",))
+        for result in Result:
+            self.reconciles.labels(result)
+        self.reconcile_seconds = _histogram(registry, "reconcile_duration", "Duration of a reconcile.")
+        self.sample_failures = _counter(registry, "sample_failures", "Readings of labels that failed.", ("source",))
         for source in LabelSource:
             self.sample_failures.labels(source)
         self.prometheus_query_seconds = _histogram(
-            registry, "prometheus_query", "Duration of a query of Prometheus for labels."
+            registry, "prometheus_query_duration", "Duration of a query of Prometheus for labels."
+        )
+        self.api_requests = _counter(
+            registry, "api_requests", "Requests to the API server.", ("verb", "resource", "code")
         )
         self.api_request_seconds = _histogram(
-            registry, "api_request", "Duration of a request to the API server.", ("method", "code")
+            registry, "api_request_duration", "Duration of a request to the API server.", ("verb",)
         )
-        self.watch_restarts = Counter(
-            "modeldeployment_watch_restarts", "Watches that had to begin anew.", ("resource",), registry=registry
-        )
-        for kind in (MODEL_DEPLOYMENT, *WATCHED, *OPTIONAL):
+        self.watch_restarts = _counter(registry, "watch_restarts", "Watches that had to begin anew.", ("resource",))
+        for kind in _SEEN:
             self.watch_restarts.labels(kind.plural)
+        self.loop_lag_seconds = _histogram(registry, "event_loop_lag", "How late an event loop is.", ("loop",))
         self._rollbacks: Tally[Key] = Tally()
         self._promotions: Tally[Key] = Tally()
+
+    def follow(self, queue: Queue, cache: Cache, leads: Callable[[], bool], workers: int) -> None:
+        """Tell of these as they are whenever Prometheus asks. What waits while another replica leads is no backlog."""
+        _gauge(
+            self.registry,
+            "operator_leader",
+            "1 for the replica that acts, 0 for one that stands by.",
+            lambda: float(leads()),
+        )
+        waiting = "ModelDeployments that wait for a worker."
+        _gauge(self.registry, "queue_length", waiting, lambda: len(queue) if leads() else 0)
+        oldest = "For how long the ModelDeployment that waits longest has waited."
+        _gauge(self.registry, "queue_oldest_seconds", oldest, lambda: queue.oldest if leads() else 0)
+        _gauge(self.registry, "workers", "Reconciles that can run at a time.", lambda: workers)
+        _gauge(self.registry, "workers_busy", "Reconciles that run.", lambda: queue.working)
+        slowest = "For how long the reconcile that runs longest has run."
+        _gauge(self.registry, "reconcile_longest_running_seconds", slowest, lambda: queue.slowest[1])
+        objects = Gauge(f"{_PREFIX}_cache_objects", "Objects that are known.", ("resource",), registry=self.registry)
+        for kind in _SEEN:
+            objects.labels(kind.plural).set_function(functools.partial(cache.size, kind))
 
     def count(self, key: Key, decision: Decision) -> None:
         """Take note that the traffic was given to another revision; once for each time."""
@@ -119,9 +150,16 @@ class _All(Collector):
         yield from self._metrics
 
 
+def _counter(registry: CollectorRegistry, what: str, help_text: str, labels: tuple[str, ...] = ()) -> Counter:
+    return Counter(f"{_PREFIX}_{what}", help_text, labels, registry=registry)
+
+
+def _gauge(registry: CollectorRegistry, what: str, help_text: str, source: Callable[[], float]) -> None:
+    Gauge(f"{_PREFIX}_{what}", help_text, registry=registry).set_function(source)
+
+
 def _histogram(registry: CollectorRegistry, what: str, help_text: str, labels: tuple[str, ...] = ()) -> Histogram:
-    name = f"modeldeployment_{what}_duration_seconds"
-    return Histogram(name, help_text, labels, buckets=_BUCKETS, registry=registry)
+    return Histogram(f"{_PREFIX}_{what}_seconds", help_text, labels, buckets=_BUCKETS, registry=registry)
 
 
 def _tallied(name: str, help_text: str, tally: Tally[Key], models: Iterable[Model]) -> Metric:

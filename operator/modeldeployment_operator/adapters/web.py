@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from aiohttp import web
@@ -18,12 +18,17 @@ _THREADED_BYTES: Final = 16384
 
 
 async def serve(
-    telemetry: Telemetry, fleet: Models, is_ready: Callable[[], bool], host: str | None, port: int
+    telemetry: Telemetry,
+    fleet: Models,
+    is_ready: Callable[[], bool],
+    problems: Callable[[], Iterable[str]],
+    host: str | None,
+    port: int,
 ) -> web.AppRunner:
     """Start listening; the runner's `cleanup` stops it."""
     app = web.Application()
     app.router.add_get("/metrics", _metrics(telemetry, fleet))
-    app.router.add_get("/healthz", _healthy)
+    app.router.add_get("/healthz", _healthy(problems))
     app.router.add_get("/readyz", _ready(is_ready))
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
@@ -47,9 +52,15 @@ def _metrics(telemetry: Telemetry, fleet: Models) -> Handler:
     return answer
 
 
-async def _healthy(_request: web.Request) -> web.Response:
-    """Show that the event loop turns: all that a restart could mend."""
-    return web.Response(text="ok\n")
+def _healthy(problems: Callable[[], Iterable[str]]) -> Handler:
+    """Tell what a restart would mend. That there is an answer at all shows that the event loop turns."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        if found := list(problems()):
+            return web.Response(status=503, text="".join(f"{one}\n" for one in found))
+        return web.Response(text="ok\n")
+
+    return answer
 
 
 def _ready(is_ready: Callable[[], bool]) -> Handler:

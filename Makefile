@@ -94,7 +94,7 @@ test-e2e: deps tools  ## Everything on a real Kubernetes with real pods (needs r
 	$(PYTEST) tests/e2e
 
 ##@ Benchmarks
-.PHONY: bench-judgement bench-metrics bench-serving bench-soak
+.PHONY: bench-judgement bench-metrics bench-serving bench-operator bench-soak
 bench-judgement: deps  ## False alarms and labels to detection: a gauge with a threshold against the sequential test
 	$(PYTHON) -m tests.benchmarks.judgement
 
@@ -104,6 +104,9 @@ bench-metrics: deps  ## What a scrape costs, what metrics and traces cost a pred
 
 bench-serving: deps  ## Requests a second in every protocol, beside the function itself, the bare servers and peers (15 min)
 	$(PYTHON) -m tests.benchmarks.serving
+
+bench-operator: deps  ## The operator with 100, 300 and 1000 models, beside plain Deployments and a bare client (25 min)
+	$(PYTHON) -m tests.benchmarks.fleet
 
 bench-soak: deps  ## Memory over 200,000 requests, and with the queue held full for a minute
 	$(PYTHON) -m tests.benchmarks.serving --soak

@@ -65,10 +65,14 @@ def etcd(cluster: Cluster) -> Component:
 
 def apiserver(cluster: Cluster) -> Component:
     """The API server, with the authorization that a production cluster has."""
-    pki, audit = cluster.paths.pki, {}
+    pki = cluster.paths.pki
+    audit: dict[str, object] = {}
     if cluster.audit:
-        audit = {"audit-log-path": cluster.paths.audit_log, "audit-policy-file": cluster.paths.config / "audit.json"}
-        audit["audit-log-maxsize"] = 10_000  # Megabytes: who counts requests wants them in one file.
+        audit = {
+            "audit-log-path": cluster.paths.audit_log,
+            "audit-policy-file": cluster.paths.config / "audit.json",
+            "audit-log-maxsize": 10_000,  # Megabytes: who counts requests wants them in one file.
+        }
     arguments = {
         "bind-address": cluster.address,
         "advertise-address": cluster.address,

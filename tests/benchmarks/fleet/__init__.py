@@ -1,1 +1,1 @@
-"""The operator with hundreds and thousands of models, beside plain Deployments and a bare client that writes the same."""
+"""The operator with up to a thousand models, beside plain Deployments and a bare client that writes the same."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -50,7 +50,7 @@ class Client:
         """Return a whole list."""
         return await self.send("GET", path)
 
-    async def watch(self, path: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    async def watch(self, path: str) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
         """Yield what there is, then what happens, until the caller has enough."""
         listed = await self.list(path)
         for item in listed["items"]:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import tempfile
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from tests.benchmarks.fleet import audit, objects
-from tests.benchmarks.fleet.client import MANAGER, MERGE, at_once
+from tests.benchmarks.fleet.client import MERGE, at_once
 from tests.benchmarks.fleet.ground import ACCOUNT, OPERATOR_NAMESPACE, Ground, fresh
 from tests.benchmarks.fleet.processes import Running, operator
 from tests.benchmarks.fleet.recording import Recorder, Write, recorder, write_kubeconfig
@@ -200,12 +197,15 @@ async def _installed(pods: int) -> AsyncIterator[tuple[Ground, Path, Path]]:
 async def _record(ground: Ground, kubeconfig: Path, log: Path) -> tuple[list[Write], list[Write]]:
     """Return what the operator writes to make one model, and to edit it."""
     proxied = kubeconfig.with_name("proxied")
-    async with recorder(ground.cluster, ground.token(), proxied) as proxy, operator(proxied, log):
-        async with watched(ground.client, objects.MODELS) as seen:
-            await _create(ground, seen, [_SAMPLE])
-            created = await _settled(proxy)
-            await _edit(ground, seen, [_SAMPLE])
-            edited = (await _settled(proxy))[len(created) :]
+    async with (
+        recorder(ground.cluster, ground.token(), proxied) as proxy,
+        operator(proxied, log),
+        watched(ground.client, objects.MODELS) as seen,
+    ):
+        await _create(ground, seen, [_SAMPLE])
+        created = await _settled(proxy)
+        await _edit(ground, seen, [_SAMPLE])
+        edited = (await _settled(proxy))[len(created) :]
     return created, edited
 
 
@@ -242,9 +242,7 @@ async def _replay_creation(
     return uids
 
 
-async def _replay_edit(
-    ground: Ground, uids: dict[str, str], edited: Sequence[Write], sample: dict[str, str]
-) -> None:
+async def _replay_edit(ground: Ground, uids: dict[str, str], edited: Sequence[Write], sample: dict[str, str]) -> None:
     async def change(name: str) -> None:
         await ground.client.send("PATCH", f"{objects.MODELS}/{name}", objects.edited_model(name), MERGE)
 

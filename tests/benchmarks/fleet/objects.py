@@ -66,11 +66,13 @@ def is_available(body: dict[str, Any]) -> bool:
     """Whether a Deployment of one replica runs its latest change, and nothing else."""
     status = body.get("status", {})
     counts = {status.get(name, 0) for name in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")}
-    return status.get("observedGeneration", 0) >= body["metadata"]["generation"] and counts == {1}
+    seen: int = status.get("observedGeneration", 0)
+    return seen >= int(body["metadata"]["generation"]) and counts == {1}
 
 
 def is_ready(body: dict[str, Any]) -> bool:
     """Whether a ModelDeployment says that it is as its latest spec asks."""
     conditions = {one["type"]: one for one in body.get("status", {}).get("conditions", ())}
     ready = conditions.get("Ready", {})
-    return ready.get("status") == "True" and ready.get("observedGeneration", 0) >= body["metadata"]["generation"]
+    seen: int = ready.get("observedGeneration", 0)
+    return ready.get("status") == "True" and seen >= int(body["metadata"]["generation"])

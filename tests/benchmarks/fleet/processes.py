@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -70,7 +69,7 @@ class Running:
 
 @asynccontextmanager
 async def operator(kubeconfig: Path, log: Path) -> AsyncIterator[Running]:
-    """Start the operator, wait until it has seen everything, and kill it at the end."""
+    """Start the operator, wait until it has seen everything, and end it as the kubelet does."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     environment = os.environ | {
@@ -83,10 +82,12 @@ async def operator(kubeconfig: Path, log: Path) -> AsyncIterator[Running]:
         "PYTHONPATH": f"{REPOSITORY / 'operator'}:{REPOSITORY / 'serving_image'}",
     }
     command = [sys.executable, "-m", "modeldeployment_operator"]
-    with log.open("ab") as output, subprocess.Popen(command, env=environment, stdout=output, stderr=output) as process:
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=output, stderr=output)
         try:
             running = Running(process.pid, port)
             await running.until_ready()
             yield running
         finally:
-            process.kill()
+            process.terminate()
+            await process.wait()

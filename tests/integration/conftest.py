@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 from kubernetes import client, config
 
 from tests.cluster import Shape
@@ -58,6 +59,15 @@ class ControlPlane:
     def in_namespace(self, namespace: str) -> Callable[..., str]:
         """Return `kubectl` for one namespace."""
         return functools.partial(self.kubectl, f"--namespace={namespace}")
+
+    def kubeconfig_of(self, namespace: str, account: str, path: Path) -> Path:
+        """Write a kubeconfig with a ServiceAccount's own token."""
+        token = self.kubectl("create", "token", account, f"--namespace={namespace}").strip()
+        document = yaml.safe_load(self.kubeconfig.read_text(encoding="utf-8"))
+        document["users"][0]["user"] = {"token": token}
+        path.touch(mode=0o600)
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+        return path
 
 
 def fresh_name() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config import new_client_from_config
 
 from tests.integration.conftest import REPOSITORY, ControlPlane, fresh_name
-from tests.integration.kustomize import MANIFESTS, Document, build, overlay
+from tests.integration.kustomize import Document, for_all_namespaces, for_one_namespace
 
 
 @dataclass(frozen=True)
@@ -86,11 +85,8 @@ def installed(
 ) -> Iterator[Installed]:
     """Install manifests/default under names of this run, beside whatever is installed already."""
     name = fresh_name()
-    directory = overlay(
-        tmp_path_factory.mktemp("overlay"),
-        f"resources: ['{{manifests}}/default']\nnamespace: {name}\nnameSuffix: -{name}\n",
-    )
-    documents = [part for part in build(control_plane, directory) if part["kind"] != "CustomResourceDefinition"]
+    built = for_all_namespaces(control_plane, tmp_path_factory.mktemp("overlay"), name)
+    documents = [part for part in built if part["kind"] != "CustomResourceDefinition"]
     (account,) = [part["metadata"]["name"] for part in documents if part["kind"] == "ServiceAccount"]
     for _ in apply(control_plane, documents):
         yield Installed(name, account, client)
@@ -110,14 +106,7 @@ def namespaced(
 ) -> Iterator[Installed]:
     """Install manifests/namespaced for the namespace `watched`, edited as its head says."""
     name = fresh_name()
-    copy = tmp_path_factory.mktemp("copy")
-    shutil.copytree(REPOSITORY / "crds", copy / "crds")
-    shutil.copytree(MANIFESTS, copy / "manifests")
-    for path in copy.rglob("*.yaml"):
-        text = path.read_text(encoding="utf-8")
-        edited = text.replace("WATCH_NAMESPACES=models", f"WATCH_NAMESPACES={watched}").replace("modelops-system", name)
-        path.write_text(edited, encoding="utf-8")
-    documents = build(control_plane, copy / "manifests/namespaced")
+    documents = for_one_namespace(control_plane, tmp_path_factory.mktemp("copy"), name, watched)
     of_all = {"CustomResourceDefinition", "ClusterRole"}
     for _ in apply(control_plane, [part for part in documents if part["kind"] not in of_all]):
         yield Installed(name, "modeldeployment-operator", client)
@@ -297,16 +286,6 @@ def test_roles_of_kubernetes_hold_for_model_deployments(
 # --- The operator at work ----------------------------------------------------------------------------------
 
 
-def kubeconfig_of(control_plane: ControlPlane, installed: Installed, path: Path) -> Path:
-    """Write a kubeconfig with the operator's own token."""
-    token = control_plane.kubectl("create", "token", installed.account, "-n", installed.namespace).strip()
-    document = yaml.safe_load(control_plane.kubeconfig.read_text(encoding="utf-8"))
-    document["users"][0]["user"] = {"token": token}
-    path.touch(mode=0o600)
-    path.write_text(yaml.safe_dump(document), encoding="utf-8")
-    return path
-
-
 def model_deployment(name: str, version: int) -> str:
     spec = {"model": {"uri": f"http://models/{version}.keras"}, "replicas": 2}
     return yaml.safe_dump(
@@ -318,7 +297,7 @@ def test_operator_gets_along_with_its_rights(
     control_plane: ControlPlane, either: Installed, watched: str, tmp_path: Path, eventually: Callable[..., None]
 ) -> None:
     environment = os.environ | {
-        "KUBECONFIG": str(kubeconfig_of(control_plane, either, tmp_path / "kubeconfig")),
+        "KUBECONFIG": str(control_plane.kubeconfig_of(either.namespace, either.account, tmp_path / "kubeconfig")),
         "OPERATOR_NAMESPACE": either.namespace,
         "WATCH_NAMESPACES": watched,
         "SERVING_IMAGE": "localhost/model-server:test",

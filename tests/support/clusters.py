@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def borrowed(name: str, shape: Shape) -> Iterator[Cluster]:
+def borrowed(name: str, shape: Shape, *, audit: bool = False) -> Iterator[Cluster]:
     """Bring a cluster up if it is not, and leave it as it was, unless another run of the tests still uses it."""
     before = cluster.status(name)
-    local = cluster.up(name, shape)
+    local = cluster.up(name, shape, audit=audit)
     with (local.paths.state / "users").open("w") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
         yield local

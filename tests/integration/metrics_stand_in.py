@@ -30,12 +30,12 @@ Json = dict[str, Any]
 
 @dataclass
 class Load:
-    """What the pods of a namespace are said to have to do; of each pod it is the same."""
+    """What the pods of a revision are said to have to do; each does an equal part."""
 
     millicores: int | None = None
-    """CPU of each pod's container; None if nothing is known of it."""
+    """CPU of all; None if nothing is known of it."""
     metrics: dict[str, int] = field(default_factory=dict)
-    """Thousandths of a metric of each pod, by its name."""
+    """By its name, the sum of a metric of all."""
     asked: list[str] = field(default_factory=list)
     """Label selectors of what was asked for."""
 
@@ -98,10 +98,11 @@ class MetricsStandIn:
         ]
         if group_version == RESOURCE:
             used = [] if load.millicores is None else pods
-            return _of("PodMetricsList", RESOURCE, [_usage(namespace, pod, load.millicores) for pod in used])
+            usages = [_usage(namespace, pod, (load.millicores or 0) // len(pods)) for pod in used]
+            return _of("PodMetricsList", RESOURCE, usages)
         metric = what.rpartition("/")[2]
         known = pods if metric in load.metrics else []
-        values = [_value(namespace, pod, metric, load.metrics[metric]) for pod in known]
+        values = [_value(namespace, pod, metric, load.metrics[metric] * 1000 // len(pods)) for pod in known]
         return _of("MetricValueList", CUSTOM, values)
 
 
@@ -113,7 +114,7 @@ def _of(kind: str, api_version: str, items: list[Json]) -> Json:
     return {"kind": kind, "apiVersion": api_version, "metadata": {}, "items": items}
 
 
-def _usage(namespace: str, pod: str, millicores: int | None) -> Json:
+def _usage(namespace: str, pod: str, millicores: int) -> Json:
     usage = {"name": "server", "usage": {"cpu": f"{millicores}m", "memory": "1Mi"}}
     metadata = {"name": pod, "namespace": namespace}
     return {"metadata": metadata, "timestamp": _now(), "window": "15s", "containers": [usage]}

@@ -17,10 +17,12 @@ from kubernetes import client, config, watch
 
 from tests.cluster import Shape
 from tests.integration.conftest import ControlPlane, fresh_name
+from tests.integration.crash_proxy import CrashProxy
 from tests.integration.metrics_stand_in import Load, MetricsStandIn
 from tests.integration.operator_process import Operator
 from tests.integration.pod_stand_ins import Kubelet
 from tests.integration.stories import Story
+from tests.integration.test_crashes import KeptAlive
 from tests.support.clusters import borrowed
 
 OPERATOR, AUTOSCALER = "modeldeployment-operator", "kube-controller-manager"
@@ -114,6 +116,26 @@ class Scaled:
 
 
 @pytest.fixture
+def mortal(
+    scaled_cluster: ControlPlane, metrics: MetricsStandIn, tmp_path: Path
+) -> Iterator[tuple[Scaled, CrashProxy]]:
+    """The same with an operator that dies at each of its writes, and is started again."""
+    namespace = fresh_name()
+    scaled_cluster.kubectl("create", "namespace", namespace)
+    metrics.loads[namespace] = load = Load()
+    with (
+        CrashProxy(scaled_cluster.kubeconfig, tmp_path) as proxy,
+        Kubelet(client.ApiClient(), namespace) as kubelet,
+        Operator(proxy.kubeconfig, tmp_path / "operator.log", namespace) as operator,
+        KeptAlive(operator),
+        Sizes(namespace) as sizes,
+    ):
+        proxy.crash = operator.kill_now
+        yield Scaled(Story(scaled_cluster.in_namespace(namespace), namespace, kubelet, operator), load, sizes), proxy
+    scaled_cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture
 def scaled(scaled_cluster: ControlPlane, metrics: MetricsStandIn, tmp_path: Path) -> Iterator[Scaled]:
     namespace = fresh_name()
     scaled_cluster.kubectl("create", "namespace", namespace)
@@ -127,7 +149,7 @@ def scaled(scaled_cluster: ControlPlane, metrics: MetricsStandIn, tmp_path: Path
     scaled_cluster.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
-def serve(story: Story, model: int, **spec: Any) -> str:
+def serve(story: Story, model: int, *, seconds: float = 60, **spec: Any) -> str:
     """Apply a model; return its revision when it serves and all is as it should be."""
     story.apply(model, **spec)
     uri = f"http://store/news-{model}.keras"
@@ -137,15 +159,15 @@ def serve(story: Story, model: int, **spec: Any) -> str:
         name: str = status.get("servingRevision", "")
         return name if named.get(name) == uri else ""
 
-    revision: str = story.wait_for(serving, f"model {model} serves", seconds=90)
-    story.wait_until(lambda: story.condition("Ready").get("status") == "True", "Ready", seconds=60)
+    revision: str = story.wait_for(serving, f"model {model} serves", seconds=seconds)
+    story.wait_until(lambda: story.condition("Ready").get("status") == "True", "Ready", seconds=seconds)
     return revision
 
 
 @pytest.mark.timeout(600)
 def test_number_of_pods_is_handed_over_and_taken_back_and_never_drops(scaled: Scaled) -> None:
     story, load = scaled.story, scaled.load
-    load.metrics[WAITING] = 2000
+    load.metrics[WAITING] = 6
     first = serve(story, 1, replicas=3)
     assert scaled.owners(first) == {OPERATOR}
 
@@ -161,9 +183,8 @@ def test_number_of_pods_is_handed_over_and_taken_back_and_never_drops(scaled: Sc
     assert scaled.sizes.of(first) == [3]
 
     # Handed over: the autoscaler has set a number, and the operator applies none.
-    load.metrics[WAITING] = 4000
+    load.metrics[WAITING] = 12
     story.wait_until(lambda: scaled.has(first, 6), "twice the load, twice the pods", seconds=60)
-    load.metrics[WAITING] = 2000
     story.wait_until(lambda: scaled.owners(first) == {AUTOSCALER}, "the operator leaves the number alone")
     story.operator.kill()
     story.operator.start()
@@ -175,9 +196,8 @@ def test_number_of_pods_is_handed_over_and_taken_back_and_never_drops(scaled: Sc
     second = serve(story, 2, **automatic)
     assert scaled.sizes.of(second) == [6]
     assert scaled.autoscaler()["spec"]["scaleTargetRef"]["name"] == second
-    load.metrics[WAITING] = 3000
+    load.metrics[WAITING] = 18
     story.wait_until(lambda: scaled.has(second, 9), "more load", seconds=60)
-    load.metrics[WAITING] = 2000
     story.wait_until(lambda: scaled.has(first, 9), "the standby grows with it")
     assert scaled.owners(second) == {AUTOSCALER}
     assert OPERATOR in scaled.owners(first)
@@ -204,7 +224,7 @@ def test_number_of_pods_is_handed_over_and_taken_back_and_never_drops(scaled: Sc
 @pytest.mark.timeout(300)
 def test_pods_follow_the_cpu_of_the_serving_container(scaled: Scaled) -> None:
     story, load = scaled.story, scaled.load
-    load.millicores = 400
+    load.millicores = 800
     spec: dict[str, Any] = {
         "replicas": None,
         "autoscaling": {"minReplicas": 2, "maxReplicas": 5, "cpuUtilization": 50},
@@ -233,10 +253,43 @@ def test_a_number_of_pods_cannot_be_set_beside_autoscaling(scaled: Scaled) -> No
 def test_a_model_without_pods_gets_some_when_autoscaling_is_on(scaled: Scaled) -> None:
     """A HorizontalPodAutoscaler leaves a Deployment alone that has none, whoever set it so."""
     story, load = scaled.story, scaled.load
-    load.metrics[WAITING] = 2000
+    load.metrics[WAITING] = 4
     revision = serve(story, 1, replicas=0)
 
     story.apply(1, replicas=None, autoscaling={"minReplicas": 2, "maxReplicas": 5, **BY_WAITING})
     story.wait_until(lambda: scaled.has(revision, 2), "as many as there must be")
     story.kubectl("scale", "deployment", revision, "--replicas=0")
     story.wait_until(lambda: scaled.has(revision, 2), "as many as there must be")
+
+
+@pytest.mark.timeout(900)
+def test_operator_killed_at_every_write_hands_the_number_over_all_the_same(mortal: tuple[Scaled, CrashProxy]) -> None:
+    scaled, proxy = mortal
+    story, load, patience = scaled.story, scaled.load, 180
+    load.metrics[WAITING] = 6
+    first = serve(story, 1, replicas=3, seconds=patience)
+
+    automatic = {"replicas": None, "autoscaling": {"minReplicas": 2, "maxReplicas": 9, **BY_WAITING}}
+    story.apply(1, **automatic)
+    story.wait_until(lambda: story.kubectl("get", "hpa", "-o", "name"), "the autoscaler is there", seconds=patience)
+    load.metrics[WAITING] = 12
+    story.wait_until(lambda: scaled.has(first, 6), "twice the load, twice the pods", seconds=patience)
+    handed_over = "the operator leaves the number alone"
+    story.wait_until(lambda: scaled.owners(first) == {AUTOSCALER}, handed_over, seconds=patience)
+    second = serve(story, 2, seconds=patience, **automatic)
+    target = "the autoscaler has moved"
+    story.wait_until(lambda: scaled.autoscaler()["spec"]["scaleTargetRef"]["name"] == second, target, seconds=patience)
+    story.count(second, correct=30, wrong=30)
+    story.wait_for(lambda status: status["servingRevision"] == first, "the rollback", seconds=patience)
+    story.wait_until(
+        lambda: scaled.autoscaler()["spec"]["scaleTargetRef"]["name"] == first, "it is back", seconds=patience
+    )
+    story.apply(2, replicas=7)
+    story.wait_until(lambda: scaled.has(first, 7), "as many pods as the spec says", seconds=patience)
+    story.wait_until(lambda: not story.kubectl("get", "hpa", "-o", "name"), "it is gone", seconds=patience)
+
+    written = " ".join(proxy.crashes)
+    assert "before PATCH" in written
+    assert f"after DELETE /apis/autoscaling/v2/namespaces/{story.namespace}/horizontalpodautoscalers/news" in written
+    assert scaled.sizes.of(first) == [3, 6, 7]
+    assert scaled.sizes.of(second) in ([6], [6, 7]), "it may be gone before the number is the spec's"

@@ -14,7 +14,7 @@ from modeldeployment_operator.core.decision import Decision, decide
 from modeldeployment_operator.core.observation import Problem, Workload
 from modeldeployment_operator.core.resources import desired
 from modeldeployment_operator.core.resources.secret import Keys
-from modeldeployment_operator.core.scaling import pods_to_ask_for
+from modeldeployment_operator.core.scaling import Size, size_of
 
 from tests.support.observations import ObservationBuilder, ago, an_observation, degraded
 
@@ -31,12 +31,12 @@ def serves(replicas: int, *, shared: bool = False, wish: str = "m-1") -> Observa
 
 def sized(builder: ObservationBuilder, name: str, replicas: int, *, shared: bool = False) -> ObservationBuilder:
     builder = builder.ready(name, replicas, of=replicas)
-    workload = replace(builder.workloads[name], shared_size=shared, uid=f"uid-of-{name}")
+    workload = replace(builder.workloads[name], shared_size=shared, uid=f"uid-of-{name}", version="77")
     return replace(builder, workloads=builder.workloads | {name: workload})
 
 
 def asked(builder: ObservationBuilder, decision: Decision, revision: str) -> int | None:
-    return pods_to_ask_for(builder.obj(), decision, revision)
+    return size_of(builder.obj(), decision, revision).replicas
 
 
 def made(builder: ObservationBuilder, decision: Decision) -> dict[str, dict[str, Any]]:
@@ -106,8 +106,26 @@ def test_a_deployment_keeps_a_number_that_is_not_the_operators() -> None:
 
     assert "replicas" not in kept["spec"]
     assert kept["metadata"]["uid"] == "uid-of-m-1", "one that is gone is not made anew by that, with one pod"
+    assert "resourceVersion" not in kept["metadata"]
     assert set_by_the_operator["spec"]["replicas"] == 5
+    assert set_by_the_operator["metadata"]["resourceVersion"] == "77", "what came in between is not set back"
     assert "uid" not in set_by_the_operator["metadata"]
+
+
+def test_a_fixed_number_rests_on_nothing_that_was_seen() -> None:
+    fixed = made(serves(5).spec(autoscaling=None, replicas=3), Decision("m-1"))["Deployment/m-1"]
+
+    assert not {"uid", "resourceVersion"} & fixed["metadata"].keys()
+
+
+@pytest.mark.parametrize(("shared", "expected"), [(True, None), (False, 5)])
+def test_a_fixed_number_waits_until_the_autoscaler_is_gone(shared: bool, expected: int | None) -> None:
+    """Until then it would set another one."""
+    off = serves(5, shared=shared).spec(autoscaling=None, replicas=3)
+
+    assert asked(off.having(autoscaled="m-1"), Decision("m-1"), "m-1") == expected
+    assert asked(off.having(autoscaled="m-0"), Decision("m-1"), "m-1") == 3
+    assert size_of(off.obj(), Decision("m-1"), "m-1") == Size(3)
 
 
 # --- What is made -------------------------------------------------------------------------------------------
@@ -148,6 +166,14 @@ def test_cpu_is_that_of_the_serving_container(scaling: dict[str, Any], utilizati
 
     assert of_cpu == ([{"name": "cpu", "container": "server", "target": target}] if utilization else [])
     assert [one["type"] for one in metrics if one["type"] == "Pods"] == ["Pods"] * ("podMetrics" in scaling)
+
+
+def test_quantities_are_written_as_the_api_server_keeps_them() -> None:
+    metrics = [{"name": "a", "averageValue": "0.5"}, {"name": "b", "averageValue": 3}]
+    builder = serves(5).spec(autoscaling={"maxReplicas": 3, "podMetrics": metrics})
+    made_of = made(builder, Decision("m-1"))["HorizontalPodAutoscaler/m"]["spec"]["metrics"]
+
+    assert [one["pods"]["target"]["averageValue"] for one in made_of] == ["500m", "3"]
 
 
 def test_how_long_fewer_must_have_been_enough() -> None:

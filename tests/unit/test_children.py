@@ -143,6 +143,10 @@ def test_the_serving_service_says_who_has_the_traffic() -> None:
     assert child(kinds.SERVICE, spec={}, labels={names.ROLE_LABEL: names.ROLE_SERVING}).detail is None
 
 
+def test_an_autoscaler_says_whose_number_of_pods_it_sets() -> None:
+    assert child(kinds.AUTOSCALER, spec={"scaleTargetRef": {"name": "m-2"}}).detail == "m-2"
+
+
 def test_a_pod() -> None:
     status = {
         "podIP": "10.0.0.1",

@@ -141,6 +141,24 @@ def test_the_pods_go_to_the_models_store() -> None:
     assert not leaves(made, OUTSIDE, 443)
 
 
+@pytest.mark.parametrize(
+    ("ports", "expected"),
+    [
+        (
+            [{"port": 443}, {"port": 53, "protocol": "UDP"}],
+            [{"port": 443, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}],
+        ),
+        (None, None),
+        (["https"], ["https"]),
+    ],
+)
+def test_a_users_rule_is_written_as_the_api_server_keeps_it(ports: Any, expected: Any) -> None:
+    """Else it would look changed at each restart of the operator; what makes no sense is the API server's to refuse."""
+    rule = {"to": []} | ({} if ports is None else {"ports": ports})
+
+    assert policy(egress=[rule])["spec"]["egress"][-1].get("ports") == expected
+
+
 def test_pods_of_other_models_are_not_concerned() -> None:
     made = policy(egress=[])
 

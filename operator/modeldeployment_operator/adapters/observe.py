@@ -50,6 +50,7 @@ class _Children:
     workloads: dict[str, Workload]
     pods: tuple[Pod, ...]
     selected: str | None
+    autoscaled: str | None
 
 
 class Observer:
@@ -98,6 +99,7 @@ class Observer:
             workloads=seen.workloads,
             pods=seen.pods,
             selected=seen.selected,
+            autoscaled=seen.autoscaled,
             knows=self._discovery.known,
             operator_namespace=self._operator_namespace,
             now=self._now(),
@@ -108,7 +110,12 @@ class Observer:
         """Return the observation with the children as they are by now: what was applied is seen at once."""
         seen = self._look(observation.key, observation.uid)
         return replace(
-            observation, stored=seen.stored, workloads=seen.workloads, pods=seen.pods, selected=seen.selected
+            observation,
+            stored=seen.stored,
+            workloads=seen.workloads,
+            pods=seen.pods,
+            selected=seen.selected,
+            autoscaled=seen.autoscaled,
         )
 
     def version(self, key: Key) -> str:
@@ -154,8 +161,9 @@ class Observer:
             for child in self._cache.children(key)
             if isinstance(child.detail, Pod) and child.detail.revision in stored
         )
-        selected = next((child.detail for child in children if isinstance(child.detail, str)), None)
-        return _Children(stored, workloads, pods, selected)
+        selected = next(iter(_details(children, kinds.SERVICE, str).values()), None)
+        autoscaled = next(iter(_details(children, kinds.AUTOSCALER, str).values()), None)
+        return _Children(stored, workloads, pods, selected, autoscaled)
 
     def _metadata(self, key: Key) -> dict[str, Any]:
         metadata: dict[str, Any] = (self._cache.get(key) or {}).get("metadata", {})

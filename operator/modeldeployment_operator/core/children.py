@@ -37,7 +37,8 @@ class Child:
     """Hash of what the operator applied and nobody has changed since; None for a pod, which is not applied."""
     revision: str | None
     detail: Detail
-    """Of a Deployment, a ControllerRevision or a pod what its kind says; of the serving Service its revision."""
+    """Of a Deployment, a ControllerRevision or a pod what its kind says; of the serving Service and of the autoscaler
+    their revision."""
 
 
 def parse_child(kind: Kind, body: Mapping[str, Any]) -> Child | None:
@@ -71,6 +72,9 @@ def _detail(kind: Kind, body: Mapping[str, Any]) -> Detail:
     if kind is kinds.SERVICE and body["metadata"]["labels"].get(names.ROLE_LABEL) == names.ROLE_SERVING:
         selected: str | None = body["spec"].get("selector", {}).get(names.REVISION_LABEL)
         return selected
+    if kind is kinds.AUTOSCALER:
+        target: str = body["spec"]["scaleTargetRef"]["name"]
+        return target
     return None
 
 
@@ -79,6 +83,7 @@ def _workload(body: Mapping[str, Any]) -> Workload:
     seen = status.get("observedGeneration", 0) >= body["metadata"].get("generation", 0)
     return Workload(
         uid=body["metadata"]["uid"],
+        version=body["metadata"]["resourceVersion"],
         shared_size=bool(_owners_of_size(body) - {names.MANAGER}),
         replicas=replicas,
         ready=status.get("readyReplicas", 0),

@@ -70,6 +70,8 @@ class Workload:
     """A second copy of the revision's record."""
     problem: Problem | None = None
     uid: str = ""
+    version: str = field(default="", compare=False)
+    """The resourceVersion."""
     shared_size: bool = False
     """Another than the operator owns `spec.replicas`, too, so that the number stays when the operator leaves it out."""
 
@@ -118,6 +120,8 @@ class Observation:
     """Revisions of which none could be read for so long that it is worth telling."""
     selected: str | None = None
     """Revision that the serving Service selects."""
+    autoscaled: str | None = None
+    """Revision whose number of pods a HorizontalPodAutoscaler sets."""
     knows: frozenset[Kind] = frozenset()
     """Optional kinds that the cluster has."""
     operator_namespace: str = ""

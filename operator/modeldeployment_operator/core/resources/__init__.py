@@ -16,7 +16,7 @@ from modeldeployment_operator.core.resources.network import build_network_policy
 from modeldeployment_operator.core.resources.secret import Keys, build_secret
 from modeldeployment_operator.core.resources.services import build_revision_service, build_serving_service
 from modeldeployment_operator.core.revisions import Snapshot
-from modeldeployment_operator.core.scaling import pods_to_ask_for
+from modeldeployment_operator.core.scaling import size_of
 
 
 def records(observation: Observation, decision: Decision) -> list[Manifest]:
@@ -46,8 +46,8 @@ def desired(observation: Observation, decision: Decision, keys: Keys) -> list[Ma
     for name in sorted(decision.running & known.keys()):
         snapshot = Snapshot(name, known[name].template)
         manifests.append(build_revision_service(observation, name))
-        replicas = pods_to_ask_for(observation, decision, name)
-        manifests.append(build_deployment(observation, snapshot, known[name].number, keys, replicas))
+        size = size_of(observation, decision, name)
+        manifests.append(build_deployment(observation, snapshot, known[name].number, keys, size))
     if decision.serving:
         manifests.append(build_serving_service(observation, decision.serving))
         if observation.most_replicas > 1:

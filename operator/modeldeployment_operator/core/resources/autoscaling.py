@@ -8,7 +8,7 @@ from modeldeployment_operator.api.autoscaling import Autoscaling
 from modeldeployment_operator.api.base import seconds
 from modeldeployment_operator.core.kinds import AUTOSCALER, DEPLOYMENT
 from modeldeployment_operator.core.observation import Observation
-from modeldeployment_operator.core.resources.containers import SERVER_CONTAINER
+from modeldeployment_operator.core.resources.containers import SERVER_CONTAINER, quantity
 from modeldeployment_operator.core.resources.metadata import Manifest, build_object
 
 
@@ -39,6 +39,6 @@ def _metrics(scaling: Autoscaling) -> list[dict[str, Any]]:
         resource = {"name": "cpu", "container": SERVER_CONTAINER, "target": target}
         metrics.append({"type": "ContainerResource", "containerResource": resource})
     for metric in scaling.pod_metrics or ():
-        target = {"type": "AverageValue", "averageValue": str(metric.average_value)}
+        target = {"type": "AverageValue", "averageValue": quantity(metric.average_value)}
         metrics.append({"type": "Pods", "pods": {"metric": {"name": metric.name}, "target": target}})
     return metrics

@@ -61,7 +61,7 @@ def requirements(resources: ResourceRequirements | None) -> dict[str, Any]:
     if resources is None:
         return {}
     said = document_of(resources)
-    return {"resources": {sort: {name: _quantity(one) for name, one in some.items()} for sort, some in said.items()}}
+    return {"resources": {sort: {name: quantity(one) for name, one in some.items()} for sort, some in said.items()}}
 
 
 def mount(name: str, path: str, *, read_only: bool = False) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def mount(name: str, path: str, *, read_only: bool = False) -> dict[str, Any]:
     return {"name": name, "mountPath": path} | ({"readOnly": True} if read_only else {})
 
 
-def _quantity(value: str | float) -> str:
+def quantity(value: str | float) -> str:
     """Return a quantity as the API server writes it, so that it has what was applied: 500m for 0.5, 1 for 1000m."""
     found = _DECIMAL.fullmatch(str(value))
     if not found:

@@ -11,12 +11,11 @@ from modeldeployment_operator.core.resources.metadata import Manifest, build_obj
 from modeldeployment_operator.core.resources.pod import build_pod
 from modeldeployment_operator.core.resources.secret import Keys
 from modeldeployment_operator.core.revisions import Snapshot, document_of
+from modeldeployment_operator.core.scaling import Size
 
 
-def build_deployment(
-    observation: Observation, snapshot: Snapshot, number: int, keys: Keys, replicas: int | None
-) -> Manifest:
-    """Return the Deployment of a revision; without `replicas` it keeps the number of pods that it has.
+def build_deployment(observation: Observation, snapshot: Snapshot, number: int, keys: Keys, size: Size) -> Manifest:
+    """Return the Deployment of a revision.
 
     What makes the revision comes from the snapshot; how many pods there are and where they run from the spec of today,
     so that an old revision that takes the traffic back is as large as the one it replaces.
@@ -30,12 +29,10 @@ def build_deployment(
         revision=snapshot.name,
         annotations={names.RECORD_ANNOTATION: record},
     )
-    if replicas is None:
-        # Had it been deleted a moment ago, it would be made anew, and with one pod: with its UID that is refused.
-        deployment["metadata"]["uid"] = observation.workloads[snapshot.name].uid
+    deployment["metadata"] |= size.seen
     return deployment | {
         "spec": {
-            **({} if replicas is None else {"replicas": replicas}),
+            **({} if size.replicas is None else {"replicas": size.replicas}),
             "selector": {"matchLabels": selector},
             # A pod is taken away only when its successor answers.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},

@@ -34,7 +34,7 @@ def build_network_policy(observation: Observation, policy: NetworkPolicy) -> Man
     if policy.egress is not None:
         spec["policyTypes"].append("Egress")
         # Wherever names are asked for: the cluster's DNS may be pods, or a cache on the node.
-        spec["egress"] = [{"to": [{"podSelector": pods}]}, {"ports": DNS}, *policy.egress]
+        spec["egress"] = [{"to": [{"podSelector": pods}]}, {"ports": DNS}, *map(_written_out, policy.egress)]
     return build_object(observation, NETWORK_POLICY, observation.key.name) | {"spec": spec}
 
 
@@ -47,6 +47,14 @@ def _ingress(observation: Observation, policy: NetworkPolicy, siblings: dict[str
         yield _rule(feedback, policy.feedback or policy.clients, siblings)
     operator = {"namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: observation.operator_namespace}}}
     yield _rule([ADMIN], policy.monitoring or [PROMETHEUS], operator)
+
+
+def _written_out(rule: dict[str, Any]) -> dict[str, Any]:
+    """Return a user's rule with the protocol that the API server would add: so what it has is what was applied."""
+    ports = rule.get("ports")
+    if not isinstance(ports, list):
+        return rule
+    return rule | {"ports": [{"protocol": "TCP"} | port if isinstance(port, dict) else port for port in ports]}
 
 
 def _rule(ports: list[Port], peers: list[dict[str, Any]] | None, always: dict[str, Any]) -> dict[str, Any]:

@@ -48,6 +48,14 @@ async def test_a_reconcile_that_does_not_end_is_told() -> None:
 
 
 @pytest.mark.usefixtures("impatient")
+def test_a_loop_that_has_not_begun_yet_is_not_stuck(telemetry: Telemetry) -> None:
+    heartbeat = Heartbeat("watches", telemetry.loop_lag_seconds)
+    time.sleep(0.1)
+
+    assert list(problems(Queue(), heartbeat)) == []
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_loop_that_is_stuck_is_told_by_others_and_its_lag_when_it_turns_again(telemetry: Telemetry) -> None:
     heartbeat, stuck, go_on = Heartbeat("watches", telemetry.loop_lag_seconds), threading.Event(), threading.Event()
 

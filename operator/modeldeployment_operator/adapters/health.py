@@ -32,12 +32,12 @@ class Heartbeat:
         self.name = name
         self._lag = lag.labels(name)
         self._tells_stacks = tells_stacks
-        self._last = time.monotonic()
+        self._last: float | None = None
 
     @property
     def silence(self) -> float:
-        """Seconds since the loop turned last. Any thread may ask."""
-        return time.monotonic() - self._last
+        """Seconds since the loop turned last, for any thread; 0 before it ever did, as the start may take its time."""
+        return 0.0 if self._last is None else time.monotonic() - self._last
 
     async def keep(self) -> None:
         """Beat for ever."""
@@ -45,9 +45,9 @@ class Heartbeat:
             while True:
                 if self._tells_stacks:
                     faulthandler.dump_traceback_later(_STUCK_SECONDS)
-                self._last = time.monotonic()
+                self._last = began = time.monotonic()
                 await asyncio.sleep(_BEAT_SECONDS)
-                self._lag.observe(max(0.0, time.monotonic() - self._last - _BEAT_SECONDS))
+                self._lag.observe(max(0.0, time.monotonic() - began - _BEAT_SECONDS))
         finally:
             if self._tells_stacks:
                 faulthandler.cancel_dump_traceback_later()

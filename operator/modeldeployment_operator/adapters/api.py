@@ -17,6 +17,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
+from urllib.request import getproxies
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -125,6 +126,8 @@ async def connect(watches: int = 0) -> client.ApiClient:
     except ConfigException:
         await config.load_kube_config(client_configuration=configuration)
     configuration.connection_pool_maxsize += watches
+    # Where there is no proxy none is looked for, which would cost each request two looks at the disk.
+    configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
     return client.ApiClient(configuration)
 
 

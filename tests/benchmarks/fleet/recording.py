@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 from aiohttp import web
 
+from tests.benchmarks.fleet.objects import NAMESPACE
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -40,7 +42,7 @@ class Write:
 
 @dataclass
 class Recorder:
-    """A proxy. What has to do with Leases is not kept."""
+    """A proxy. Of writes it keeps those in the models' namespace, so none of the operator's own key and Lease."""
 
     server: str
     session: aiohttp.ClientSession
@@ -49,7 +51,7 @@ class Recorder:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Pass a request on, and its answer back as it comes."""
         body = await request.read()
-        if request.method in _WRITES and "/leases" not in request.path:
+        if request.method in _WRITES and f"/namespaces/{NAMESPACE}/" in request.path:
             content_type = request.headers.get("Content-Type", "application/json")
             self.writes.append(Write(request.method, request.path_qs, body.decode(), content_type))
         headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}

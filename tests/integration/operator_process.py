@@ -18,8 +18,9 @@ SERVING_IMAGE = "localhost/model-server:test"
 class Operator:
     """Starts and ends the operator; what it says goes to a file."""
 
-    def __init__(self, kubeconfig: Path, log: Path, namespace: str, **settings: str) -> None:
+    def __init__(self, kubeconfig: Path, log: Path, namespace: str, *, more_paths: str = "", **settings: str) -> None:
         self._kubeconfig = kubeconfig
+        self._more_paths = more_paths
         self._namespace = namespace
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
@@ -45,7 +46,7 @@ class Operator:
             "WATCH_NAMESPACES": self._namespace,
             "HTTP_HOST": "127.0.0.1",
             "HTTP_PORT": "0",
-            "PYTHONPATH": f"{REPOSITORY / 'operator'}:{REPOSITORY / 'serving_image'}",
+            "PYTHONPATH": f"{REPOSITORY / 'operator'}:{REPOSITORY / 'serving_image'}:{self._more_paths}",
             **self._settings,
         }
         with self.log.open("ab") as log:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Self
 
 import pytest
 from kubernetes import client, config
@@ -32,15 +34,111 @@ def mortal(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Itera
 @pytest.mark.timeout(600)
 def test_operator_killed_at_every_write_ends_in_the_same_state(mortal: tuple[Story, CrashProxy]) -> None:
     story, proxy = mortal
+    with Traffic(story) as traffic:
+        _from_create_to_rollback(story, proxy)
+    assert traffic.seen
+    assert not traffic.lost
+
+
+@pytest.mark.timeout(600)
+def test_operator_killed_at_every_write_of_autoscaling_and_of_what_is_made_after_a_deletion(
+    mortal: tuple[Story, CrashProxy],
+) -> None:
+    story, proxy = mortal
+    automatic = {"minReplicas": 2, "maxReplicas": 4, "podMetrics": [{"name": "waiting", "averageValue": 2}]}
+    with Traffic(story) as traffic:
+        first = _serves(story, replicas=2)
+        story.apply(model=1, replicas=None, autoscaling=automatic)
+        story.wait_until(lambda: story.kubectl("get", "hpa", "-o", "name"), "the autoscaler is there", seconds=120)
+        story.kubectl("scale", "deployment", first, "--replicas=3")
+        story.wait_for(lambda status: status.get("readyReplicas") == 3, "what is set beside it stays", seconds=120)
+        story.apply(model=1, replicas=2)
+        story.wait_until(lambda: not story.kubectl("get", "hpa", "-o", "name"), "the autoscaler is gone", seconds=120)
+        story.wait_for(
+            lambda status: status["readyReplicas"] == 2 and status["observedGeneration"] == 3,
+            "the spec holds again",
+            seconds=120,
+        )
+        assert story.selected() == first
+    assert traffic.seen
+    assert not traffic.lost
+
+    story.kubectl("delete", "mdep", story.name)
+    kinds = "deployments,services,controllerrevisions,poddisruptionbudgets,hpa,replicasets"
+    story.wait_until(lambda: not story.kubectl("get", kinds, "-o", "name"), "all of it is gone", seconds=120)
+    assert _serves(story, replicas=1) == first
+    assert any("horizontalpodautoscalers" in crash for crash in proxy.crashes)
+    assert len(proxy.crashes) > 15, proxy.crashes
+
+
+def _serves(story: Story, **spec: int) -> str:
+    story.apply(model=1, **spec)
+    revision: str = story.wait_for(lambda status: status.get("servingRevision"), "the first model serves", seconds=120)
+    story.wait_until(lambda: story.condition("Ready").get("status") == "True", "Ready", seconds=60)
+    return revision
+
+
+def _counting_has_begun(story: Story, revision: str) -> None:
+    """Wait until the status says from where each pod's counts are judged; it may take the minute that counts may wait.
+
+    An operator that is killed before knows nothing of the counts that it saw, and begins with those that it finds.
+    """
+
+    def pods(status: dict[str, Any]) -> list[Any]:
+        found = [one.get("evidence") or {} for one in status["revisions"] if one["name"] == revision]
+        return [pod for evidence in found for pod in evidence.get("pods", ())]
+
+    story.wait_for(lambda status: len(pods(status)) == 2, "counting has begun", seconds=120)
+
+
+class Traffic:
+    """Looks all the time whether the Service selects a revision that answers."""
+
+    def __init__(self, story: Story) -> None:
+        self._name, self._namespace = story.name, story.namespace
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.seen = 0
+        self.lost: list[str] = []
+        """Revisions that had the traffic and no pod that was ready."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        core, apps = client.CoreV1Api(), client.AppsV1Api()
+        while not self._stopped.wait(0.2):
+            try:
+                service = core.read_namespaced_service(self._name, self._namespace)
+            except client.ApiException:
+                continue  # It is not there yet.
+            revision = service.spec.selector.get("modelops.dev/revision", "")
+            self.seen += 1
+            try:
+                ready = apps.read_namespaced_deployment(revision, self._namespace).status.ready_replicas
+            except client.ApiException:
+                ready = 0
+            if not ready:
+                self.lost.append(revision)
+
+
+def _from_create_to_rollback(story: Story, proxy: CrashProxy) -> None:
     story.apply(model=1)
     first = story.wait_for(lambda status: status.get("servingRevision"), "the first model serves", seconds=120)
     story.wait_until(lambda: story.condition("Ready").get("status") == "True", "Ready", seconds=60)
+    _counting_has_begun(story, first)
     story.count(first, correct=95, wrong=5)
     story.apply(model=2)
     second = story.wait_for(
         lambda status: status["servingRevision"] != first and status["servingRevision"], "model 2", seconds=120
     )
     story.wait_until(lambda: story.condition("Ready").get("status") == "True", "Ready", seconds=60)
+    _counting_has_begun(story, second)
     story.count(second, correct=30, wrong=30)
     story.wait_for(lambda status: status["servingRevision"] == first, "the rollback", seconds=180)
     story.wait_until(lambda: story.selected() == first, "the traffic is back", seconds=60)

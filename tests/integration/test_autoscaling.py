@@ -253,13 +253,17 @@ def test_a_number_of_pods_cannot_be_set_beside_autoscaling(scaled: Scaled) -> No
 def test_a_model_without_pods_gets_some_when_autoscaling_is_on(scaled: Scaled) -> None:
     """A HorizontalPodAutoscaler leaves a Deployment alone that has none, whoever set it so."""
     story, load = scaled.story, scaled.load
-    load.metrics[WAITING] = 4
     revision = serve(story, 1, replicas=0)
 
     story.apply(1, replicas=None, autoscaling={"minReplicas": 2, "maxReplicas": 5, **BY_WAITING})
     story.wait_until(lambda: scaled.has(revision, 2), "as many as there must be")
     story.kubectl("scale", "deployment", revision, "--replicas=0")
     story.wait_until(lambda: scaled.has(revision, 2), "as many as there must be")
+    story.wait_until(lambda: story.condition("Autoscaled").get("status") == "False", "no metrics", seconds=60)
+    assert WAITING in story.condition("Autoscaled")["message"]
+    assert story.condition("Ready")["status"] == "True"
+    load.metrics[WAITING] = 4
+    story.wait_until(lambda: story.condition("Autoscaled").get("status") == "True", "metrics", seconds=60)
 
 
 @pytest.mark.timeout(900)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from modeldeployment_operator.core.conditions import View, conditions
 from modeldeployment_operator.core.decision import Decision, decide
-from modeldeployment_operator.core.observation import Problem, Workload
+from modeldeployment_operator.core.observation import Autoscaler, Problem, Workload
 from modeldeployment_operator.core.resources import desired
 from modeldeployment_operator.core.resources.secret import Keys
 from modeldeployment_operator.core.scaling import Size, size_of
@@ -123,8 +123,8 @@ def test_a_fixed_number_waits_until_the_autoscaler_is_gone(shared: bool, expecte
     """Until then it would set another one."""
     off = serves(5, shared=shared).spec(autoscaling=None, replicas=3)
 
-    assert asked(off.having(autoscaled="m-1"), Decision("m-1"), "m-1") == expected
-    assert asked(off.having(autoscaled="m-0"), Decision("m-1"), "m-1") == 3
+    assert asked(off.having(autoscaler=Autoscaler("m-1", active=True)), Decision("m-1"), "m-1") == expected
+    assert asked(off.having(autoscaler=Autoscaler("m-0", active=True)), Decision("m-1"), "m-1") == 3
     assert size_of(off.obj(), Decision("m-1"), "m-1") == Size(3)
 
 
@@ -232,9 +232,13 @@ def test_a_rollback_waits_for_the_pods_that_can_come(ready: int, without_a_node:
     assert decision.returning is not back
 
 
-def told(builder: ObservationBuilder) -> tuple[ConditionStatus, Reason]:
+def claims(builder: ObservationBuilder) -> dict[ConditionType, Condition]:
     view = View(builder.having(selected="m-1").obj(), Decision("m-1"), None, None)
-    (ready,) = [one for one in conditions(view) if one.type is ConditionType.READY]
+    return {one.type: one for one in conditions(view)}
+
+
+def told(builder: ObservationBuilder) -> tuple[ConditionStatus, Reason]:
+    ready = claims(builder)[ConditionType.READY]
     return ready.status, ready.reason
 
 
@@ -276,6 +280,29 @@ def test_a_deployment_of_fixed_size_is_ready_when_all_are_there() -> None:
     builder = serves(5).spec(autoscaling=None, replicas=8).remembers(conditions=[READY])
 
     assert told(builder) == (ConditionStatus.FALSE, Reason.SCALING)
+
+
+@pytest.mark.parametrize(
+    ("autoscaler", "status", "reason", "word"),
+    [
+        (None, ConditionStatus.UNKNOWN, Reason.STARTING, "not looked"),
+        (Autoscaler("m-1", None), ConditionStatus.UNKNOWN, Reason.STARTING, "not looked"),
+        (Autoscaler("m-1", active=True), ConditionStatus.TRUE, Reason.METRICS_READ, "reads the load"),
+        (Autoscaler("m-1", active=False, problem="no API"), ConditionStatus.FALSE, Reason.NOT_SCALING, "no API"),
+    ],
+)
+def test_whether_the_number_of_pods_follows_the_load(
+    autoscaler: Autoscaler | None, status: ConditionStatus, reason: Reason, word: str
+) -> None:
+    found = claims(serves(5).having(autoscaler=autoscaler))
+
+    assert (found[ConditionType.AUTOSCALED].status, found[ConditionType.AUTOSCALED].reason) == (status, reason)
+    assert word in found[ConditionType.AUTOSCALED].message
+    assert found[ConditionType.READY].status is ConditionStatus.TRUE, "serving does not depend on it"
+
+
+def test_nothing_is_said_of_the_load_where_it_decides_nothing() -> None:
+    assert ConditionType.AUTOSCALED not in claims(serves(5).spec(autoscaling=None, replicas=5))
 
 
 # --- The hand-over, in any order of events --------------------------------------------------------------------

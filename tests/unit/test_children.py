@@ -8,7 +8,7 @@ import pytest
 from modeldeployment_operator.core import kinds, names
 from modeldeployment_operator.core.children import Child, parse_child
 from modeldeployment_operator.core.kinds import Kind
-from modeldeployment_operator.core.observation import Key, Pod, StoredRevision, Workload
+from modeldeployment_operator.core.observation import Autoscaler, Key, Pod, StoredRevision, Workload
 from modeldeployment_operator.core.resources.controller_revision import build_controller_revision
 from modeldeployment_operator.core.revisions import Snapshot
 
@@ -143,8 +143,31 @@ def test_the_serving_service_says_who_has_the_traffic() -> None:
     assert child(kinds.SERVICE, spec={}, labels={names.ROLE_LABEL: names.ROLE_SERVING}).detail is None
 
 
-def test_an_autoscaler_says_whose_number_of_pods_it_sets() -> None:
-    assert child(kinds.AUTOSCALER, spec={"scaleTargetRef": {"name": "m-2"}}).detail == "m-2"
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        pytest.param({}, Autoscaler("m-2", None), id="it has not looked yet"),
+        pytest.param({"AbleToScale": "True"}, Autoscaler("m-2", None), id="it has found what to scale"),
+        pytest.param({"AbleToScale": "True", "ScalingActive": "True"}, Autoscaler("m-2", active=True), id="at work"),
+        pytest.param(
+            {"AbleToScale": "True", "ScalingActive": "False"},
+            Autoscaler("m-2", active=False, problem="ScalingActive is False"),
+            id="it finds no metrics",
+        ),
+        pytest.param(
+            {"AbleToScale": "False"},
+            Autoscaler("m-2", active=False, problem="AbleToScale is False"),
+            id="it finds nothing to scale",
+        ),
+    ],
+)
+def test_an_autoscaler(conditions: dict[str, str], expected: Autoscaler) -> None:
+    told = [{"type": kind, "status": status, "message": f"{kind} is {status}"} for kind, status in conditions.items()]
+
+    assert (
+        child(kinds.AUTOSCALER, spec={"scaleTargetRef": {"name": "m-2"}}, status={"conditions": told}).detail
+        == expected
+    )
 
 
 def test_a_pod() -> None:

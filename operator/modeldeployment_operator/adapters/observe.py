@@ -21,7 +21,7 @@ from modeldeployment_operator.core import kinds
 from modeldeployment_operator.core.children import Child
 from modeldeployment_operator.core.errors import InvalidSpecError
 from modeldeployment_operator.core.kinds import Kind
-from modeldeployment_operator.core.observation import Key, Observation, Pod, StoredRevision, Workload
+from modeldeployment_operator.core.observation import Autoscaler, Key, Observation, Pod, StoredRevision, Workload
 from modeldeployment_operator.core.revisions import Snapshot, snapshot_of
 from modeldeployment_operator.core.status import recover
 
@@ -50,7 +50,7 @@ class _Children:
     workloads: dict[str, Workload]
     pods: tuple[Pod, ...]
     selected: str | None
-    autoscaled: str | None
+    autoscaler: Autoscaler | None
 
 
 class Observer:
@@ -99,7 +99,7 @@ class Observer:
             workloads=seen.workloads,
             pods=seen.pods,
             selected=seen.selected,
-            autoscaled=seen.autoscaled,
+            autoscaler=seen.autoscaler,
             knows=self._discovery.known,
             operator_namespace=self._operator_namespace,
             now=self._now(),
@@ -115,7 +115,7 @@ class Observer:
             workloads=seen.workloads,
             pods=seen.pods,
             selected=seen.selected,
-            autoscaled=seen.autoscaled,
+            autoscaler=seen.autoscaler,
         )
 
     def version(self, key: Key) -> str:
@@ -162,8 +162,8 @@ class Observer:
             if isinstance(child.detail, Pod) and child.detail.revision in stored
         )
         selected = next(iter(_details(children, kinds.SERVICE, str).values()), None)
-        autoscaled = next(iter(_details(children, kinds.AUTOSCALER, str).values()), None)
-        return _Children(stored, workloads, pods, selected, autoscaled)
+        autoscaler = next(iter(_details(children, kinds.AUTOSCALER, Autoscaler).values()), None)
+        return _Children(stored, workloads, pods, selected, autoscaler)
 
     def _metadata(self, key: Key) -> dict[str, Any]:
         metadata: dict[str, Any] = (self._cache.get(key) or {}).get("metadata", {})

@@ -31,6 +31,8 @@ class ConditionType(StrEnum):
     """What the labels say of the revision that serves."""
     MONITORED = "Monitored"
     """Prometheus has been told to scrape the pods, and when to tell of them."""
+    AUTOSCALED = "Autoscaled"
+    """The number of pods follows the load."""
     ROLLED_BACK = "RolledBack"
     """The revision that the spec asks for was taken back."""
 
@@ -83,6 +85,9 @@ class Reason(StrEnum):
     NO_PROMETHEUS_RULE_KIND = "NoPrometheusRuleKind"
     APPLY_FAILED = "ApplyFailed"
     SWITCHED_OFF = "SwitchedOff"
+    # Autoscaled
+    METRICS_READ = "MetricsRead"
+    NOT_SCALING = "NotScaling"
     # Events without a condition of their own
     CANDIDATE_STARTED = "CandidateStarted"
     PROMOTED = "Promoted"

@@ -11,13 +11,13 @@ from modeldeployment_operator.api.base import read_leniently
 from modeldeployment_operator.api.status import Rejection
 from modeldeployment_operator.core import kinds, names
 from modeldeployment_operator.core.kinds import Kind
-from modeldeployment_operator.core.observation import Key, Pod, StoredRevision, Workload
+from modeldeployment_operator.core.observation import Autoscaler, Key, Pod, StoredRevision, Workload
 from modeldeployment_operator.core.ownership import owned
 from modeldeployment_operator.core.resources.containers import SERVER_CONTAINER
 from modeldeployment_operator.core.revisions import Template
 from modeldeployment_operator.core.startup import pod_problem, workload_problem
 
-Detail = Workload | StoredRevision | Pod | str | None
+Detail = Workload | StoredRevision | Pod | Autoscaler | str | None
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Child:
     """Hash of what the operator applied and nobody has changed since; None for a pod, which is not applied."""
     revision: str | None
     detail: Detail
-    """Of a Deployment, a ControllerRevision or a pod what its kind says; of the serving Service and of the autoscaler
-    their revision."""
+    """Of a Deployment, a ControllerRevision, a pod or an autoscaler what its kind says; of the serving Service its
+    revision."""
 
 
 def parse_child(kind: Kind, body: Mapping[str, Any]) -> Child | None:
@@ -72,10 +72,7 @@ def _detail(kind: Kind, body: Mapping[str, Any]) -> Detail:
     if kind is kinds.SERVICE and body["metadata"]["labels"].get(names.ROLE_LABEL) == names.ROLE_SERVING:
         selected: str | None = body["spec"].get("selector", {}).get(names.REVISION_LABEL)
         return selected
-    if kind is kinds.AUTOSCALER:
-        target: str = body["spec"]["scaleTargetRef"]["name"]
-        return target
-    return None
+    return _autoscaler(body) if kind is kinds.AUTOSCALER else None
 
 
 def _workload(body: Mapping[str, Any]) -> Workload:
@@ -97,6 +94,17 @@ def _owners_of_size(body: Mapping[str, Any]) -> set[str]:
     """Return the managers of `spec.replicas`."""
     entries = body["metadata"].get("managedFields", ())
     return {entry["manager"] for entry in entries if "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})}
+
+
+def _autoscaler(body: Mapping[str, Any]) -> Autoscaler:
+    found = {one["type"]: one for one in body.get("status", {}).get("conditions", ())}
+    wrong = [one for one in map(found.get, ("AbleToScale", "ScalingActive")) if one and one["status"] == "False"]
+    tried = "ScalingActive" in found
+    return Autoscaler(
+        revision=body["spec"]["scaleTargetRef"]["name"],
+        active=not wrong if wrong or tried else None,
+        problem=wrong[0].get("message", "") if wrong else "",
+    )
 
 
 def _record(deployment: Mapping[str, Any]) -> StoredRevision | None:

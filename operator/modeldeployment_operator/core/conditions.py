@@ -103,7 +103,8 @@ class View:
 
 def conditions(view: View) -> list[Condition]:
     """Return all conditions; a time of transition is kept until a status changes."""
-    claims = [_ready(view), *_progress(view), _available(view), _accuracy(view), *_monitored(view), *_rolled_back(view)]
+    claims = [_ready(view), *_progress(view), _available(view), _accuracy(view)]
+    claims += [*_monitored(view), *_autoscaled(view), *_rolled_back(view)]
     before = {condition.type: condition for condition in view.observation.status.conditions}
     return [
         Condition(
@@ -298,6 +299,24 @@ def _optional(view: View, kind: Kind, problem: Problem | None) -> tuple[Reason |
     if kind not in view.observation.knows:
         return missing, f"the cluster has no kind {kind.kind}: {advice}"
     return None, f"{kind.kind} {view.observation.key.name} {purpose}"
+
+
+def _autoscaled(view: View) -> list[Claim]:
+    """Whether the number of pods follows the load. If not, it stays as it is, which nobody would notice otherwise."""
+    kind, autoscaler = ConditionType.AUTOSCALED, view.observation.autoscaler
+    if view.observation.spec.autoscaling is None:
+        return []
+    if autoscaler is None or autoscaler.active is None:
+        message = "the HorizontalPodAutoscaler has not looked at the load yet"
+        return [Claim(kind, ConditionStatus.UNKNOWN, Reason.STARTING, message)]
+    if autoscaler.active:
+        message = "the HorizontalPodAutoscaler reads the load, and sets the number of pods by it"
+        return [Claim(kind, ConditionStatus.TRUE, Reason.METRICS_READ, message)]
+    message = (
+        "the number of pods stays as it is, because the HorizontalPodAutoscaler cannot tell how many are needed (CPU "
+        f"needs a metrics server, podMetrics an adapter that serves them): {autoscaler.problem}"
+    )
+    return [Claim(kind, ConditionStatus.FALSE, Reason.NOT_SCALING, message)]
 
 
 def _rolled_back(view: View) -> list[Claim]:

@@ -77,6 +77,18 @@ class Workload:
 
 
 @dataclass(frozen=True)
+class Autoscaler:
+    """What a HorizontalPodAutoscaler says of itself."""
+
+    revision: str
+    """Whose number of pods it sets."""
+    active: bool | None
+    """Whether it can tell how many pods are needed; None before it has tried."""
+    problem: str = ""
+    """Why it cannot, in its own words."""
+
+
+@dataclass(frozen=True)
 class Sample:
     """Counts of one pod, read at one time; the cells are 0 unless the model has two classes."""
 
@@ -120,8 +132,7 @@ class Observation:
     """Revisions of which none could be read for so long that it is worth telling."""
     selected: str | None = None
     """Revision that the serving Service selects."""
-    autoscaled: str | None = None
-    """Revision whose number of pods a HorizontalPodAutoscaler sets."""
+    autoscaler: Autoscaler | None = None
     knows: frozenset[Kind] = frozenset()
     """Optional kinds that the cluster has."""
     operator_namespace: str = ""

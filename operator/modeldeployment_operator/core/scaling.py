@@ -39,7 +39,7 @@ def size_of(observation: Observation, decision: Decision, revision: str) -> Size
         is_handed_over = workload.shared_size and workload.replicas >= observation.replicas
         least = max(scaling.clamp(workload.replicas), observation.replicas)
         return _left(workload) if is_handed_over else _held(workload, least)
-    if not scaling and revision == observation.autoscaled:
+    if not scaling and observation.autoscaler and observation.autoscaler.revision == revision:
         return _left(workload) if workload.shared_size else _held(workload, workload.replicas)
     return Size(observation.replicas)
 

@@ -16,13 +16,14 @@ from typing import Any, Final, TypeVar
 from prometheus_client import CollectorRegistry
 
 from modeldeployment_operator import handlers
-from modeldeployment_operator.adapters import keys, logs, page, web
+from modeldeployment_operator.adapters import logs, page, web
 from modeldeployment_operator.adapters.api import Api, Body, connect
 from modeldeployment_operator.adapters.cache import Cache
 from modeldeployment_operator.adapters.cluster import Cluster
 from modeldeployment_operator.adapters.discovery import Discovery
 from modeldeployment_operator.adapters.fleet import Fleet, Led
 from modeldeployment_operator.adapters.health import Heartbeat, problems
+from modeldeployment_operator.adapters.keys import KeyRing
 from modeldeployment_operator.adapters.labels import Labels
 from modeldeployment_operator.adapters.lease import Lease
 from modeldeployment_operator.adapters.observe import Observer
@@ -59,7 +60,7 @@ async def run(settings: Settings) -> None:
     recorder = Recorder(api, settings.instance)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, _canceller())
-    key_ring = await _patiently(lambda: keys.load(api, settings.operator_namespace))
+    key_ring = KeyRing()
     lease = Lease(api, settings.operator_namespace, settings.instance, now=_now, monotonic=time.monotonic)
     api.may_write = pods.may_tell = lambda: lease.is_held
     telemetry.follow(queue, cache, lambda: lease.is_held, WORKERS)
@@ -97,6 +98,7 @@ async def run(settings: Settings) -> None:
         ports.append(await page.serve(fleet, lambda: _freshness(api, engine), *where, settings.fleet_page_names))
         touch.append(engine.keep_in_touch())
     try:
+        await _patiently(lambda: key_ring.load(api, settings.operator_namespace))
         await engine.start()
         await discovery.start()
         await _until_first(

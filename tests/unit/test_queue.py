@@ -151,3 +151,20 @@ async def test_it_tells_who_waits_and_who_is_worked_on_for_longest(queue: Queue)
     assert await queue.get() == A
     queue.done(A)
     assert (queue.oldest, queue.working, queue.slowest) == (0, 0, (None, 0))
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_who_is_cancelled_just_when_something_comes_ends(steps: int) -> None:
+    """A worker that went on would keep the process from ending, and the Lease from being given back."""
+    queue = Queue()
+    queue.schedule(B, 100)
+    waiting = asyncio.create_task(queue.get())
+    await asyncio.sleep(0.01)
+    queue.add(A)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+
+    heard = waiting.cancel()
+    await asyncio.wait([waiting])
+
+    assert waiting.cancelled() is heard

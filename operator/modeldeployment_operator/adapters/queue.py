@@ -85,7 +85,8 @@ class Queue:
                 return key
             self._changed.clear()
             try:
-                await asyncio.wait_for(self._changed.wait(), wait)
+                async with asyncio.timeout(wait):  # wait_for of Python 3.11 may forget a cancellation.
+                    await self._changed.wait()
             except TimeoutError:
                 continue
 

@@ -7,6 +7,8 @@ would keep a ModelDeployment from being deleted while the operator is down (oper
 from __future__ import annotations
 
 import asyncio
+import itertools
+import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
@@ -81,9 +83,8 @@ class _EndlessBackoffs:
     """Seconds between tries. With an end, Kopf would exit when an outage lasts longer."""
 
     def __iter__(self) -> Iterator[float]:
-        yield from (0.5, 1, 2, 4)
-        while True:
-            yield 8
+        for seconds in itertools.chain((0.5, 1, 2, 4), itertools.repeat(8)):
+            yield seconds * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load.
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):

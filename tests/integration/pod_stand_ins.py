@@ -21,7 +21,7 @@ from kubernetes import client, watch
 from model_server import contract
 from urllib3.exceptions import HTTPError
 
-_ADDRESSES = itertools.count(int(ipaddress.IPv4Address(f"127.{20 + os.getpid() % 200}.0.1")))
+_ADDRESSES = itertools.count(int(ipaddress.IPv4Address(f"127.{128 + os.getpid() % 120}.0.1")))
 """Two runs of the tests at a time seldom have the same ones."""
 
 

@@ -43,7 +43,11 @@ def own_plane() -> Iterator[ControlPlane]:
 
 def _define(plane: ControlPlane) -> None:
     plane.kubectl("apply", "--server-side", "--force-conflicts", "-k", "crds")
-    plane.kubectl("wait", "--for=condition=Established", "crd/modeldeployments.modelops.dev", "--timeout=30s")
+    wait = ("wait", "--for=condition=Established", "crd/modeldeployments.modelops.dev", "--timeout=30s")
+    deadline = time.monotonic() + 60
+    while plane.run(*wait, check=False).returncode:  # It has no conditions at first, which `wait` takes for an error.
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
 
 
 @dataclass

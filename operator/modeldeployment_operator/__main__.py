@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from modeldeployment_operator import handlers
 from modeldeployment_operator.adapters import logs, page, web
-from modeldeployment_operator.adapters.api import Api, Body, connect
+from modeldeployment_operator.adapters.api import Api, connect
 from modeldeployment_operator.adapters.cache import Cache
 from modeldeployment_operator.adapters.cluster import Cluster
 from modeldeployment_operator.adapters.discovery import Discovery
@@ -38,6 +38,7 @@ from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.core.errors import ApiError, DamagedKeyError, LeaseLostError
 from modeldeployment_operator.core.freshness import Freshness
 from modeldeployment_operator.core.kinds import OPTIONAL, Kind
+from modeldeployment_operator.core.sight import see
 from modeldeployment_operator.engine import Engine
 from modeldeployment_operator.reconcile import Reconciler
 from modeldeployment_operator.settings import WORKERS, Settings, SettingsError
@@ -85,8 +86,9 @@ async def run(settings: Settings) -> None:
     call = asyncio.get_running_loop().call_soon_threadsafe  # Kopf has a thread of its own.
     streams = Streams(handlers.WATCHED, telemetry, lambda kind: call(engine.note_gap, kind))
 
-    def note(kind: Kind, body: Body, deleted: bool) -> None:
-        call(functools.partial(engine.note, kind, body, deleted=deleted))
+    def note(kind: Kind, body: Mapping[str, Any], deleted: bool) -> None:
+        # Trimmed in Kopf's thread: what waits to be noted is small then.
+        call(functools.partial(engine.note, see(kind, body), deleted=deleted))
 
     fleet = Fleet(cache, observer.memories)
     led = Led(fleet, lambda: lease.is_held)

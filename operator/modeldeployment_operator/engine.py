@@ -10,19 +10,21 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from modeldeployment_operator.adapters.api import Api
 from modeldeployment_operator.adapters.cache import Cache
+from modeldeployment_operator.adapters.listing import refresh
 from modeldeployment_operator.adapters.logs import reconciling
 from modeldeployment_operator.adapters.queue import Queue
 from modeldeployment_operator.adapters.telemetry import Result, Telemetry
-from modeldeployment_operator.core import kinds, names
+from modeldeployment_operator.core import kinds
 from modeldeployment_operator.core.errors import ApiError, ConflictError, OperatorError, RefusedError
 from modeldeployment_operator.core.freshness import TOUCH_INTERVAL
 from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.observation import Key
+from modeldeployment_operator.core.sight import Sight
 from modeldeployment_operator.reconcile import Reconciler
 
 _log = logging.getLogger(__name__)
@@ -63,9 +65,9 @@ class Engine:
         self._gaps: set[Kind] = set()
         self._gap = asyncio.Event()
 
-    def note(self, kind: Kind, body: Mapping[str, Any], *, deleted: bool) -> None:
+    def note(self, sight: Sight, *, deleted: bool) -> None:
         """Take note of what a watch saw."""
-        key = self._cache.remove(kind, body) if deleted else self._cache.put(kind, body)
+        key = self._cache.drop(sight) if deleted else self._cache.take(sight)
         if key is not None:
             self._queue.add(key)
 
@@ -178,14 +180,13 @@ class Engine:
 
     async def _list(self, wanted: Iterable[Kind]) -> None:
         for kind in wanted:
-            selector = None if kind is kinds.MODEL_DEPLOYMENT else names.SELECTOR
             for namespace in self._namespaces:
                 try:
-                    bodies, version = await self._api.list(kind, namespace, selector)
+                    touched, _ = await refresh(self._api, self._cache, kind, namespace)
                 except RefusedError as error:
                     if len(self._namespaces) == 1:
                         raise
                     _log.warning("namespace %s is left out: %s", namespace, error)
                     continue
-                for key in self._cache.replace(kind, namespace, bodies, version):
+                for key in touched:
                     self._queue.add(key)

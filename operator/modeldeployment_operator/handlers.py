@@ -7,9 +7,7 @@ would keep a ModelDeployment from being deleted while the operator is down (oper
 from __future__ import annotations
 
 import asyncio
-import itertools
-import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import kopf
@@ -19,7 +17,7 @@ from modeldeployment_operator.adapters.streams import Streams
 from modeldeployment_operator.core import kinds, names
 from modeldeployment_operator.core.kinds import Kind
 
-Note = Callable[[Kind, dict[str, Any], bool], object]
+Note = Callable[[Kind, Mapping[str, Any], bool], object]
 """Is told of an object, and whether it was deleted."""
 
 WATCHED: Final = (kinds.MODEL_DEPLOYMENT, *kinds.WATCHED)
@@ -76,7 +74,7 @@ def configure(settings: kopf.OperatorSettings) -> kopf.OperatorSettings:
 def _note_events(registry: kopf.OperatorRegistry, tell: Note, kind: Kind) -> None:
     @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=f"note-{kind.plural}")
     async def note(event: kopf.RawEvent, **_: Any) -> None:
-        tell(kind, dict(event["object"]), event["type"] == "DELETED")
+        tell(kind, event["object"], event["type"] == "DELETED")
 
 
 class _EndlessBackoffs:

@@ -39,10 +39,8 @@ from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.names import MANAGER
 
 Body = dict[str, Any]
-Bodies = list[Body]
 
 _LIMIT: Final = aiohttp.ClientTimeout(total=10.0)
-_PAGE: Final = 500
 _WATCH_SECONDS: Final = (240, 360)
 """For so long, at random, the API server is to keep a watch open: those of many kinds do not all end at once."""
 _WATCH_LIMIT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=90.0)
@@ -158,30 +156,12 @@ class Api:
         """Ask for a sign of life."""
         await self._request(_Call("get", "version", "/version"))
 
-    async def list(self, kind: Kind, namespace: str | None, selector: str | None) -> tuple[list[Body], int]:
-        """Return all objects of a kind, in one namespace or everywhere, and the resourceVersion of the list."""
-        try:
-            return await self._gathered(kind, namespace, selector, _PAGE)
-        except ApiError as error:
-            if error.status != HTTPStatus.GONE:
-                raise
-            # The next page is not known any more. In one piece it cannot come to that.
-            return await self._gathered(kind, namespace, selector, 0)
-
-    async def _gathered(self, kind: Kind, namespace: str | None, selector: str | None, size: int) -> tuple[Bodies, int]:
-        items: Bodies = []
-        last = 0
-        async for page, version in self.pages(kind, namespace, selector, size):
-            items += page
-            last = version
-        return items, last
-
     async def pages(
-        self, kind: Kind, namespace: str | None, selector: str | None, size: int = _PAGE
+        self, kind: Kind, namespace: str | None, selector: str | None, size: int
     ) -> AsyncIterator[tuple[Sequence[Body], int]]:
-        """Yield the same page by page, each with the resourceVersion of the list: not all need be kept at once.
+        """Yield all objects of a kind page by page, each with the resourceVersion of the list.
 
-        With a `size` of 0, all of it is one page.
+        With a `size` of 0, all of it is one page. ApiError with status 410 if the next page is not known any more.
         """
         query: dict[str, str | int] = {"limit": size} | ({"labelSelector": selector} if selector else {})
         while True:

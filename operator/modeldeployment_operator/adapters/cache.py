@@ -7,16 +7,16 @@ ignored, so that the order of their arrival does not matter.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Mapping
 from typing import Any, Final
 
-from modeldeployment_operator.api import group
-from modeldeployment_operator.core.children import Child, parse_child
+from modeldeployment_operator.core.children import Child
 from modeldeployment_operator.core.kinds import MODEL_DEPLOYMENT, Kind
 from modeldeployment_operator.core.observation import Key
+from modeldeployment_operator.core.resource import Resource
+from modeldeployment_operator.core.sight import Sight, see
 
 Body = Mapping[str, Any]
-_KEPT_METADATA: Final = ("name", "namespace", "uid", "generation", "resourceVersion", "deletionTimestamp")
 _TOMBSTONES: Final = 10_000
 
 
@@ -24,7 +24,7 @@ class Cache:
     """One for the process; used from its event loop only."""
 
     def __init__(self) -> None:
-        self._objects: dict[Key, dict[str, Any]] = {}
+        self._objects: dict[Key, Resource] = {}
         self._children: dict[Key, dict[tuple[Kind, str], Child]] = defaultdict(dict)
         self._tombstones: OrderedDict[tuple[Kind, str], int] = OrderedDict()
         """By kind and UID the resourceVersion at which an object went: it does not come back through an answer that was
@@ -35,7 +35,7 @@ class Cache:
         """Return all ModelDeployments that exist."""
         return list(self._objects)
 
-    def get(self, key: Key) -> dict[str, Any] | None:
+    def get(self, key: Key) -> Resource | None:
         """Return a ModelDeployment, or None if it is gone."""
         return self._objects.get(key)
 
@@ -54,40 +54,36 @@ class Cache:
 
     def put(self, kind: Kind, body: Body) -> Key | None:
         """Take note of an object; return the ModelDeployment that has something new to see."""
-        metadata = body["metadata"]
-        if self._tombstones.get((kind, metadata["uid"]), -1) >= int(metadata["resourceVersion"]):
+        return self.take(see(kind, body))
+
+    def take(self, sight: Sight) -> Key | None:
+        """Take note of an object that was trimmed before."""
+        what = sight.what
+        if what is None or self._tombstones.get((sight.kind, sight.uid), -1) >= sight.version:
             return None
-        if kind is MODEL_DEPLOYMENT:
-            return self._put_object(body)
-        child = parse_child(kind, body)
-        if child is None:
+        if isinstance(what, Resource):
+            known: Child | Resource | None = self._objects.get(what.key)
+        else:
+            known = self.child(what.key, what.kind, what.name)
+        if known is not None and known.version >= what.version:
             return None
-        known = self.child(child.key, kind, child.name)
-        if known is not None and known.version >= child.version:
-            return None
-        self._sizes[kind] += known is None
-        self._children[child.key][kind, child.name] = child
-        return child.key
+        if isinstance(what, Resource):
+            self._objects[what.key] = what
+        else:
+            self._sizes[what.kind] += known is None
+            self._children[what.key][what.kind, what.name] = what
+        return what.key
 
     def remove(self, kind: Kind, body: Body) -> Key | None:
         """Forget an object that was deleted; return the ModelDeployment that has something new to see."""
-        metadata = body["metadata"]
-        self._bury(kind, metadata["uid"], int(metadata["resourceVersion"]))
-        if kind is MODEL_DEPLOYMENT:
-            return self._remove_object(Key(metadata["namespace"], metadata["name"]), metadata["uid"])
-        child = parse_child(kind, body)
-        return self._remove_child(child) if child else None
+        return self.drop(see(kind, body))
 
-    def replace(self, kind: Kind, namespace: str | None, bodies: Iterable[Body], version: int) -> set[Key]:
-        """Take a list of all objects of a kind for the truth; return the ModelDeployments with something new to see.
-
-        What is newer than the list, by its resourceVersion, is left alone.
-        """
-        seen, touched = set(), set()
-        for body in bodies:
-            seen.add(body["metadata"]["uid"])
-            touched.add(self.put(kind, body))
-        return {key for key in touched if key is not None} | self.keep(kind, namespace, seen, version)
+    def drop(self, sight: Sight) -> Key | None:
+        """Forget an object that was deleted, and trimmed before."""
+        self._bury(sight.kind, sight.uid, sight.version)
+        if isinstance(sight.what, Resource):
+            return self._remove_object(sight.what)
+        return self._remove_child(sight.what) if sight.what else None
 
     def keep(self, kind: Kind, namespace: str | None, seen: Container[str], version: int | None = None) -> set[Key]:
         """Forget all objects of a kind but those `seen`, by UID; return the ModelDeployments with something new to see.
@@ -96,11 +92,10 @@ class Cache:
         """
         touched = set()
         if kind is MODEL_DEPLOYMENT:
-            for key, known in list(self._objects.items()):
-                metadata = known["metadata"]
-                is_old = version is None or int(metadata["resourceVersion"]) <= version
-                if metadata["uid"] not in seen and is_old and _in(key, namespace):
-                    touched.add(self._remove_object(key, metadata["uid"]))
+            for known in list(self._objects.values()):
+                is_old = version is None or known.version <= version
+                if known.uid not in seen and is_old and _in(known.key, namespace):
+                    touched.add(self._remove_object(known))
         else:
             for child in [child for key in list(self._children) for child in self.children(key)]:
                 gone = child.kind is kind and child.uid not in seen
@@ -108,25 +103,12 @@ class Cache:
                     touched.add(self._remove_child(child))
         return {key for key in touched if key is not None}
 
-    def _put_object(self, body: Body) -> Key | None:
-        metadata = body["metadata"]
-        key = Key(metadata["namespace"], metadata["name"])
-        known = self._objects.get(key)
-        if known is not None and int(known["metadata"]["resourceVersion"]) >= int(metadata["resourceVersion"]):
+    def _remove_object(self, gone: Resource) -> Key | None:
+        known = self._objects.get(gone.key)
+        if known is None or known.uid != gone.uid:
             return None
-        trimmed = {field: metadata[field] for field in _KEPT_METADATA if field in metadata}
-        annotations = metadata.get("annotations", {})
-        if group.RETRY_ANNOTATION in annotations:
-            trimmed["annotations"] = {group.RETRY_ANNOTATION: annotations[group.RETRY_ANNOTATION]}
-        self._objects[key] = {"metadata": trimmed, "spec": body.get("spec", {}), "status": body.get("status", {})}
-        return key
-
-    def _remove_object(self, key: Key, uid: str) -> Key | None:
-        known = self._objects.get(key)
-        if known is None or known["metadata"]["uid"] != uid:
-            return None
-        del self._objects[key]
-        return key
+        del self._objects[gone.key]
+        return gone.key
 
     def _remove_child(self, child: Child) -> Key | None:
         siblings = self._children.get(child.key, {})

@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from modeldeployment_operator.adapters.cache import Cache
 from modeldeployment_operator.adapters.observe import Memory, current_status
 from modeldeployment_operator.core.fleet import Model
 from modeldeployment_operator.core.observation import Key
+from modeldeployment_operator.core.resource import Resource
 
 
 class Models(Protocol):
@@ -25,9 +26,9 @@ class Models(Protocol):
 
 @dataclass(frozen=True)
 class _Seen:
-    """What a model was read from: bodies and memories are replaced, never changed."""
+    """What a model was read from: resources are replaced, and so is a memory when there is news."""
 
-    body: dict[str, Any]
+    resource: Resource | None
     memory: Memory | None
     model: Model
 
@@ -44,18 +45,18 @@ class Fleet:
     async def models(self) -> list[Model]:
         """Return all ModelDeployments that exist, each with the latest that is known of it, ordered by name."""
         async with self._lock:
-            known = [(key, self._cache.get(key) or {}, self._memories.get(key)) for key in self._cache.known()]
+            known = [(key, self._cache.get(key), self._memories.get(key)) for key in self._cache.known()]
             return await asyncio.to_thread(self._read, sorted(known, key=lambda one: one[0]))
 
-    def _read(self, known: Iterable[tuple[Key, dict[str, Any], Memory | None]]) -> list[Model]:
-        self._seen = {key: self._see(key, body, memory) for key, body, memory in known}
+    def _read(self, known: Iterable[tuple[Key, Resource | None, Memory | None]]) -> list[Model]:
+        self._seen = {key: self._see(key, resource, memory) for key, resource, memory in known}
         return [seen.model for seen in self._seen.values()]
 
-    def _see(self, key: Key, body: dict[str, Any], memory: Memory | None) -> _Seen:
+    def _see(self, key: Key, resource: Resource | None, memory: Memory | None) -> _Seen:
         seen = self._seen.get(key)
-        if seen is not None and seen.body is body and seen.memory is memory:
+        if seen is not None and seen.resource is resource and seen.memory is memory:
             return seen
-        return _Seen(body, memory, Model(key, current_status(key, body, memory)))
+        return _Seen(resource, memory, Model(key, current_status(resource, memory)))
 
 
 class Led:

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
-
-from pydantic import ValidationError
+from typing import TypeVar
 
 from modeldeployment_operator.adapters.cache import Cache
 from modeldeployment_operator.adapters.discovery import Discovery
 from modeldeployment_operator.adapters.labels import Labels
-from modeldeployment_operator.api import group
-from modeldeployment_operator.api.base import read_leniently
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
 from modeldeployment_operator.api.status import ModelDeploymentStatus
 from modeldeployment_operator.core import kinds
 from modeldeployment_operator.core.children import Child
-from modeldeployment_operator.core.errors import InvalidSpecError
 from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.observation import Autoscaler, Key, Observation, Pod, StoredRevision, Workload
+from modeldeployment_operator.core.resource import Resource
 from modeldeployment_operator.core.revisions import Snapshot, snapshot_of
 from modeldeployment_operator.core.status import recover
-
-_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -40,6 +33,15 @@ class Memory:
     written: float
     """Seconds of a clock that only goes on."""
     sampled: float | None = None
+
+    def is_of(self, persisted: ModelDeploymentStatus) -> bool:
+        """Return whether this goes on from a status that the object has."""
+        if self.persisted is persisted:
+            return True
+        if self.persisted != persisted:
+            return False
+        self.persisted = persisted  # One of the two is enough, and the next look is quicker.
+        return True
 
 
 @dataclass(frozen=True)
@@ -81,20 +83,19 @@ class Observer:
 
         Raises InvalidSpecError if it is not sound.
         """
-        body = self._cache.get(key)
-        if body is None or "deletionTimestamp" in body["metadata"]:
+        resource = self._cache.get(key)
+        if resource is None or resource.going:
             return None
-        seen = self._look(key, body["metadata"]["uid"])
-        spec = _parse_spec(key, body)
+        seen = self._look(key, resource.uid)
         observation = Observation(
             key=key,
-            uid=body["metadata"]["uid"],
-            generation=body["metadata"]["generation"],
-            version=body["metadata"]["resourceVersion"],
-            spec=spec,
-            desired=self._desired(key, spec, seen.stored),
+            uid=resource.uid,
+            generation=resource.generation,
+            version=str(resource.version),
+            spec=resource.spec,
+            desired=self._desired(key, resource.spec, seen.stored),
             status=recover(self.status(key), seen.stored),
-            retry=body["metadata"].get("annotations", {}).get(group.RETRY_ANNOTATION),
+            retry=resource.retry,
             stored=seen.stored,
             workloads=seen.workloads,
             pods=seen.pods,
@@ -118,22 +119,18 @@ class Observer:
             autoscaler=seen.autoscaler,
         )
 
-    def version(self, key: Key) -> str:
-        """Return the resourceVersion of an object as it is known."""
-        return str(self._metadata(key).get("resourceVersion", ""))
-
-    def identity(self, key: Key) -> tuple[str, int]:
-        """Return the UID and the generation of an object as it is known."""
-        metadata = self._metadata(key)
-        return metadata.get("uid", ""), metadata.get("generation", 0)
+    def resource(self, key: Key) -> Resource | None:
+        """Return the object as it is known."""
+        return self._cache.get(key)
 
     def status(self, key: Key) -> ModelDeploymentStatus:
         """Return the status to go on from: the one in memory, unless somebody else has written another."""
-        return current_status(key, self._cache.get(key) or {}, self.memories.get(key))
+        return current_status(self._cache.get(key), self.memories.get(key))
 
     def persisted(self, key: Key) -> ModelDeploymentStatus:
         """Return the status that the object has."""
-        return _parse_status(key, self._cache.get(key) or {})
+        resource = self._cache.get(key)
+        return resource.status if resource else ModelDeploymentStatus()
 
     def remember(self, observation: Observation, memory: Memory) -> None:
         """Go on from here; the samples of the observation are used."""
@@ -165,10 +162,6 @@ class Observer:
         autoscaler = next(iter(_details(children, kinds.AUTOSCALER, Autoscaler).values()), None)
         return _Children(stored, workloads, pods, selected, autoscaler)
 
-    def _metadata(self, key: Key) -> dict[str, Any]:
-        metadata: dict[str, Any] = (self._cache.get(key) or {}).get("metadata", {})
-        return metadata
-
     def _desired(self, key: Key, spec: ModelDeploymentSpec, stored: dict[str, StoredRevision]) -> Snapshot:
         snapshot = snapshot_of(key.name, spec, self._default_image)
         known = stored.get(snapshot.name)
@@ -179,27 +172,10 @@ class Observer:
         return memory.sampled if memory else None
 
 
-def _parse_spec(key: Key, body: dict[str, Any]) -> ModelDeploymentSpec:
-    try:
-        return ModelDeploymentSpec.parse(body["spec"])
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in ("spec", *first["loc"]))
-        raise InvalidSpecError(key, f"{where}: {first['msg']}") from error
-
-
-def current_status(key: Key, body: dict[str, Any], memory: Memory | None) -> ModelDeploymentStatus:
+def current_status(resource: Resource | None, memory: Memory | None) -> ModelDeploymentStatus:
     """Return the latest that is known of a ModelDeployment: what is in memory, unless it was overwritten since."""
-    persisted = _parse_status(key, body)
-    return memory.working if memory and memory.persisted == persisted else persisted
-
-
-def _parse_status(key: Key, body: dict[str, Any]) -> ModelDeploymentStatus:
-    """Read the status. Another version of the operator, or somebody else, may have put unknown things there."""
-    status, left_out = read_leniently(ModelDeploymentStatus, body.get("status", {}))
-    if left_out:
-        _log.debug("%s: not this operator's, in the status: %s", key, ", ".join(left_out))
-    return status or ModelDeploymentStatus()
+    persisted = resource.status if resource else ModelDeploymentStatus()
+    return memory.working if memory and memory.is_of(persisted) else persisted
 
 
 def _details(children: list[Child], kind: Kind, wanted: type[T]) -> dict[str, T]:

@@ -14,6 +14,7 @@ from typing import Final
 
 from modeldeployment_operator.adapters.api import Api, Change
 from modeldeployment_operator.adapters.cache import Cache
+from modeldeployment_operator.adapters.listing import refresh
 from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.core.errors import ApiError, NotFoundError, RefusedError
 from modeldeployment_operator.core.kinds import Kind
@@ -22,8 +23,6 @@ from modeldeployment_operator.core.observation import Key
 
 _log = logging.getLogger(__name__)
 
-_PAGE: Final = 100
-"""Rules are large, and of each object only what the cache keeps outlives its page."""
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 15.0
 _REFUSED_SECONDS: Final = 60.0
@@ -58,15 +57,8 @@ class Reflector:
 
     async def look(self) -> None:
         """List everything."""
-        seen: set[str] = set()
-        last = 0
-        async for bodies, version in self._api.pages(self._kind, self._namespace, SELECTOR, _PAGE):
-            seen.update(body["metadata"]["uid"] for body in bodies)
-            found = (self._cache.put(self._kind, body) for body in bodies)
-            self._wake_all(key for key in found if key)
-            last = version
-        self._wake_all(self._cache.keep(self._kind, self._namespace, seen, last))
-        self._version = last
+        touched, self._version = await refresh(self._api, self._cache, self._kind, self._namespace)
+        self._wake_all(touched)
 
     async def keep(self) -> None:
         """Keep the cache true until a list finds no such kind: NotFoundError. Whatever else fails is tried again."""

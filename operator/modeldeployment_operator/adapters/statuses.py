@@ -58,13 +58,13 @@ class Statuses:
 
     async def refuse(self, key: Key, message: str) -> None:
         """Say that the object is not a sound ModelDeployment. What serves goes on serving."""
-        uid, generation = self._observer.identity(key)
-        before = self._observer.persisted(key)
-        now = self._now()
-        after = refused(before, generation, message, now)
-        if after != before:
-            await self._cluster.apply_status(key, uid, self._observer.version(key), document(after))
-            self._recorder.record(key, uid, events_between(before, after), now)
+        resource, now = self._observer.resource(key), self._now()
+        if resource is None:
+            return
+        after = refused(resource.status, resource.generation, message, now)
+        if after != resource.status:
+            await self._cluster.apply_status(key, resource.uid, str(resource.version), document(after))
+            self._recorder.record(key, resource.uid, events_between(resource.status, after), now)
 
     def next_write(self, key: Key) -> timedelta | None:
         """Return in what time counts that wait are to be written; None if none do."""

@@ -11,6 +11,7 @@ from modeldeployment_operator.core import names
 from modeldeployment_operator.core.errors import ApiError
 from modeldeployment_operator.core.kinds import MODEL_DEPLOYMENT, Kind
 from modeldeployment_operator.core.observation import Key
+from modeldeployment_operator.core.sight import see
 
 _PAGE: Final = 100
 _WHOLE: Final = 0
@@ -36,8 +37,10 @@ async def _look(api: Api, cache: Cache, kind: Kind, namespace: str | None, size:
     touched: set[Key | None] = set()
     last = 0
     async for bodies, version in api.pages(kind, namespace, selector, size):
-        seen.update(body["metadata"]["uid"] for body in bodies)
-        touched.update(cache.put(kind, body) for body in bodies)
+        sights = [see(kind, body) for body in bodies]
+        touched.update(cache.take(sight) for sight in sights)
+        # What has lost the labels of a child is none any more.
+        seen.update(sight.uid for sight in sights if sight.what is not None)
         last = version
     touched |= cache.keep(kind, namespace, seen, last)
     return {key for key in touched if key is not None}, last

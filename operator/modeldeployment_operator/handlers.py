@@ -7,6 +7,8 @@ would keep a ModelDeployment from being deleted while the operator is down (oper
 from __future__ import annotations
 
 import asyncio
+import itertools
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 

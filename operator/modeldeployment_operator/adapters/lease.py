@@ -21,8 +21,8 @@ from modeldeployment_operator.core.leadership import Sighting, Timing, is_held, 
 _log = logging.getLogger(__name__)
 
 NAME: Final = "modeldeployment-operator-leader"
-_REQUEST_SECONDS: Final = 3.0
-"""A request that takes longer is given up: the next one may go to another API server."""
+_REQUEST_SECONDS: Final = 5.0
+"""Reading and writing that take longer are given up: the next try may go to another API server."""
 
 
 class Lease:

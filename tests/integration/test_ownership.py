@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -32,11 +31,11 @@ SPECS: list[dict[str, Any]] = [
 
 
 @pytest.fixture(scope="module")
-def plane(control_plane: ControlPlane) -> Iterator[ControlPlane]:
+def plane(control_plane: ControlPlane) -> ControlPlane:
     text = yaml.safe_dump_all(monitoring_crds.manifests("servicemonitors", "prometheusrules"))
     control_plane.kubectl("apply", "--server-side", "-f", "-", stdin=text)
     control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-    yield control_plane
+    return control_plane
 
 
 def children(plane: ControlPlane, spec: dict[str, Any], namespace: str) -> list[dict[str, Any]]:

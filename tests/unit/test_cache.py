@@ -57,6 +57,14 @@ def test_what_is_older_or_known_is_no_news() -> None:
     assert versions(cache) == {"m-1": 10}
 
 
+def test_what_nobody_looks_at_is_no_news() -> None:
+    cache = Cache()
+    cache.put(SERVICE, a_child(1))
+
+    assert cache.put(SERVICE, a_child(2)) is None, "of a Service that clients do not call nothing is read"
+    assert versions(cache) == {"m-1": 2}
+
+
 def test_children_of_one_name_and_two_kinds_are_two() -> None:
     cache = Cache()
     cache.put(DEPLOYMENT, a_child())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Container, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from modeldeployment_operator.core.children import Child
@@ -69,10 +70,11 @@ class Cache:
             return None
         if isinstance(what, Resource):
             self._objects[what.key] = what
-        else:
-            self._sizes[what.kind] += known is None
-            self._children[what.key][what.kind, what.name] = what
-        return what.key
+            return what.key
+        self._sizes[what.kind] += known is None
+        self._children[what.key][what.kind, what.name] = what
+        is_news = not isinstance(known, Child) or replace(what, version=known.version) != known
+        return what.key if is_news else None
 
     def remove(self, kind: Kind, body: Body) -> Key | None:
         """Forget an object that was deleted; return the ModelDeployment that has something new to see."""

@@ -94,7 +94,8 @@ test-e2e: deps tools  ## Everything on a real Kubernetes with real pods (needs r
 	$(PYTEST) tests/e2e
 
 ##@ Benchmarks
-.PHONY: bench-judgement bench-metrics bench-serving bench-operator bench-soak
+.PHONY: bench-judgement bench-metrics bench-serving bench-operator bench-soak soak
+MINUTES ?= 30
 bench-judgement: deps  ## False alarms and labels to detection: a gauge with a threshold against the sequential test
 	$(PYTHON) -m tests.benchmarks.judgement
 
@@ -110,6 +111,9 @@ bench-operator: deps  ## The operator with 100, 300 and 1000 models, beside plai
 
 bench-soak: deps  ## Memory over 200,000 requests, and with the queue held full for a minute
 	$(PYTHON) -m tests.benchmarks.serving --soak
+
+soak: deps  ## The operator under constant change for half an hour: memory, queue, writes (MINUTES=5 for less)
+	$(PYTHON) -m tests.benchmarks.soak --minutes $(MINUTES)
 
 ##@ Code
 .PHONY: lint format generate verify lock

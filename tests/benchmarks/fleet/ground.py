@@ -52,20 +52,25 @@ class Ground:
 
 
 @asynccontextmanager
-async def fresh(pods: int) -> AsyncIterator[Ground]:
-    """Bring up a control plane of which nobody has used anything, for so many pods, and end it."""
-    await asyncio.to_thread(cluster.down, _CLUSTER)
-    local = await asyncio.to_thread(cluster.up, _CLUSTER, Shape.CONTROL_PLANE, audit=True)
+async def fresh(
+    pods: int, stand_in: str = "tests.benchmarks.fleet.pods", name: str = _CLUSTER
+) -> AsyncIterator[Ground]:
+    """Bring up a control plane of which nobody has used anything, for so many pods, and end it.
+
+    The module `stand_in` answers for the pods.
+    """
+    await asyncio.to_thread(cluster.down, name)
+    local = await asyncio.to_thread(cluster.up, name, Shape.CONTROL_PLANE, audit=True)
     try:
         async with connected(local) as client:
             ground = Ground(local, client, Audit(local.paths.audit_log))
             await asyncio.to_thread(_furnish, ground)
-            with _pods(local, pods):
+            with _pods(local, pods, stand_in):
                 await _until_nodes_are_ready(client)
                 await _until_listed(client, objects.MODELS, *objects.CHILDREN)
                 yield ground
     finally:
-        await asyncio.to_thread(cluster.down, _CLUSTER)
+        await asyncio.to_thread(cluster.down, name)
 
 
 def _furnish(ground: Ground) -> None:
@@ -79,9 +84,9 @@ def _furnish(ground: Ground) -> None:
 
 
 @contextmanager
-def _pods(local: Cluster, count: int) -> Iterator[None]:
+def _pods(local: Cluster, count: int, stand_in: str) -> Iterator[None]:
     """Have the admin ports of all pods answered."""
-    command = [sys.executable, "-m", "tests.benchmarks.fleet.pods", local.name, str(count)]
+    command = [sys.executable, "-m", stand_in, local.name, str(count)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY) as process:
         try:
             assert process.stdout

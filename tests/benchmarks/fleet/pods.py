@@ -76,12 +76,11 @@ class Pods:
         return self.known[address]
 
 
-async def serve(cluster: str, addresses: int) -> None:
+async def serve(cluster: str, addresses: int, pods: Pods) -> None:
     """Listen on so many addresses, say so, and answer until the process is ended."""
     found = load(cluster)
     if found is None:
         raise SystemExit(f"there is no cluster {cluster}")
-    pods = Pods()
     app = web.Application()
     app.router.add_get(contract.COUNTS_PATH, pods.counts)
     app.router.add_put(contract.ROTATION_PATH, pods.rotate)
@@ -96,4 +95,4 @@ async def serve(cluster: str, addresses: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(serve(sys.argv[1], int(sys.argv[2]), Pods()))

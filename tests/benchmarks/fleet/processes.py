@@ -29,6 +29,14 @@ class Running:
     port: int
 
     @property
+    def alive(self) -> bool:
+        """Whether the process has not ended."""
+        try:
+            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].split()[0] not in "ZX"
+        except OSError:
+            return False
+
+    @property
     def cpu_seconds(self) -> float:
         """Processor time that it has used."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].split()

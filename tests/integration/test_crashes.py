@@ -78,19 +78,6 @@ def _serves(story: Story, **spec: int) -> str:
     return revision
 
 
-def _counting_has_begun(story: Story, revision: str) -> None:
-    """Wait until the status says from where each pod's counts are judged; it may take the minute that counts may wait.
-
-    An operator that is killed before knows nothing of the counts that it saw, and begins with those that it finds.
-    """
-
-    def pods(status: dict[str, Any]) -> list[Any]:
-        found = [one.get("evidence") or {} for one in status["revisions"] if one["name"] == revision]
-        return [pod for evidence in found for pod in evidence.get("pods", ())]
-
-    story.wait_for(lambda status: len(pods(status)) == 2, "counting has begun", seconds=120)
-
-
 class Traffic:
     """Looks all the time whether the Service selects a revision that answers."""
 
@@ -131,14 +118,12 @@ def _from_create_to_rollback(story: Story, proxy: CrashProxy) -> None:
     story.apply(model=1)
     first = story.wait_for(lambda status: status.get("servingRevision"), "the first model serves", seconds=120)
     story.wait_until(lambda: story.condition("Ready").get("status") == "True", "Ready", seconds=60)
-    _counting_has_begun(story, first)
     story.count(first, correct=95, wrong=5)
     story.apply(model=2)
     second = story.wait_for(
         lambda status: status["servingRevision"] != first and status["servingRevision"], "model 2", seconds=120
     )
     story.wait_until(lambda: story.condition("Ready").get("status") == "True", "Ready", seconds=60)
-    _counting_has_begun(story, second)
     story.count(second, correct=30, wrong=30)
     story.wait_for(lambda status: status["servingRevision"] == first, "the rollback", seconds=180)
     story.wait_until(lambda: story.selected() == first, "the traffic is back", seconds=60)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from modeldeployment_operator.api.spec import Accuracy
 from modeldeployment_operator.api.status import RevisionPhase, Verdict
-from modeldeployment_operator.core.judgement import judge_revision
+from modeldeployment_operator.core.judgement import judge, judge_revision
 
 from tests.support.life import Life, counted
-from tests.support.observations import LEVEL, a_revision, a_sample, evidence
+from tests.support.observations import LEVEL, a_pod, a_revision, a_sample, an_observation, evidence
 
 MINIMUM = {"minimum": 0.9}
 LONG_AGO = "2026-01-01T00:00:00.000Z"
@@ -53,3 +55,12 @@ def test_evidence_of_another_number_of_bets_is_not_read() -> None:
     revision = a_revision("m-1", RevisionPhase.SERVING, serving_since=LONG_AGO, evidence=state)
 
     assert judge_revision(Accuracy.parse(MINIMUM), revision, [a_sample("a", 3, 4)], {"a"}).labels == 0
+
+
+def test_the_first_revision_is_judged_from_its_first_label_on_though_no_status_tells_of_it_yet() -> None:
+    """Its operator was killed before it could write one."""
+    builder = an_observation(accuracy=MINIMUM).ready("m-1")
+    observation = builder.having(pods=(a_pod("m-1"),), samples={"m-1-pod-0": a_sample("m-1-pod-0", 20, 3)}).obj()
+
+    assert counted(judge(observation)["m-1"]) == (20, 3)
+    assert judge(replace(observation, selected="m-1")) == {}, "it has served, and what was counted then is not known"

@@ -193,6 +193,7 @@ def test_without_a_judgement_an_old_verdict_is_kept_and_its_evidence_is_not() ->
         pytest.param(SERVES, {"m-1": degraded()}, True, id="a verdict"),
         pytest.param(SERVES.ready("m-1", 1), {"m-1": healthy()}, True, id="a pod"),
         pytest.param(SERVES.asks_for("m-2"), {"m-1": healthy()}, True, id="a candidate"),
+        pytest.param(SERVES, {}, True, id="evidence that is gone"),
         pytest.param(SERVES.having(generation=4), {"m-1": healthy()}, True, id="a generation"),
     ],
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -110,7 +110,7 @@ def judge(observation: Observation) -> Mapping[str, Judged]:
     if accuracy is None:
         return {}
     judged = {}
-    for revision in observation.status.revisions:
+    for revision in (*observation.status.revisions, *_first(observation)):
         pods = {pod.uid: pod for pod in observation.pods_of(revision.name)}
         asked = any(pod.running for pod in pods.values())
         if asked or revision.evidence is not None or revision.phase is RevisionPhase.CANDIDATE:
@@ -121,6 +121,13 @@ def judge(observation: Observation) -> Mapping[str, Judged]:
                     samples = None  # It may be read again at the next look.
             judged[revision.name] = judge_revision(accuracy, revision, samples, set(pods))
     return judged
+
+
+def _first(observation: Observation) -> Iterator[Revision]:
+    """Yield the first revision of all before the status tells of it: its labels count from the first on."""
+    name, status = observation.desired.name, observation.status
+    if not status.revisions and status.serving_revision is None and observation.selected is None:
+        yield Revision(name=name, phase=RevisionPhase.CANDIDATE, model_uri=observation.desired.template.model.uri)
 
 
 def judge_revision(

@@ -13,6 +13,7 @@ from modeldeployment_operator.api.conditions import Condition, ConditionStatus, 
 from modeldeployment_operator.api.status import (
     AccuracyStatus,
     Baseline,
+    EvidenceState,
     ModelDeploymentStatus,
     Rejection,
     Revision,
@@ -30,6 +31,8 @@ from modeldeployment_operator.core.revisions import Template
 from modeldeployment_operator.core.text import precise, ratio, shortened
 
 REJECTIONS_KEPT: Final = 32
+_BEGUN: Final = EvidenceState(metric="", log_bets=[])
+"""For the evidence of a test, whatever it has come to."""
 GROWTH: Final = 1.2
 """By this factor labels must have grown to be told at once."""
 
@@ -109,8 +112,13 @@ def _promise(status: ModelDeploymentStatus) -> tuple[object, ...]:
 
 
 def without_counts(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
-    """Return a status without what moves with every label: two that are equal so need not be told apart at once."""
-    revisions = [revision.model_copy(update={"evidence": None}) for revision in status.revisions]
+    """Return a status without what moves with every label: two that are equal so need not be told apart at once.
+
+    That a test has begun is not of these: who does not know where would begin it anew, and lose what was counted.
+    """
+    revisions = [
+        revision.model_copy(update={"evidence": _BEGUN if revision.evidence else None}) for revision in status.revisions
+    ]
     quiet = [
         condition.model_copy(update={"message": ""}) if condition.type is ConditionType.ACCURACY_HEALTHY else condition
         for condition in status.conditions

@@ -37,7 +37,7 @@ from modeldeployment_operator.adapters.supervisor import keep_running
 from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.core.errors import ApiError, DamagedKeyError, LeaseLostError
 from modeldeployment_operator.core.freshness import Freshness
-from modeldeployment_operator.core.kinds import OPTIONAL, Kind
+from modeldeployment_operator.core.kinds import OPTIONAL, WATCHED, Kind
 from modeldeployment_operator.core.sight import see
 from modeldeployment_operator.engine import Engine
 from modeldeployment_operator.reconcile import Reconciler
@@ -56,7 +56,7 @@ def _now() -> datetime:
 async def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, or until it cannot go on."""
     pods, cache, queue, telemetry = Pods(), Cache(), Queue(), Telemetry(CollectorRegistry())
-    watches = len(OPTIONAL) * max(1, len(settings.watch_namespaces))
+    watches = len((*WATCHED, *OPTIONAL)) * max(1, len(settings.watch_namespaces))
     api = Api(await connect(watches), telemetry)
     recorder = Recorder(api, settings.instance)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -106,6 +106,7 @@ async def run(settings: Settings) -> None:
         await _until_first(
             beat.keep(),
             keep_running(lambda: handlers.watch(note, streams, settings.watch_namespaces, beat_of_watches), "watches"),
+            engine.watch_children(),
             engine.fill_gaps(),
             discovery.keep(),
             engine.resync(),

@@ -18,9 +18,10 @@ from modeldeployment_operator.adapters.cache import Cache
 from modeldeployment_operator.adapters.listing import refresh
 from modeldeployment_operator.adapters.logs import reconciling
 from modeldeployment_operator.adapters.queue import Queue
+from modeldeployment_operator.adapters.reflector import Reflector
 from modeldeployment_operator.adapters.telemetry import Result, Telemetry
 from modeldeployment_operator.core import kinds
-from modeldeployment_operator.core.errors import ApiError, ConflictError, OperatorError, RefusedError
+from modeldeployment_operator.core.errors import ApiError, ConflictError, NotFoundError, OperatorError, RefusedError
 from modeldeployment_operator.core.freshness import TOUCH_INTERVAL
 from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.observation import Key
@@ -35,6 +36,7 @@ GAP_SECONDS: Final = 2.0
 _GAP_PAUSE_SECONDS: Final = 20.0
 """Between two rounds of lists: a watch that breaks all the time must not make a storm of them."""
 _START_RETRY_SECONDS: Final = 2.0
+_WATCH_RETRY_SECONDS: Final = 5.0
 _LISTED: Final = (*kinds.WATCHED, kinds.MODEL_DEPLOYMENT)
 """Children first: a ModelDeployment that is looked at has them all."""
 _FRESH_SECONDS: Final = 5.0
@@ -62,6 +64,11 @@ class Engine:
         self.synced = False
         self._listed = -_FRESH_SECONDS
         self._leads = asyncio.Event()
+        self._reflectors = {
+            (kind, namespace): Reflector(api, cache, queue.add, telemetry, kind, namespace)
+            for kind in kinds.WATCHED
+            for namespace in self._namespaces
+        }
         self._gaps: set[Kind] = set()
         self._gap = asyncio.Event()
 
@@ -70,6 +77,10 @@ class Engine:
         key = self._cache.drop(sight) if deleted else self._cache.take(sight)
         if key is not None:
             self._queue.add(key)
+
+    async def watch_children(self) -> None:
+        """Keep the cache true for the children's kinds, for ever."""
+        await asyncio.gather(*(self._watch(reflector) for reflector in self._reflectors.values()))
 
     def note_gap(self, kind: Kind) -> None:
         """Take note that a watch may have missed something: its kind is listed anew, soon."""
@@ -182,11 +193,29 @@ class Engine:
         for kind in wanted:
             for namespace in self._namespaces:
                 try:
-                    touched, _ = await refresh(self._api, self._cache, kind, namespace)
+                    await self._look(kind, namespace)
                 except RefusedError as error:
                     if len(self._namespaces) == 1:
                         raise
                     _log.warning("namespace %s is left out: %s", namespace, error)
                     continue
-                for key in touched:
-                    self._queue.add(key)
+
+    async def _look(self, kind: Kind, namespace: str | None) -> None:
+        reflector = self._reflectors.get((kind, namespace))
+        if reflector is not None:
+            await reflector.look()
+            return
+        touched, _ = await refresh(self._api, self._cache, kind, namespace)
+        for key in touched:
+            self._queue.add(key)
+
+    @staticmethod
+    async def _watch(reflector: Reflector) -> None:
+        while True:
+            try:
+                await reflector.keep()
+            except NotFoundError as error:  # Every cluster has these kinds: somebody else has said so.
+                _log.warning("a kind that every cluster has is looked for anew: %s", error)
+            except Exception:
+                _log.exception("an error in the operator itself: a kind is looked at anew")
+            await asyncio.sleep(_WATCH_RETRY_SECONDS)

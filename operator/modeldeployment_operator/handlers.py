@@ -16,13 +16,14 @@ import kopf
 
 from modeldeployment_operator.adapters.health import Heartbeat
 from modeldeployment_operator.adapters.streams import Streams
-from modeldeployment_operator.core import kinds, names
+from modeldeployment_operator.core import kinds
 from modeldeployment_operator.core.kinds import Kind
 
 Note = Callable[[Kind, Mapping[str, Any], bool], object]
 """Is told of an object, and whether it was deleted."""
 
-WATCHED: Final = (kinds.MODEL_DEPLOYMENT, *kinds.WATCHED)
+WATCHED: Final = (kinds.MODEL_DEPLOYMENT,)
+"""Children are many, and change often: to have Kopf tell of them costs five times what a reflector does (DESIGN.md)."""
 
 
 async def watch(note: Note, streams: Streams, namespaces: Sequence[str], heartbeat: Heartbeat) -> None:
@@ -68,8 +69,6 @@ def configure(settings: kopf.OperatorSettings) -> kopf.OperatorSettings:
     settings.peering.standalone = True
     settings.posting.enabled = False
     settings.process.ultimate_exiting_timeout = None  # It would kill the process; Kopf is only begun anew.
-    for kind in kinds.WATCHED:
-        settings.watching.label_selectors[kind.group, kind.version, kind.plural] = names.SELECTOR
     return settings
 
 

@@ -24,6 +24,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from kubernetes.aio import client, config
 from kubernetes.aio.client import rest
 from kubernetes.aio.config.config_exception import ConfigException
+from pydantic_core import from_json
 
 from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.core.errors import (
@@ -270,7 +271,7 @@ class Api:
         if response.status >= 400:
             raise _error(response.status, data, response.reason, call)
         try:
-            document: Body = json.loads(data)
+            document: Body = from_json(data)  # Half the time of the standard library's, and each key is there once.
         except ValueError as error:
             raise ApiError(response.status, "the answer is not JSON: is there a proxy?", str(call)) from error
         return document
@@ -322,7 +323,7 @@ def _wait(response: rest.RESTResponse) -> float:
 
 def _change(line: bytes, call: _Call) -> Change:
     try:
-        event = json.loads(line)
+        event = from_json(line)
         body = event["object"]
         if event["type"] == "ERROR":
             raise _error(int(body.get("code", 0)), json.dumps(body).encode(), "", call)

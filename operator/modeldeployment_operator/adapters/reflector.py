@@ -1,6 +1,7 @@
-"""Keeps the cache true for one kind that may be missing: a list, and a watch from there on.
+"""Keeps the cache true for one kind of children: a list, and a watch from there on.
 
-Kopf does this for kinds that every cluster has; a kind that goes would end it, and the process with it.
+Kopf does this for ModelDeployments. Of children there are ten times as many events, each of which costs five times as
+much through it; and a kind that goes would end it.
 """
 
 from __future__ import annotations

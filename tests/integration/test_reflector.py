@@ -159,7 +159,7 @@ async def test_a_list_page_by_page_and_a_watch_from_there(stage: Stage) -> None:
     assert stage.versions() == {"m-2": 2, "m-3": 3, "m-4": 4, "m-5": 5, "m-6": 11}
     assert stage.server.watched_from == [10]
     assert {query["labelSelector"] for query in stage.server.asked} == {names.SELECTOR}
-    assert len(stage.woken) == 7, "once for each object that came, and for the one that went"
+    assert len(stage.woken) == 3, "once for the list, for the one that came then, and for the one that went"
     await ended(task)
 
 

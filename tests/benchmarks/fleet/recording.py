@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator
@@ -86,6 +87,7 @@ async def recorder(cluster: Cluster, token: str, kubeconfig: Path) -> AsyncItera
             yield found
         finally:
             await runner.cleanup()
+            await asyncio.sleep(0.1)  # Watches that were passed on end now.
 
 
 def write_kubeconfig(file: Path, server: str, token: str, authority: Path | None = None) -> None:

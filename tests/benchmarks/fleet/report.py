@@ -62,7 +62,8 @@ class Report:
             f"create within {CREATE_FLOOR} times the floor": ours.create <= CREATE_FLOOR * floor.create,
             f"edit within {EDIT_FLOOR} times the floor": ours.edit <= EDIT_FLOOR * floor.edit,
             f"at most {STATUS_WRITES} writes of status": _worst(ours, _STATUS) <= STATUS_WRITES * models,
-            f"at most {EVENTS} Events": _worst(ours, _EVENT) <= EVENTS * models,
+            # Events are written beside: some of the creation come during the edit.
+            f"at most {EVENTS} Events": _sum(ours, _EVENT) <= 2 * EVENTS * models,
             f"peak memory under {MEMORY_MIB:.0f} MiB": ours.peak_memory < MEMORY_MIB,
             "no writes while idle": not _writes(ours.idle_requests),
             "no writes at a restart": not _writes(ours.restart_requests),
@@ -124,6 +125,10 @@ def _writes(requests: Mapping[str, int]) -> int:
 
 def _worst(figures: Figures, what: str) -> int:
     return max(figures.create_requests.get(what, 0), figures.edit_requests.get(what, 0))
+
+
+def _sum(figures: Figures, what: str) -> int:
+    return figures.create_requests.get(what, 0) + figures.edit_requests.get(what, 0)
 
 
 def _table(head: list[str], rows: list[list[Any]]) -> Iterator[str]:

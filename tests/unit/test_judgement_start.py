@@ -63,4 +63,6 @@ def test_the_first_revision_is_judged_from_its_first_label_on_though_no_status_t
     observation = builder.having(pods=(a_pod("m-1"),), samples={"m-1-pod-0": a_sample("m-1-pod-0", 20, 3)}).obj()
 
     assert counted(judge(observation)["m-1"]) == (20, 3)
-    assert judge(replace(observation, selected="m-1")) == {}, "it has served, and what was counted then is not known"
+    serves = replace(observation, selected="m-1", generation=1)
+    assert counted(judge(serves)["m-1"]) == (20, 3)
+    assert judge(replace(serves, generation=2)) == {}, "that may have been demanded after a look at its labels"

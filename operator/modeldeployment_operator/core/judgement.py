@@ -124,9 +124,13 @@ def judge(observation: Observation) -> Mapping[str, Judged]:
 
 
 def _first(observation: Observation) -> Iterator[Revision]:
-    """Yield the first revision of all before the status tells of it: its labels count from the first on."""
+    """Yield the first revision of all before the status tells of it: its labels count from the first on.
+
+    One that has the traffic already may have had it before anything was demanded of it, unless the spec is the first.
+    """
     name, status = observation.desired.name, observation.status
-    if not status.revisions and status.serving_revision is None and observation.selected is None:
+    is_new = observation.selected is None or observation.generation == 1
+    if is_new and not status.revisions and status.serving_revision is None:
         yield Revision(name=name, phase=RevisionPhase.CANDIDATE, model_uri=observation.desired.template.model.uri)
 
 

@@ -64,7 +64,7 @@ class Ground:
         deployment = self.story.get("deployment", self.first)["metadata"]["uid"]
         self.story.apply(model=2, replicas=1)
         self.story.wait_for(
-            lambda status: status["servingRevision"] not in {"", self.first}, "the next model serves", seconds=90
+            lambda status: status["servingRevision"] not in {"", self.first}, "the next model serves", seconds=240
         )
         assert self.story.get("deployment", self.first)["metadata"]["uid"] == deployment
         assert self.kept.restarts <= restarts

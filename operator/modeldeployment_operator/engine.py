@@ -198,7 +198,6 @@ class Engine:
                     if len(self._namespaces) == 1:
                         raise
                     _log.warning("namespace %s is left out: %s", namespace, error)
-                    continue
 
     async def _look(self, kind: Kind, namespace: str | None) -> None:
         reflector = self._reflectors.get((kind, namespace))

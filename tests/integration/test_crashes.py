@@ -115,9 +115,7 @@ class Traffic:
 
 
 def _from_create_to_rollback(story: Story, proxy: CrashProxy) -> None:
-    story.apply(model=1)
-    first = story.wait_for(lambda status: status.get("servingRevision"), "the first model serves", seconds=120)
-    story.wait_until(lambda: story.condition("Ready").get("status") == "True", "Ready", seconds=60)
+    first = _serves(story)
     story.count(first, correct=95, wrong=5)
     story.apply(model=2)
     second = story.wait_for(

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from modeldeployment_operator.core.observation import Key
+from modeldeployment_operator.core.pace import backoff
 
 FIRST_BACKOFF: Final = 0.1
 """Seconds."""
@@ -99,9 +100,9 @@ class Queue:
 
     def failed(self, key: Key) -> float:
         """Make a key due after a while that grows with each failure in a row; return the seconds."""
-        failures = self._failures.get(key, 0)
-        self._failures[key] = failures + 1
-        delay = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures, 30)) * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load.
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        chance = random.random()  # noqa: S311 - spreads load.
+        delay = backoff(failures, first=FIRST_BACKOFF, longest=LONGEST_BACKOFF, chance=chance)
         self.schedule(key, delay)
         return delay
 

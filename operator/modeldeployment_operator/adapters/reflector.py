@@ -21,6 +21,7 @@ from modeldeployment_operator.core.errors import ApiError, NotFoundError, Refuse
 from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.names import SELECTOR
 from modeldeployment_operator.core.observation import Key
+from modeldeployment_operator.core.pace import backoff
 
 _log = logging.getLogger(__name__)
 
@@ -102,19 +103,21 @@ class Reflector:
 
     async def _pause(self, error: ApiError | None) -> None:
         """Wait before the next try, longer each time, and a little at random so as not to come all at once."""
-        seconds = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(self._failures, 30))
-        if isinstance(error, RefusedError):
-            seconds = _REFUSED_SECONDS
         self._failures += 1
+        first, longest = _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS
+        if isinstance(error, RefusedError):
+            first = longest = _REFUSED_SECONDS
+        chance = random.random()  # noqa: S311 - spreads load.
+        seconds = backoff(self._failures, first=first, longest=longest, chance=chance)
         _log.log(
             logging.INFO if self._failures == 1 else logging.WARNING,
-            "%s are not seen%s, which is tried again in about %.1f s: %s",
+            "%s are not seen%s, which is tried again in %.1f s: %s",
             self._kind.plural,
             f" in namespace {self._namespace}" if self._namespace else "",
             seconds,
             error or "the API server ended the watch at once",
         )
-        await asyncio.sleep(seconds * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load.
+        await asyncio.sleep(seconds)
 
     def _wake_all(self, keys: Iterable[Key]) -> None:
         for key in keys:

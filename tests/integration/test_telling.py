@@ -75,5 +75,6 @@ def test_a_rollback_is_told(open_story: Story, ports: dict[str, int]) -> None:
     assert read(ports["page"]) == ""
     story.operator.start()
     story.wait_until(lambda: "Rolled back" in read(ports["page"], page), "the next operator tells of it too")
-    assert f'revision="{first}"' in read(ports["metrics"], "metrics")
+    serving = f'revision="{first}"'
+    story.wait_until(lambda: serving in read(ports["metrics"], "metrics"), "its metrics follow")
     assert total(ports["metrics"], "modeldeployment_rollbacks_total") == 0

@@ -51,17 +51,24 @@ class Client:
         return await self.send("GET", path)
 
     async def watch(self, path: str) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
-        """Yield what there is, then what happens, until the caller has enough."""
+        """Yield what there is, then what happens, until the caller has enough.
+
+        The API server ends watches now and then, those of slow readers first: then another goes on from there.
+        """
         listed = await self.list(path)
         for item in listed["items"]:
             yield "ADDED", item
-        url = f"{self.server}{path}?watch=1&resourceVersion={listed['metadata']['resourceVersion']}"
-        async with self.session.get(url, timeout=aiohttp.ClientTimeout(total=None)) as response:
-            async for line in response.content:
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise RuntimeError(f"the watch of {path} failed: {event['object']}")
-                yield event["type"], event["object"]
+        version = listed["metadata"]["resourceVersion"]
+        while True:
+            url = f"{self.server}{path}?watch=1&allowWatchBookmarks=true&resourceVersion={version}"
+            async with self.session.get(url, timeout=aiohttp.ClientTimeout(total=None)) as response:
+                async for line in response.content:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        raise RuntimeError(f"the watch of {path} failed: {event['object']}")
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    if event["type"] != "BOOKMARK":
+                        yield event["type"], event["object"]
 
 
 @asynccontextmanager

@@ -79,7 +79,7 @@ async def recorder(cluster: Cluster, token: str, kubeconfig: Path) -> AsyncItera
         found = Recorder(cluster.server, session)
         app = web.Application(client_max_size=2**26)
         app.router.add_route("*", "/{path:.*}", found.handle)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         write_kubeconfig(kubeconfig, f"http://127.0.0.1:{runner.addresses[0][1]}", token)

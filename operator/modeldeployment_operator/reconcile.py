@@ -86,9 +86,11 @@ class Reconciler:
         return self._next_look(observation, decision, done)
 
     async def _save(self, observation: Observation, decision: Decision, status: ModelDeploymentStatus) -> Observation:
-        """Save a status; a switch of the traffic counts when it is first said."""
+        """Save a status; a switch of the traffic, or a candidate that is taken back, counts when it is first said."""
         key = observation.key
-        is_news = decision.switched and self.observer.status(key).serving_revision != status.serving_revision
+        before = self.observer.status(key)
+        moved = decision.switched and before.serving_revision != status.serving_revision
+        is_news = moved or (decision.rejection is not None and decision.rejection not in before.rejections)
         saved = await self.statuses.save(observation, status)
         if is_news:
             self.telemetry.count(key, decision)

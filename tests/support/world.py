@@ -16,7 +16,7 @@ from modeldeployment_operator.core.children import parse_child
 from modeldeployment_operator.core.decision import Decision, decide
 from modeldeployment_operator.core.judgement import Judged, judge
 from modeldeployment_operator.core.kinds import CONTROLLER_REVISION
-from modeldeployment_operator.core.observation import Observation, Pod, Sample, StoredRevision, Workload
+from modeldeployment_operator.core.observation import Asked, Observation, Pod, Sample, StoredRevision, Workload
 from modeldeployment_operator.core.resources import records
 from modeldeployment_operator.core.revisions import Snapshot
 from modeldeployment_operator.core.status import document, recover, summarise, without_counts
@@ -99,7 +99,7 @@ class World:
             spec=ModelDeploymentSpec.parse(spec),
             desired=Snapshot(self.wish, a_template(self.wish)),
             status=recover(self.memory, self.stored),
-            retry=self.retry,
+            asked=Asked(retry=self.retry),
             stored=dict(self.stored),
             workloads={name: Workload(self.replicas, ready, settled=True) for name, ready in self.ready.items()},
             pods=pods,

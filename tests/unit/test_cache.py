@@ -40,7 +40,7 @@ def test_an_object_is_trimmed_to_what_is_read() -> None:
     assert cache.put(MODEL_DEPLOYMENT, an_object(annotations=annotations, managedFields=[{}])) == KEY
     known = cache.get(KEY)
     assert known is not None
-    assert (known.uid, known.version, known.generation, known.going, known.retry) == ("u", 1, 1, False, "1")
+    assert (known.uid, known.version, known.generation, known.going, known.asked.retry) == ("u", 1, 1, False, "1")
     assert cache.known() == [KEY]
 
 

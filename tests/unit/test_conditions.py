@@ -12,7 +12,7 @@ from modeldeployment_operator.core.conditions import View, conditions
 from modeldeployment_operator.core.decision import decide
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.kinds import OPTIONAL, PROMETHEUS_RULE, SERVICE_MONITOR, Kind
-from modeldeployment_operator.core.observation import Problem
+from modeldeployment_operator.core.observation import Asked, Problem
 from modeldeployment_operator.core.text import timestamp
 
 from tests.support.observations import NOW, ObservationBuilder, an_observation, degraded, healthy, inconclusive
@@ -304,7 +304,7 @@ def test_nothing_is_said_of_monitoring_before_it_was_tried() -> None:
 
 def test_rolled_back_stands_only_while_it_is_so() -> None:
     assert ConditionType.ROLLED_BACK not in told(SERVES)
-    assert ConditionType.ROLLED_BACK not in told(ROLLED_BACK.having(retry="1", selected="m-1"))
+    assert ConditionType.ROLLED_BACK not in told(ROLLED_BACK.having(asked=Asked(retry="1"), selected="m-1"))
     condition = told(ROLLED_BACK)[ConditionType.ROLLED_BACK]
     assert (condition.status, condition.reason) == (TRUE, Reason.DEGRADED)
     assert "accuracy 0.7000 [0.6000, 0.8000] from 100 labels, should have been at least 0.9000" in condition.message

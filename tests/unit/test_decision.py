@@ -11,12 +11,12 @@ from modeldeployment_operator.core.decision import (
     LINGER,
     Decision,
     decide,
-    latched_rejection,
     lingers_until,
     probation_ends,
 )
 from modeldeployment_operator.core.judgement import Judged
-from modeldeployment_operator.core.observation import StoredRevision
+from modeldeployment_operator.core.observation import Asked, StoredRevision
+from modeldeployment_operator.core.rejection import latched_rejection
 from modeldeployment_operator.core.status import recover
 
 from tests.support.observations import (
@@ -198,13 +198,13 @@ CASES: dict[str, tuple[ObservationBuilder, dict[str, Judged], Decision]] = {
     ),
     # After a rollback
     "a rejected revision stays out": (ROLLED_BACK.ready("m-2"), {}, Decision("m-1")),
-    "a retry starts it once more": (ROLLED_BACK.having(retry="1"), {}, Decision("m-1", candidate="m-2")),
+    "a retry starts it once more": (ROLLED_BACK.having(asked=Asked(retry="1")), {}, Decision("m-1", candidate="m-2")),
     "a retry that was answered already does not": (
-        NEW.rejected("m-2", retry="1").serving("m-1").ready("m-1").asks_for("m-2").having(retry="1"),
+        NEW.rejected("m-2", retry="1").serving("m-1").ready("m-1").asks_for("m-2").having(asked=Asked(retry="1")),
         {},
         Decision("m-1"),
     ),
-    "a retry while paused waits": (ROLLED_BACK.having(retry="1").paused(), {}, Decision("m-1")),
+    "a retry while paused waits": (ROLLED_BACK.having(asked=Asked(retry="1")).paused(), {}, Decision("m-1")),
     "a retry that is taken back during a pause": (
         ROLLED_BACK.remembers(candidate_revision="m-2").paused(),
         {},
@@ -237,7 +237,7 @@ def test_decide(builder: ObservationBuilder, judged: dict[str, Judged], expected
 
 
 def test_a_degraded_revision_gives_the_traffic_back() -> None:
-    decision = decide(PROBATION.having(retry="7").obj(), BAD)
+    decision = decide(PROBATION.having(asked=Asked(retry="7")).obj(), BAD)
 
     assert (decision.serving, decision.switched) == ("m-1", True)
     assert decision.candidate is None
@@ -340,7 +340,7 @@ def test_a_revision_that_gave_way_twice_in_a_minute_leaves_both_lingering() -> N
 
 def test_a_latch_holds_for_what_is_not_asked_for_whatever_the_retry_says() -> None:
     """The annotation asks for another try of what the spec asks for, and of nothing else."""
-    observation = ROLLED_BACK.rejected("m-3").having(retry="1").obj()
+    observation = ROLLED_BACK.rejected("m-3").having(asked=Asked(retry="1")).obj()
 
     assert latched_rejection(observation, "m-2") is None
     assert latched_rejection(observation, "m-3") is not None

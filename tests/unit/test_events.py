@@ -53,7 +53,7 @@ def test_a_rollback_is_told_with_its_numbers_and_once() -> None:
 
     assert [(event.reason, event.warning) for event in events] == [(Reason.ROLLED_BACK, True)]
     assert events[0].message.startswith("Rolled back from m-2 to m-1: accuracy 0.7000 [")
-    assert "from 100 labels, should be at least 0.9000" in events[0].message
+    assert "from 100 labels, should have been at least 0.9000" in events[0].message
     assert events_between(after, after) == []
 
 

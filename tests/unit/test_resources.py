@@ -14,7 +14,7 @@ from modeldeployment_operator.api.status import Rejection
 from modeldeployment_operator.core import kinds, names
 from modeldeployment_operator.core.children import parse_child
 from modeldeployment_operator.core.decision import Decision, decide
-from modeldeployment_operator.core.observation import Key, Observation, StoredRevision, Workload
+from modeldeployment_operator.core.observation import Asked, Key, Observation, StoredRevision, Workload
 from modeldeployment_operator.core.resources import desired, records
 from modeldeployment_operator.core.resources.secret import Keys
 from modeldeployment_operator.core.revisions import snapshot_of
@@ -556,7 +556,7 @@ def test_a_record_tells_of_its_rejection() -> None:
 
 @pytest.mark.parametrize(("retry", "still"), [(None, True), ("1", False)])
 def test_a_rejection_stands_on_the_record_until_a_retry(retry: str | None, still: bool) -> None:
-    observation = an_observation().serving("m-1").rejected("m-2").asks_for("m-2").having(retry=retry).obj()
+    observation = an_observation().serving("m-1").rejected("m-2").asks_for("m-2").having(asked=Asked(retry=retry)).obj()
     record = records(observation, decide(observation, {}))[-1]
 
     assert (names.REJECTION_ANNOTATION in record["metadata"].get("annotations", {})) == still

@@ -16,7 +16,7 @@ from modeldeployment_operator.api.status import (
 )
 from modeldeployment_operator.core.decision import decide
 from modeldeployment_operator.core.judgement import Judged
-from modeldeployment_operator.core.observation import Problem
+from modeldeployment_operator.core.observation import Asked, Problem
 from modeldeployment_operator.core.status import REJECTIONS_KEPT, document, refused, summarise, without_counts
 
 from tests.support.observations import (
@@ -138,7 +138,7 @@ def test_a_rejected_revision_loses_its_evidence_when_its_pods_go() -> None:
 def test_a_retry_begins_without_what_was_held_against_it(ready: int, before: RevisionPhase) -> None:
     """Whether it has to start or its pods still linger, and whether there was a pause between."""
     builder = ROLLED_BACK.revision("m-2", before, verdict=Verdict.DEGRADED, serving_until=ago(seconds=5))
-    status = told(builder.ready("m-2", ready).having(retry="1"), {"m-1": healthy(), "m-2": degraded()})
+    status = told(builder.ready("m-2", ready).having(asked=Asked(retry="1")), {"m-1": healthy(), "m-2": degraded()})
     again = revision(status, "m-2")
 
     assert again.phase is (RevisionPhase.SERVING if ready else RevisionPhase.CANDIDATE)
@@ -150,21 +150,21 @@ def test_a_retry_begins_without_what_was_held_against_it(ready: int, before: Rev
 
 
 def test_a_retry_of_what_has_no_pods_left_forgets_the_verdict() -> None:
-    assert revision(told(ROLLED_BACK.having(retry="1")), "m-2").verdict is None
+    assert revision(told(ROLLED_BACK.having(asked=Asked(retry="1"))), "m-2").verdict is None
 
 
 def test_a_revision_that_is_tried_again_is_judged_like_any_other() -> None:
-    candidate = ROLLED_BACK.candidate("m-2", evidence=evidence(30, 30)).starting("m-2").having(retry="1")
+    candidate = ROLLED_BACK.candidate("m-2", evidence=evidence(30, 30)).starting("m-2").having(asked=Asked(retry="1"))
 
     assert revision(told(candidate, {"m-2": degraded()}), "m-2").verdict is Verdict.DEGRADED
 
 
 def test_what_serves_after_all_is_no_rejection_any_more() -> None:
-    assert told(ROLLED_BACK.ready("m-2").having(retry="1")).rejections == []
+    assert told(ROLLED_BACK.ready("m-2").having(asked=Asked(retry="1"))).rejections == []
 
 
 def test_a_retry_is_no_news_to_other_rejections() -> None:
-    status = told(ROLLED_BACK.rejected("m-3").having(retry="1"))
+    status = told(ROLLED_BACK.rejected("m-3").having(asked=Asked(retry="1")))
 
     assert {one.revision: one.retry for one in status.rejections} == {"m-3": "1", "m-2": None}
 

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from modeldeployment_operator.api.conditions import ConditionStatus, ConditionType
 from modeldeployment_operator.api.status import ModelDeploymentStatus, Verdict
-from modeldeployment_operator.core.decision import latched_rejection
+from modeldeployment_operator.core.rejection import latched_rejection
 from modeldeployment_operator.core.status import document
 
 from tests.support.world import Look, World
@@ -114,10 +114,10 @@ class Story:
         observation, decision, status = look.observation, look.decision, look.status
         assert ModelDeploymentStatus.parse(document(status)) == status
         for name, value in list(self.rejected.items()):
-            if name == observation.desired.name and value != observation.retry:
+            if name == observation.desired.name and value != observation.asked.retry:
                 del self.rejected[name]
             elif name != observation.desired.name:
-                self.rejected[name] = observation.retry
+                self.rejected[name] = observation.asked.retry
         self.promotions += decision.switched and decision.rejection is None
         if decision.rejection:
             self.rollbacks += 1
@@ -126,7 +126,7 @@ class Story:
             assert decision.serving == observation.status.standby_revision
             assert self.labels.get(taken_back, 0) > self.labels_at_rejection.get(taken_back, 0), "the same labels twice"
             self.labels_at_rejection[taken_back] = self.labels[taken_back]
-            self.rejected[taken_back] = observation.retry
+            self.rejected[taken_back] = observation.asked.retry
         assert decision.serving not in self.rejected
         assert decision.candidate not in self.rejected
         assert decision.candidate is None or latched_rejection(observation, decision.candidate) is None

@@ -95,7 +95,7 @@ class Observer:
             spec=resource.spec,
             desired=self._desired(key, resource.spec, seen.stored),
             status=recover(self.status(key), seen.stored),
-            retry=resource.retry,
+            asked=resource.asked,
             stored=seen.stored,
             workloads=seen.workloads,
             pods=seen.pods,

@@ -56,6 +56,8 @@ class Reason(StrEnum):
     SCALED_TO_ZERO = "ScaledToZero"
     NO_READY_PODS = "NoReadyPods"
     PAUSED = "Paused"
+    ROLLING_OUT = "RollingOut"
+    AWAITING_APPROVAL = "AwaitingApproval"
     # Stalled: a pod could not start (the first five are what a pod says of itself)
     FETCH_FAILED = "FetchFailed"
     DIGEST_MISMATCH = "DigestMismatch"
@@ -76,6 +78,8 @@ class Reason(StrEnum):
     NO_BASELINE = "NoBaseline"
     SAMPLES_UNAVAILABLE = "SamplesUnavailable"
     NOT_JUDGED = "NotJudged"
+    DRIFT = "Drift"
+    ABORTED = "Aborted"
     ROLLED_BACK = "RolledBack"
     ROLLBACK_DISABLED = "RollbackDisabled"
     NO_ROLLBACK_TARGET = "NoRollbackTarget"
@@ -91,6 +95,7 @@ class Reason(StrEnum):
     # Events without a condition of their own
     CANDIDATE_STARTED = "CandidateStarted"
     PROMOTED = "Promoted"
+    STEP_STARTED = "StepStarted"
 
 
 START_FAILURES: Final = (

@@ -28,5 +28,11 @@ NAME_RULE: Final = Rule(
 )
 """On the object as a whole in CEL, on its name in Python."""
 
+PROMOTE_ANNOTATION: Final = f"{GROUP}/promote"
+"""On a ModelDeployment: name of a candidate that is to take the traffic without waiting for anything more."""
+ABORT_ANNOTATION: Final = f"{GROUP}/abort"
+"""On a ModelDeployment: name of a revision that is given up, as a candidate or while it serves."""
+PAUSED_ANNOTATION: Final = f"{GROUP}/paused"
+"""On a ModelDeployment: `true` holds everything as `spec.paused` does, without touching the spec."""
 RETRY_ANNOTATION: Final = f"{GROUP}/retry"
 """On a ModelDeployment: a new value lets a rejected revision be tried once more."""

@@ -16,6 +16,7 @@ from modeldeployment_operator.api.base import ApiModel, Rule, lasts, seconds
 from modeldeployment_operator.api.feedback import MATURE_AT_ONCE, Feedback
 from modeldeployment_operator.api.kubernetes import LabelMap, Opaque
 from modeldeployment_operator.api.model import ModelSource, Task
+from modeldeployment_operator.api.rollout import Rollout
 from modeldeployment_operator.api.serving import Serving
 
 Interval = Annotated[str, Field(max_length=16), lasts("1s", "24h")]
@@ -197,6 +198,7 @@ class ModelDeploymentSpec(ApiModel):
     accuracy: Accuracy | None = Field(
         None, description="The quality demanded of the model. Without it nothing is judged and nothing rolled back."
     )
+    rollout: Rollout = Field(default_factory=Rollout, description="How a new revision comes to the traffic.")
     rollback: Rollback = Field(default_factory=Rollback, description="What happens to a revision that is proven worse.")
     monitoring: Monitoring = Field(default_factory=Monitoring, description="How the pods are watched by others.")
     revision_history_limit: int = Field(
@@ -249,6 +251,15 @@ class ModelDeploymentSpec(ApiModel):
             ),
             message="a regression has no classes: judge accuracy, the share of numbers within the tolerance, and leave "
             "out topK",
+        ),
+        Rule(
+            cel="has(self.accuracy) || !has(self.rollout) || !(has(self.rollout.steps) ? self.rollout.steps.exists("
+            "step, has(step.hold.labels) || has(step.hold.healthy) && step.hold.healthy) : has(self.rollout.hold) && "
+            "(has(self.rollout.hold.labels) || has(self.rollout.hold.healthy) && self.rollout.hold.healthy))",
+            holds=lambda self: (
+                self.accuracy is not None or not any(hold.labels or hold.healthy for hold in self.rollout.holds)
+            ),
+            message="a rollout that waits for labels or for a verdict needs accuracy: without it nothing is counted",
         ),
         Rule(
             cel=f"!({_HAS_MATURITY}) || !has(self.accuracy) || has(self.rollback) && has(self.rollback.enabled) && "

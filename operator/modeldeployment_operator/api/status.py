@@ -14,6 +14,7 @@ from pydantic.config import JsonDict
 
 from modeldeployment_operator.api.base import ApiModel, NoTwins
 from modeldeployment_operator.api.conditions import Condition
+from modeldeployment_operator.api.rollout import Strategy
 
 Timestamp = str
 _TIME: JsonDict = {"format": "date-time"}
@@ -114,26 +115,55 @@ class AccuracyStatus(ApiModel):
     )
 
 
+class RejectionCause(StrEnum):
+    """Why a revision was taken back."""
+
+    DEGRADED = "Degraded"
+    """Its labels have proven it worse."""
+    ABORTED = "Aborted"
+    """Its user gave it up."""
+
+
 class Rejection(ApiModel):
-    """Why a revision was taken back: the verdict in numbers."""
+    """Why a revision was taken back: the verdict in numbers, as far as there was anything to judge."""
 
     revision: str = Field(description="Name of the revision.")
     model_uri: str = Field(description="Where its model lies.")
     time: Timestamp = Field(description="When it was decided.", json_schema_extra=_TIME)
-    metric: str = Field(description="What was judged.")
-    level: str = Field(description="Lowest value at which the revision would have counted as good.")
-    estimate: str = Field(description="What its labels came to.")
-    lower: str = Field(description="Lower end of the interval.")
-    upper: str = Field(description="Upper end of the interval.")
-    labels: int = Field(ge=0, description="Labels that were judged.")
-    wrong: int = Field(ge=0, description="Those that spoke against it.")
-    log_e: str = Field(description="Natural logarithm of the evidence; the verdict needs ln(1/alpha).")
-    alpha: str = Field(description="Chance of error that the verdict was allowed.")
+    reason: RejectionCause = Field(
+        RejectionCause.DEGRADED, description="Degraded by its labels, or Aborted by its user."
+    )
+    metric: str | None = Field(None, description="What was judged.")
+    level: str | None = Field(None, description="Lowest value at which the revision would have counted as good.")
+    estimate: str | None = Field(None, description="What its labels came to.")
+    lower: str | None = Field(None, description="Lower end of the interval.")
+    upper: str | None = Field(None, description="Upper end of the interval.")
+    labels: int = Field(0, ge=0, description="Labels that were judged.")
+    wrong: int = Field(0, ge=0, description="Those that spoke against it.")
+    log_e: str | None = Field(None, description="Natural logarithm of the evidence; the verdict needs ln(1/alpha).")
+    alpha: str | None = Field(None, description="Chance of error that the verdict was allowed.")
     serving_since: Timestamp | None = Field(
         None, description="When the revision took the traffic.", json_schema_extra=_TIME
     )
     rolled_back_to: str | None = Field(None, description="Revision that took the traffic back.")
     retry: str | None = Field(None, description="Value of the retry annotation at that time; another one asks again.")
+
+
+class RolloutStatus(ApiModel):
+    """How far a new revision has come on its way to the traffic."""
+
+    revision: str = Field(description="Name of the new revision.")
+    strategy: Strategy = Field(description="How it comes to the traffic.")
+    step: int = Field(1, ge=1, description="Step it is at.")
+    steps: int = Field(1, ge=1, description="Number of steps.")
+    weight: int = Field(0, ge=0, le=100, description="Percent of the requests that it is to answer.")
+    reached: int | None = Field(
+        None, ge=0, le=100, description="Percent that the pods say they have it answer; absent until they say so."
+    )
+    copies: bool = Field(False, description="Whether it is sent copies of the requests.")
+    since: Timestamp = Field(description="When the step began.", json_schema_extra=_TIME)
+    labels_before: int = Field(0, ge=0, description="Labels of the new revision at that time.")
+    waits_for: str = Field("", description="What must come true until the next step; all of it.")
 
 
 class ModelDeploymentStatus(ApiModel):
@@ -144,6 +174,9 @@ class ModelDeploymentStatus(ApiModel):
     candidate_revision: str | None = Field(None, description="Revision that the spec asks for, while it starts.")
     standby_revision: str | None = Field(
         None, description="Last good revision, to go back to. It runs while the one that serves is on probation."
+    )
+    rollout: RolloutStatus | None = Field(
+        None, description="How far the candidate has come, once its pods are ready; absent if nothing is on its way."
     )
     replicas: int = Field(0, ge=0, description="Pods of the revision that serves.")
     ready_replicas: int = Field(0, ge=0, description="Those that answer.")

@@ -9,11 +9,13 @@ from typing import Final
 
 from modeldeployment_operator.api import group
 from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
-from modeldeployment_operator.api.status import Rejection, Verdict
-from modeldeployment_operator.core.decision import Decision, latched_rejection
+from modeldeployment_operator.api.status import Rejection, RejectionCause, RolloutStatus, Verdict
+from modeldeployment_operator.core.decision import Decision
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.kinds import OPTIONAL, PROMETHEUS_RULE, SERVICE_MONITOR, Kind
 from modeldeployment_operator.core.observation import Observation, Problem
+from modeldeployment_operator.core.rejection import cause, latched_rejection
+from modeldeployment_operator.core.rollout import needs_approval
 from modeldeployment_operator.core.text import count, ratio, shortened, timestamp
 
 
@@ -39,6 +41,8 @@ class View:
     """Why the operator could not do what it decided."""
     monitoring: Mapping[Kind, Problem] | None = None
     """Why objects of optional kinds are not what they should be; None if that was not tried yet."""
+    candidate: Judged | None = None
+    """Of the revision that the spec asks for."""
 
     @property
     def wish(self) -> str:
@@ -134,10 +138,10 @@ def _ready(view: View) -> Claim:
     if problem := view.start_problem:
         return Claim(ConditionType.READY, no, problem.reason, _with_fallback(view, problem.message))
     if view.decision.serving != view.wish:
-        if view.observation.spec.paused:
-            return Claim(
-                ConditionType.READY, no, Reason.PAUSED, f"{view.wish} waits: set spec.paused to false to go on"
-            )
+        if view.observation.paused:
+            return Claim(ConditionType.READY, no, Reason.PAUSED, f"{view.wish} waits, because {_pause(view)}")
+        if rollout := view.decision.rollout:
+            return _rolling_out(view, rollout)
         return Claim(ConditionType.READY, no, Reason.STARTING, _with_fallback(view, f"{view.wish} is starting"))
     wanted = view.observation.replicas
     if not view.is_whole:
@@ -149,7 +153,31 @@ def _ready(view: View) -> Claim:
     return Claim(ConditionType.READY, ConditionStatus.TRUE, reason, f"{view.wish} serves with {count(wanted, 'pod')}")
 
 
-_PASSING = {Reason.STARTING, Reason.SCALING, Reason.SWITCHING, Reason.UNSCHEDULABLE}
+def _rolling_out(view: View, rollout: RolloutStatus) -> Claim:
+    """Say how far a revision has come on its way to the traffic."""
+    kind, no = ConditionType.READY, ConditionStatus.FALSE
+    share = f"answers {rollout.weight}% of the requests"
+    if not rollout.weight:
+        share = "is sent copies of the requests" if rollout.copies else "is ready, and answers no requests yet"
+    steps = f"step {rollout.step} of {rollout.steps}: " if rollout.steps > 1 else ""
+    if view.decision.drift:
+        message = f"{view.wish} waits: it and {view.decision.serving}, which serves, are both worse than demanded"
+        return Claim(kind, no, Reason.DRIFT, message)
+    if needs_approval(view.observation, rollout, view.candidate):
+        message = f"{steps}{view.wish} {share}, and waits for its user: kubectl model promote"
+        return Claim(kind, no, Reason.AWAITING_APPROVAL, _with_fallback(view, message))
+    message = f"{steps}{view.wish} {share}, and waits for {rollout.waits_for}"
+    return Claim(kind, no, Reason.ROLLING_OUT, _with_fallback(view, message))
+
+
+def _pause(view: View) -> str:
+    """Say why everything is held, and how to go on."""
+    if view.observation.spec.paused:
+        return "spec.paused is true: set spec.paused to false to go on"
+    return f"the annotation {group.PAUSED_ANNOTATION} is true: remove it to go on (kubectl model resume)"
+
+
+_PASSING = {Reason.STARTING, Reason.SCALING, Reason.SWITCHING, Reason.UNSCHEDULABLE, Reason.ROLLING_OUT}
 """What may end by waiting; for a pod that fits no node an autoscaler may bring one."""
 
 
@@ -161,7 +189,7 @@ def _progress(view: View) -> list[Claim]:
         return []
     if ready.reason in _PASSING:
         return [Claim(ConditionType.RECONCILING, yes, ready.reason, ready.message)]
-    if ready.reason is Reason.PAUSED:
+    if ready.reason in {Reason.PAUSED, Reason.AWAITING_APPROVAL}:
         return []
     return [Claim(ConditionType.STALLED, yes, ready.reason, ready.message)]
 
@@ -224,8 +252,14 @@ def _degraded(view: View) -> tuple[Reason, str]:
     spec = view.observation.spec
     if not spec.rollback.enabled:
         return Reason.ROLLBACK_DISABLED, "it goes on serving because spec.rollback.enabled is false"
-    if spec.paused:
-        return Reason.PAUSED, "it goes on serving because spec.paused is true"
+    if view.decision.drift:
+        return (
+            Reason.DRIFT,
+            f"and {view.wish}, which was on its way to take over, falls as well: the world has changed rather than a "
+            "model. Nothing is taken back: look at the data, and train on what is true now",
+        )
+    if view.observation.paused:
+        return Reason.PAUSED, f"it goes on serving because {_pause(view)}"
     if view.decision.returning:
         return Reason.DEGRADED, f"{view.decision.standby} is being started to take the traffic back"
     return (
@@ -323,15 +357,15 @@ def _rolled_back(view: View) -> list[Claim]:
     if view.rejection is None:
         return []
     message = _refusal(view, view.rejection)
-    return [Claim(ConditionType.ROLLED_BACK, ConditionStatus.TRUE, Reason.DEGRADED, message)]
+    reason = Reason.DEGRADED if view.rejection.reason is RejectionCause.DEGRADED else Reason.ABORTED
+    return [Claim(ConditionType.ROLLED_BACK, ConditionStatus.TRUE, reason, message)]
 
 
 def _refusal(view: View, rejection: Rejection) -> str:
     key = view.observation.key
     return (
-        f"{rejection.revision} was taken back at {rejection.time}: {rejection.metric} {rejection.estimate} "
-        f"[{rejection.lower}, {rejection.upper}] from {count(rejection.labels, 'label')}, should have been at least "
-        f"{rejection.level}; {view.decision.serving} serves. Apply another model, or to try this one again: kubectl "
+        f"{rejection.revision} was taken back at {rejection.time}: {cause(rejection)}; "
+        f"{view.decision.serving} serves. Apply another model, or to try this one again: kubectl "
         f"annotate -n {key.namespace} mdep {key.name} {group.RETRY_ANNOTATION}=$(date +%s) --overwrite"
     )
 

@@ -1,25 +1,26 @@
 """What to do: which revision serves, which one starts, which one stands by, and what is taken back.
 
-    candidate --all pods ready--> serving --successor promoted--> standby (or retired)
-                                     |
-                                     +--Degraded, and there is a last good revision--> rejected
+    candidate --ready, and through its rollout--> serving --successor promoted--> standby (or retired)
+        |                                            |
+        +--Degraded--> rejected                      +--Degraded, and there is a last good revision--> rejected
 
-Only a verdict of Degraded takes traffic back. Nothing here knows how the traffic is moved.
+Only a verdict of Degraded takes traffic back, or the user's word. Nothing here knows how the traffic is moved.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from modeldeployment_operator.api.base import seconds
 from modeldeployment_operator.api.conditions import Reason
-from modeldeployment_operator.api.status import Rejection, Revision, Verdict
+from modeldeployment_operator.api.status import Rejection, Revision, RolloutStatus, Verdict
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Observation
-from modeldeployment_operator.core.text import precise, ratio
+from modeldeployment_operator.core.rejection import is_given_up, latched_rejection, reject
+from modeldeployment_operator.core.rollout import advance, known_rollout
 
 LINGER: Final = timedelta(seconds=90)
 """How long a revision that gave its traffic away goes on running. Clients that keep their connections are passed on
@@ -37,8 +38,10 @@ class Decision:
         standby_runs: whether its pods are kept, ready to take the traffic back at once.
         returning: the standby revision has been released and is started again, to take the traffic back.
         lingering: revisions that gave their traffic away a moment ago.
-        rejection: the revision that serves is taken back now, and why.
+        rejection: a revision is taken back now, the one that serves or the candidate, and why.
         switched: the traffic goes to another revision than before.
+        rollout: how far the candidate has come on its way to the traffic; None if it only starts.
+        drift: the candidate falls together with the revision that serves: the world has changed, not the model.
 
     """
 
@@ -50,6 +53,18 @@ class Decision:
     lingering: frozenset[str] = frozenset()
     rejection: Rejection | None = None
     switched: bool = False
+    rollout: RolloutStatus | None = None
+    drift: bool = False
+
+    @property
+    def weight(self) -> int:
+        """Percent of the requests that the candidate answers."""
+        return self.rollout.weight if self.rollout else 0
+
+    @property
+    def copies(self) -> bool:
+        """Whether the candidate is sent copies of the requests."""
+        return self.rollout is not None and self.rollout.copies
 
     @property
     def running(self) -> frozenset[str]:
@@ -63,14 +78,26 @@ def decide(observation: Observation, judged: Mapping[str, Judged]) -> Decision:
     serving = serving_revision(observation)
     if serving is None:
         return _first(observation)
-    standby = _standby(observation, judged, serving)
-    gives_way = _is_degraded(judged, serving) and standby is not None and _may_roll_back(observation)
+    standby, wish = _standby(observation, judged, serving), observation.desired.name
+    drift = _both_fall(observation, judged, serving)
+    worse = _is_degraded(judged, serving) and _may_roll_back(observation) and not drift
+    gives_way = standby is not None and (worse or is_given_up(observation, serving))
     if gives_way and standby and _can_take_back(observation, standby):
-        return _roll_back(observation, judged[serving], serving, standby)
-    wish = observation.desired.name
-    if wish != serving and _may_start(observation, wish) and _is_ready(observation, wish):
-        return _promote(observation, judged, serving, wish, standby)
-    return _keep(observation, serving, standby, returning=gives_way)
+        return _roll_back(observation, judged, serving, standby)
+    kept = _keep(observation, serving, standby, returning=gives_way)
+    if kept.candidate is None:
+        return kept
+    rollout = known_rollout(observation, wish)
+    proven = rollout is not None and _is_degraded(judged, wish)
+    if is_given_up(observation, wish) or (proven and _may_roll_back(observation) and not drift):
+        return replace(kept, candidate=None, rejection=reject(observation, judged.get(wish), wish, serving))
+    if drift and rollout is not None:
+        return replace(kept, rollout=rollout.model_copy(update={"weight": 0}), drift=True)
+    if not proven and _may_start(observation, wish) and _is_ready(observation, wish):
+        rollout = advance(observation, judged.get(wish), wish)
+        if rollout is None:
+            return _promote(observation, judged, serving, wish, standby)
+    return replace(kept, rollout=rollout)
 
 
 def serving_revision(observation: Observation) -> str | None:
@@ -81,18 +108,6 @@ def serving_revision(observation: Observation) -> str | None:
     for name in (observation.status.serving_revision, observation.selected):
         if name in observation.stored or name in observation.workloads:
             return name
-    return None
-
-
-def latched_rejection(observation: Observation, revision: str) -> Rejection | None:
-    """Return why a revision may not serve, unless its user has asked for another try since.
-
-    A retry is of what the spec asks for; it does not let others in.
-    """
-    for rejection in observation.status.rejections:
-        if rejection.revision == revision:
-            asked = observation.retry is not None and observation.retry != rejection.retry
-            return None if asked and revision == observation.desired.name else rejection
     return None
 
 
@@ -122,18 +137,27 @@ def _standby(observation: Observation, judged: Mapping[str, Judged], serving: st
     return name if usable and latched_rejection(observation, str(name)) is None else None
 
 
+def _both_fall(observation: Observation, judged: Mapping[str, Judged], serving: str) -> bool:
+    """Return whether the candidate and the revision that serves are worse than demanded, both of them."""
+    if known_rollout(observation, observation.desired.name) is None:
+        return False
+    both = [judged.get(serving), judged.get(observation.desired.name)]
+    falling = [one for one in both if one is not None and one.is_falling]
+    return len(falling) == len(both) and any(one.verdict is Verdict.DEGRADED for one in falling)
+
+
 def _may_roll_back(observation: Observation) -> bool:
-    return observation.spec.rollback.enabled and not observation.spec.paused
+    return observation.spec.rollback.enabled and not observation.paused
 
 
 def _may_start(observation: Observation, wish: str) -> bool:
-    return not observation.spec.paused and latched_rejection(observation, wish) is None
+    return not observation.paused and latched_rejection(observation, wish) is None
 
 
 def _candidate(observation: Observation) -> str | None:
     """Return what the spec asks for, if it may start or had been started before a pause."""
     wish = observation.desired.name
-    held = observation.spec.paused and wish != observation.status.candidate_revision
+    held = observation.paused and wish != observation.status.candidate_revision
     return None if held or latched_rejection(observation, wish) else wish
 
 
@@ -216,15 +240,16 @@ def _last_good(
     return standby if standby != wish else None
 
 
-def _roll_back(observation: Observation, judged: Judged, serving: str, standby: str) -> Decision:
+def _roll_back(observation: Observation, judged: Mapping[str, Judged], serving: str, standby: str) -> Decision:
     wish = observation.desired.name
     other = wish not in {serving, standby} and _may_start(observation, wish)
     return Decision(
         standby,
         candidate=wish if other else None,
         lingering=_lingering(observation, standby) | {serving},
-        rejection=_rejection(observation, judged, serving, standby),
+        rejection=reject(observation, judged.get(serving), serving, standby),
         switched=True,
+        rollout=known_rollout(observation, wish) if other else None,
     )
 
 
@@ -235,27 +260,3 @@ def _lingering(observation: Observation, serving: str) -> frozenset[str]:
         if revision.name != serving and until is not None and observation.now < until:
             names.add(revision.name)
     return frozenset(names & observation.stored.keys())
-
-
-def _rejection(observation: Observation, judged: Judged, serving: str, standby: str) -> Rejection:
-    assert judged.level is not None  # noqa: S101 - a verdict of Degraded has a level,
-    assert judged.state is not None  # noqa: S101 - and the labels that it rests on.
-    low, high = judged.interval
-    status = revision_status(observation, serving)
-    return Rejection(
-        revision=serving,
-        model_uri=observation.stored[serving].template.model.uri if serving in observation.stored else "",
-        time=precise(observation.now),
-        metric=judged.level.metric.value,
-        level=ratio(judged.level.value),
-        estimate=ratio(judged.estimate or 0.0),
-        lower=ratio(low),
-        upper=ratio(high),
-        labels=judged.labels,
-        wrong=judged.state.wrong,
-        log_e=f"{judged.log_e:.3f}",
-        alpha=f"{judged.level.alpha:g}",
-        serving_since=status.serving_since if status else None,
-        rolled_back_to=standby,
-        retry=observation.retry,
-    )

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
-from modeldeployment_operator.api.status import ModelDeploymentStatus
+from modeldeployment_operator.api.status import ModelDeploymentStatus, RolloutStatus
+from modeldeployment_operator.core.rejection import cause
 
 _TOLD: tuple[ConditionType, ...] = (
     ConditionType.STALLED,
@@ -18,6 +19,7 @@ _TOLD: tuple[ConditionType, ...] = (
 _BAD: frozenset[Reason] = frozenset(
     {
         Reason.DEGRADED,
+        Reason.DRIFT,
         Reason.NO_ROLLBACK_TARGET,
         Reason.ROLLBACK_DISABLED,
         Reason.NO_READY_PODS,
@@ -47,14 +49,28 @@ def _of_revisions(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -
     if after.serving_revision and after.serving_revision != before.serving_revision:
         latest = after.rejections[0] if after.rejections else None
         if latest and latest.revision == before.serving_revision and latest not in before.rejections:
-            yield Event(
-                Reason.ROLLED_BACK,
-                f"Rolled back from {latest.revision} to {after.serving_revision}: {latest.metric} {latest.estimate} "
-                f"[{latest.lower}, {latest.upper}] from {latest.labels} labels, should be at least {latest.level}",
-                warning=True,
-            )
+            message = f"Rolled back from {latest.revision} to {after.serving_revision}: {cause(latest)}"
+            yield Event(Reason.ROLLED_BACK, message, warning=True)
         else:
             yield Event(Reason.PROMOTED, f"{after.serving_revision} has the traffic")
+        return
+    for rejection in after.rejections:
+        if rejection.revision == before.candidate_revision and rejection not in before.rejections:
+            message = f"{rejection.revision} was given up on its way to the traffic: {cause(rejection)}"
+            yield Event(Reason.ROLLED_BACK, message, warning=True)
+    if after.rollout and _step(after) != _step(before):
+        yield Event(Reason.STEP_STARTED, _told_step(after.rollout))
+
+
+def _step(status: ModelDeploymentStatus) -> tuple[str, int] | None:
+    return (status.rollout.revision, status.rollout.step) if status.rollout else None
+
+
+def _told_step(rollout: RolloutStatus) -> str:
+    share = f"{rollout.revision} answers {rollout.weight}% of the requests"
+    if not rollout.weight:
+        share = f"{rollout.revision} " + ("is sent copies of the requests" if rollout.copies else "waits to be tried")
+    return f"Step {rollout.step} of {rollout.steps}: {share}, until {rollout.waits_for}"
 
 
 def _of_conditions(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Event]:

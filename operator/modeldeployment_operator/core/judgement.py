@@ -84,6 +84,13 @@ class Judged:
         return self.before or self.verdict
 
     @property
+    def is_falling(self) -> bool:
+        """Whether it is proven worse, or half of the proof is there."""
+        if self.verdict is Verdict.DEGRADED:
+            return True
+        return self.level is not None and self.log_e >= self.level.proof / 2
+
+    @property
     def labels(self) -> int:
         """Labels that were judged."""
         return self.state.right + self.state.wrong if self.state else 0

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from modeldeployment_operator.api import group
 from modeldeployment_operator.api.conditions import Reason
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
 from modeldeployment_operator.api.status import ModelDeploymentStatus, Rejection
@@ -104,6 +105,26 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a user asks for without touching the spec, which is often Git's: see `api/group.py`."""
+
+    retry: str | None = None
+    promote: str | None = None
+    abort: str | None = None
+    paused: bool = False
+
+    @classmethod
+    def of(cls, annotations: Mapping[str, str]) -> Asked:
+        """Read annotations."""
+        return cls(
+            retry=annotations.get(group.RETRY_ANNOTATION),
+            promote=annotations.get(group.PROMOTE_ANNOTATION),
+            abort=annotations.get(group.ABORT_ANNOTATION),
+            paused=annotations.get(group.PAUSED_ANNOTATION) == "true",
+        )
+
+
+@dataclass(frozen=True)
 class Observation:
     """Everything that was seen of one ModelDeployment."""
 
@@ -117,8 +138,8 @@ class Observation:
     """What the spec asks for."""
     status: ModelDeploymentStatus
     """What the operator remembers."""
-    retry: str | None = None
-    """Value of the retry annotation."""
+    asked: Asked = Asked()
+    """What its user asks for in annotations."""
     stored: Mapping[str, StoredRevision] = field(default_factory=dict)
     """By revision."""
     workloads: Mapping[str, Workload] = field(default_factory=dict)
@@ -138,6 +159,11 @@ class Observation:
     operator_namespace: str = ""
     """Where the operator runs."""
     now: datetime = field(kw_only=True)
+
+    @property
+    def paused(self) -> bool:
+        """Whether the traffic is held where it is."""
+        return self.spec.paused or self.asked.paused
 
     def pods_of(self, revision: str) -> Iterable[Pod]:
         """Return the pods of a revision."""

@@ -8,12 +8,11 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from modeldeployment_operator.api import group
 from modeldeployment_operator.api.base import read_leniently
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
 from modeldeployment_operator.api.status import ModelDeploymentStatus
 from modeldeployment_operator.core.errors import InvalidSpecError
-from modeldeployment_operator.core.observation import Key
+from modeldeployment_operator.core.observation import Asked, Key
 
 _log = logging.getLogger(__name__)
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -28,11 +27,11 @@ class Resource:
         version: its resourceVersion.
         generation: that of its spec.
         going: whether it is being deleted.
-        retry: value of the retry annotation.
+        asked: what its user asks for in annotations.
 
     """
 
-    __slots__ = ("_spec", "_status", "generation", "going", "key", "retry", "uid", "version")
+    __slots__ = ("_spec", "_status", "asked", "generation", "going", "key", "uid", "version")
 
     def __init__(self, body: Mapping[str, Any]) -> None:
         metadata = body["metadata"]
@@ -41,7 +40,7 @@ class Resource:
         self.version = int(metadata["resourceVersion"])
         self.generation: int = metadata.get("generation", 0)
         self.going = "deletionTimestamp" in metadata
-        self.retry: str | None = metadata.get("annotations", _NOTHING).get(group.RETRY_ANNOTATION)
+        self.asked = Asked.of(metadata.get("annotations", _NOTHING))
         self._spec: Mapping[str, Any] | ModelDeploymentSpec = body.get("spec", _NOTHING)
         self._status: Mapping[str, Any] | ModelDeploymentStatus = body.get("status", _NOTHING)
 

@@ -10,6 +10,7 @@ from modeldeployment_operator.api.base import seconds
 from modeldeployment_operator.api.spec import LabelSource
 from modeldeployment_operator.core.decision import LINGER, Decision, lingers_until, probation_ends
 from modeldeployment_operator.core.observation import Observation
+from modeldeployment_operator.core.rollout import waits_until
 
 REPAIR_INTERVAL: Final = timedelta(seconds=10)
 """How often pods are asked whether they know of the rotation, while more than one revision runs."""
@@ -78,6 +79,8 @@ def _deadlines(observation: Observation, decision: Decision) -> Iterator[datetim
     ends = probation_ends(observation)
     if decision.standby_runs and ends is not None and ends > observation.now:
         yield ends
+    if decision.rollout and (over := waits_until(observation, decision.rollout)) and over > observation.now:
+        yield over
     for revision in observation.status.revisions:
         until = lingers_until(revision)
         if until is not None and until > observation.now:

@@ -22,11 +22,12 @@ from modeldeployment_operator.api.status import (
 )
 from modeldeployment_operator.core import names
 from modeldeployment_operator.core.conditions import View, conditions, transition_time
-from modeldeployment_operator.core.decision import Decision, latched_rejection, revision_status
+from modeldeployment_operator.core.decision import Decision, revision_status
 from modeldeployment_operator.core.history import kept, recorded
 from modeldeployment_operator.core.judgement import Judged, restarted
 from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.observation import Observation, Problem, StoredRevision
+from modeldeployment_operator.core.rejection import latched_rejection
 from modeldeployment_operator.core.revisions import Template
 from modeldeployment_operator.core.text import precise, ratio, shortened
 
@@ -51,13 +52,16 @@ def summarise(
     """
     serving = decision.serving
     judged = _afresh(observation, judged, decision)
-    view = View(observation, decision, judged.get(serving or ""), problem, monitoring)
+    view = View(
+        observation, decision, judged.get(serving or ""), problem, monitoring, judged.get(observation.desired.name)
+    )
     workload = observation.workloads.get(serving or "")
     return ModelDeploymentStatus(
         observed_generation=observation.generation,
         serving_revision=serving,
         candidate_revision=decision.candidate,
         standby_revision=decision.standby,
+        rollout=decision.rollout,
         replicas=workload.replicas if workload else 0,
         ready_replicas=view.ready,
         selector=_selector(observation, serving) if serving else None,
@@ -275,7 +279,7 @@ def _rejections(observation: Observation, decision: Decision) -> list[Rejection]
     known = [
         rejection
         if rejection.revision == observation.desired.name
-        else rejection.model_copy(update={"retry": observation.retry})
+        else rejection.model_copy(update={"retry": observation.asked.retry})
         for rejection in observation.status.rejections
         if rejection.revision not in gone
     ]

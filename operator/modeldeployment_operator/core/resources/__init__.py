@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from modeldeployment_operator.api.status import Rejection
-from modeldeployment_operator.core.decision import Decision, latched_rejection
+from modeldeployment_operator.core.decision import Decision
 from modeldeployment_operator.core.history import kept, recorded
 from modeldeployment_operator.core.observation import Observation
+from modeldeployment_operator.core.rejection import latched_rejection
 from modeldeployment_operator.core.resources.autoscaling import build_autoscaler
 from modeldeployment_operator.core.resources.availability import build_disruption_budget
 from modeldeployment_operator.core.resources.controller_revision import build_controller_revision

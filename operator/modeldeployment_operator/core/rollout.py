@@ -1,0 +1,139 @@
+"""How far a new revision has come: which step it is at, what share of the requests it gets, what it waits for.
+
+    ready ──▶ step 1 ──hold──▶ step 2 ──hold──▶ … ──▶ all of the traffic
+                 └── Degraded, or given up by its user ──▶ rejected, and every request goes to who serves
+
+A step begins when it is decided, and the status remembers since when and with how many labels. It is never begun anew:
+pods that are not ready for a moment stop the steps, not the count of time and labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from modeldeployment_operator.api.base import seconds
+from modeldeployment_operator.api.rollout import Hold, Strategy
+from modeldeployment_operator.api.spec import ModelDeploymentSpec
+from modeldeployment_operator.api.status import RolloutStatus, Verdict
+from modeldeployment_operator.core.judgement import Judged
+from modeldeployment_operator.core.observation import Observation
+from modeldeployment_operator.core.text import count, precise
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a plan.
+
+    Attributes:
+        weight: percent of the requests that the new revision answers.
+        copies: whether it is sent a copy of all others.
+        hold: what must have come true until the next.
+
+    """
+
+    weight: int
+    copies: bool
+    hold: Hold
+
+
+def plan(spec: ModelDeploymentSpec) -> tuple[Stage, ...]:
+    """Return the steps on the way to all of the traffic; none if a revision takes it when it is ready."""
+    rollout = spec.rollout
+    if rollout.steps:
+        return tuple(Stage(step.weight, copies=False, hold=step.hold) for step in rollout.steps)
+    if rollout.hold:
+        return (Stage(0, copies=rollout.strategy is Strategy.SHADOW, hold=rollout.hold),)
+    return ()
+
+
+def known_rollout(observation: Observation, revision: str) -> RolloutStatus | None:
+    """Return where a revision is on its way to the traffic, if it has begun."""
+    rollout = observation.status.rollout
+    return rollout if rollout is not None and rollout.revision == revision else None
+
+
+def advance(observation: Observation, judged: Judged | None, revision: str) -> RolloutStatus | None:
+    """Return where a revision that is ready is by now; None if there is nothing more to wait for."""
+    stages = plan(observation.spec)
+    if observation.asked.promote == revision or not stages:
+        return None
+    labels = judged.labels if judged else 0
+    known = known_rollout(observation, revision)
+    if known is None:
+        return _at(observation, stages, 0, labels)
+    if labels < known.labels_before:  # They are counted anew, of another metric.
+        known = known.model_copy(update={"labels_before": labels})
+    number = min(known.step, len(stages)) - 1  # The spec may have fewer by now.
+    if _is_over(observation, known, stages[number].hold, judged):
+        return _at(observation, stages, number + 1, labels) if number + 1 < len(stages) else None
+    return _as_planned(known, stages, number)
+
+
+def waits_until(observation: Observation, rollout: RolloutStatus) -> datetime | None:
+    """Return when the time is over for which a step is held; None if there is none."""
+    stages = plan(observation.spec)
+    hold = stages[min(rollout.step, len(stages)) - 1].hold if stages else None
+    return _since(rollout) + timedelta(seconds=seconds(hold.duration)) if hold and hold.duration else None
+
+
+def needs_approval(observation: Observation, rollout: RolloutStatus, judged: Judged | None) -> bool:
+    """Return whether its user's word is all that a revision waits for."""
+    stages = plan(observation.spec)
+    hold = stages[min(rollout.step, len(stages)) - 1].hold if stages else None
+    return hold is not None and hold.approval and _has_come_true(observation, rollout, hold, judged)
+
+
+def _at(observation: Observation, stages: tuple[Stage, ...], number: int, labels: int) -> RolloutStatus:
+    begun = RolloutStatus(
+        revision=observation.desired.name,
+        strategy=observation.spec.rollout.strategy,
+        step=number + 1,
+        since=precise(observation.now),
+        labels_before=labels,
+    )
+    return _as_planned(begun, stages, number)
+
+
+def _as_planned(rollout: RolloutStatus, stages: tuple[Stage, ...], number: int) -> RolloutStatus:
+    """Return it with what the spec says of its step now."""
+    stage = stages[number]
+    told = {
+        "step": number + 1,
+        "steps": len(stages),
+        "weight": stage.weight,
+        "copies": stage.copies,
+        "waits_for": _words(stage.hold),
+    }
+    return rollout.model_copy(update=told)
+
+
+def _is_over(observation: Observation, rollout: RolloutStatus, hold: Hold, judged: Judged | None) -> bool:
+    return not hold.approval and _has_come_true(observation, rollout, hold, judged)
+
+
+def _has_come_true(observation: Observation, rollout: RolloutStatus, hold: Hold, judged: Judged | None) -> bool:
+    """Return whether all but an approval has."""
+    labels = (judged.labels if judged else 0) - rollout.labels_before
+    if hold.labels is not None and labels < hold.labels:
+        return False
+    if hold.duration is not None and observation.now < _since(rollout) + timedelta(seconds=seconds(hold.duration)):
+        return False
+    return not hold.healthy or (judged is not None and judged.verdict is Verdict.HEALTHY)
+
+
+def _since(rollout: RolloutStatus) -> datetime:
+    return datetime.fromisoformat(rollout.since)
+
+
+def _words(hold: Hold) -> str:
+    parts = []
+    if hold.labels is not None:
+        parts.append(count(hold.labels, "label"))
+    if hold.duration is not None:
+        parts.append(hold.duration)
+    if hold.healthy:
+        parts.append("the verdict Healthy")
+    if hold.approval:
+        parts.append("kubectl model promote")
+    return ", ".join(parts)

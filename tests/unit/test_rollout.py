@@ -1,0 +1,172 @@
+"""How a new revision comes to the traffic: its steps, what each waits for, and what ends them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from modeldeployment_operator.api.rollout import Strategy
+from modeldeployment_operator.api.status import RejectionCause, RolloutStatus
+from modeldeployment_operator.core.decision import Decision, decide
+from modeldeployment_operator.core.judgement import Judged
+from modeldeployment_operator.core.observation import Asked
+
+from tests.support.observations import ObservationBuilder, ago, an_observation, degraded, healthy, inconclusive
+
+STEPS = [
+    {"weight": 5, "hold": {"labels": 100, "healthy": True}},
+    {"weight": 50, "hold": {"duration": "30m"}},
+]
+CANARY = {"strategy": "Canary", "steps": STEPS}
+HELD = {"duration": "30m"}
+
+
+def ready(**rollout: Any) -> ObservationBuilder:
+    """m-1 serves, and all pods of m-2, which is asked for, are ready."""
+    builder = an_observation(rollout=rollout).serving("m-1").ready("m-1")
+    return builder.candidate("m-2").ready("m-2")
+
+
+def at(step: int, minutes: int = 10, **fields: Any) -> RolloutStatus:
+    """m-2 has been at a step for so long."""
+    return RolloutStatus(revision="m-2", strategy=Strategy.CANARY, step=step, since=ago(minutes=minutes), **fields)
+
+
+def decided(builder: ObservationBuilder, **judged: Judged) -> Decision:
+    return decide(builder.obj(), {name.replace("_", "-"): one for name, one in judged.items()})
+
+
+def test_a_canary_begins_with_its_first_step() -> None:
+    decision = decided(ready(**CANARY), m_2=healthy(8, 2))
+    rollout = decision.rollout
+    assert (decision.serving, decision.candidate, decision.weight, decision.switched) == ("m-1", "m-2", 5, False)
+    assert rollout is not None
+    assert (rollout.step, rollout.steps, rollout.labels_before, rollout.since) == (1, 2, 10, ago())
+    assert rollout.waits_for == "100 labels, the verdict Healthy"
+
+
+@pytest.mark.parametrize(
+    ("rollout", "judged", "step"),
+    [
+        (at(1), healthy(90, 9), 1),
+        (at(1), healthy(90, 10), 2),
+        (at(1, labels_before=1), healthy(90, 10), 1),
+        (at(1), inconclusive(90, 10), 1),
+        (at(2, minutes=29), healthy(), 2),
+    ],
+    ids=["too few labels", "all of them", "too few since it began", "not healthy", "not long enough"],
+)
+def test_a_step_ends_when_all_that_it_waits_for_is_true(rollout: RolloutStatus, judged: Judged, step: int) -> None:
+    decision = decided(ready(**CANARY).remembers(rollout=rollout), m_2=judged)
+    assert decision.rollout is not None
+    assert (decision.rollout.step, decision.weight) == (step, STEPS[step - 1]["weight"])
+
+
+def test_after_the_last_step_it_takes_the_traffic() -> None:
+    decision = decided(ready(**CANARY).remembers(rollout=at(2, minutes=30)), m_2=healthy())
+    assert (decision.serving, decision.switched, decision.rollout) == ("m-2", True, None)
+
+
+def test_steps_wait_for_pods_and_do_not_begin_anew() -> None:
+    rollout = at(2, minutes=40)
+    decision = decided(ready(**CANARY).ready("m-2", 1).remembers(rollout=rollout), m_2=healthy())
+    assert (decision.serving, decision.rollout) == ("m-1", rollout)
+
+
+@pytest.mark.parametrize("pause", [{"spec": True}, {"annotation": True}], ids=str)
+def test_a_pause_holds_the_share_where_it_is(pause: dict[str, bool]) -> None:
+    builder = ready(**CANARY).remembers(rollout=at(2, minutes=40, weight=50))
+    builder = builder.paused() if "spec" in pause else builder.having(asked=Asked(paused=True))
+    decision = decided(builder, m_2=healthy())
+    assert (decision.serving, decision.weight, decision.switched) == ("m-1", 50, False)
+
+
+def test_a_candidate_that_is_proven_worse_gets_nothing_more() -> None:
+    decision = decided(ready(**CANARY).remembers(rollout=at(1)), m_1=healthy(), m_2=degraded())
+    assert (decision.serving, decision.candidate, decision.rollout, decision.switched) == ("m-1", None, None, False)
+    assert decision.rejection is not None
+    assert (decision.rejection.revision, decision.rejection.rolled_back_to) == ("m-2", "m-1")
+    assert decision.rejection.reason is RejectionCause.DEGRADED
+    assert decision.running == {"m-1"}
+
+
+def test_without_rollback_a_candidate_that_is_worse_stays_where_it_is() -> None:
+    builder = ready(**CANARY).spec(rollback={"enabled": False}).remembers(rollout=at(2, minutes=40, weight=50))
+    decision = decided(builder, m_1=healthy(), m_2=degraded())
+    assert (decision.serving, decision.weight, decision.rejection) == ("m-1", 50, None)
+
+
+def test_both_falling_is_drift_and_takes_nothing_back() -> None:
+    builder = ready(**CANARY).standby("m-0").ready("m-0").remembers(rollout=at(1, weight=5))
+    decision = decided(builder, m_1=degraded(), m_2=degraded())
+    assert (decision.serving, decision.candidate, decision.rejection, decision.drift) == ("m-1", "m-2", None, True)
+    assert decision.weight == 0
+
+
+def test_a_stable_that_falls_alone_is_taken_back_and_the_canary_goes_on() -> None:
+    builder = ready(**CANARY).standby("m-0").ready("m-0").remembers(rollout=at(1, weight=5))
+    decision = decided(builder, m_1=degraded(), m_2=healthy())
+    assert (decision.serving, decision.candidate, decision.weight) == ("m-0", "m-2", 5)
+
+
+def test_a_user_promotes_at_once() -> None:
+    builder = ready(**CANARY).remembers(rollout=at(1)).having(asked=Asked(promote="m-2"))
+    assert decided(builder).serving == "m-2"
+    assert decided(builder.having(asked=Asked(promote="m-3"))).serving == "m-1"
+
+
+def test_a_user_gives_a_candidate_up() -> None:
+    builder = ready(**CANARY).remembers(rollout=at(1)).having(asked=Asked(abort="m-2"))
+    decision = decided(builder)
+    assert (decision.serving, decision.candidate) == ("m-1", None)
+    assert decision.rejection is not None
+    assert (decision.rejection.reason, decision.rejection.estimate) == (RejectionCause.ABORTED, None)
+
+
+def test_a_user_gives_up_what_serves() -> None:
+    builder = an_observation().standby("m-1").ready("m-1").serving("m-2").ready("m-2").asks_for("m-2")
+    decision = decided(builder.having(asked=Asked(abort="m-2")).paused(), m_2=healthy())
+    assert (decision.serving, decision.switched) == ("m-1", True)
+    assert decision.rejection is not None
+    assert (decision.rejection.reason, decision.rejection.estimate) == (RejectionCause.ABORTED, "0.9800")
+
+
+def test_what_is_given_up_is_given_up_once() -> None:
+    builder = an_observation().rejected("m-2").serving("m-1").ready("m-1").asks_for("m-2")
+    decision = decided(builder.having(asked=Asked(abort="m-2")))
+    assert (decision.serving, decision.candidate, decision.rejection) == ("m-1", None, None)
+
+
+@pytest.mark.parametrize(("strategy", "copies"), [("BlueGreen", False), ("Shadow", True)])
+def test_without_a_share_it_waits_beside(strategy: str, *, copies: bool) -> None:
+    builder = ready(strategy=strategy, hold=HELD)
+    decision = decided(builder)
+    assert (decision.serving, decision.candidate, decision.weight, decision.copies) == ("m-1", "m-2", 0, copies)
+    assert decided(builder.remembers(rollout=at(1, minutes=30))).serving == "m-2"
+
+
+def test_approval_is_waited_for_when_all_else_has_come_true() -> None:
+    builder = ready(strategy="BlueGreen", hold=HELD | {"approval": True}).remembers(rollout=at(1, minutes=60))
+    assert decided(builder).serving == "m-1"
+    assert decided(builder.having(asked=Asked(promote="m-2"))).serving == "m-2"
+
+
+def test_another_wish_begins_anew() -> None:
+    builder = ready(**CANARY).remembers(rollout=at(2, weight=50)).asks_for("m-3").ready("m-3")
+    decision = decided(builder)
+    assert decision.rollout is not None
+    assert (decision.candidate, decision.rollout.revision, decision.weight) == ("m-3", "m-3", 5)
+
+
+def test_a_spec_with_fewer_steps_goes_on_with_the_last() -> None:
+    builder = ready(strategy="Canary", steps=STEPS[:1]).remembers(rollout=at(2, weight=50))
+    decision = decided(builder)
+    assert decision.rollout is not None
+    assert (decision.rollout.step, decision.rollout.steps, decision.weight) == (1, 1, 5)
+
+
+def test_labels_that_are_counted_anew_are_waited_for_anew() -> None:
+    builder = ready(**CANARY).remembers(rollout=at(1, labels_before=500))
+    rollout = decided(builder, m_2=healthy(50, 0)).rollout
+    assert rollout is not None
+    assert rollout.labels_before == 50

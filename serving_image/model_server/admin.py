@@ -13,7 +13,8 @@ from model_server.http.access import Unauthorized
 from model_server.http.limits import SMALL_BYTES
 from model_server.http.messages import Response
 from model_server.http.routes import Route, Routes
-from model_server.state import Phase, read_rotation
+from model_server.rotation import read_rotation, write_rotation
+from model_server.state import Phase
 
 if TYPE_CHECKING:
     from model_server.http.messages import Head, Request
@@ -90,10 +91,10 @@ def _ready(call: _Call) -> Response:
 def _counts(call: _Call) -> Response:
     if call.parts.book is None:
         raise NotFound("this server has several models: /metrics has the labels of each")
-    return json_response(wire.dump(call.parts.book.counts(call.parts.state.forward_to)))
+    return json_response(wire.dump(call.parts.book.counts(call.parts.state.passing)))
 
 
 def _rotation(call: _Call) -> Response:
-    target = read_rotation(wire.load(call.request.body))
-    call.parts.state.rotate(target)
-    return json_response(wire.dump(contract.Rotation(forward_to=target)))
+    passing = read_rotation(wire.load(call.request.body))
+    call.parts.state.rotate(passing)
+    return json_response(wire.dump(write_rotation(passing)))

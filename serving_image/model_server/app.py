@@ -54,9 +54,10 @@ class PredictionApp:
         return found[0].limit
 
     def answer(self, request: Request) -> Answering:
-        """Answer a request, or have the revision answer that serves."""
-        if self._parts.tracing.is_on or self._parts.state.forward_to is not None:
-            return self._traced(request)
+        """Answer a request, or have another revision answer it."""
+        address = self._answerer(request.head)
+        if self._parts.tracing.is_on or address is not None:
+            return self._traced(request, address)
         answer = self._ask(request, NO_TRACE)
         if isinstance(answer, Response):
             return self._finished(request.head, answer)
@@ -76,10 +77,10 @@ class PredictionApp:
         with self._parts.tracing.begin(head):
             pass
 
-    async def _traced(self, request: Request) -> Response:
+    async def _traced(self, request: Request, address: str | None) -> Response:
         with self._parts.tracing.begin(request.head) as trace:
             try:
-                forwarded = await self._forward(request)
+                forwarded = None if address is None else await self._forward(address, request)
             except RequestError as error:
                 return self._finished(request.head, error_response(error), trace)
             if forwarded is not None:
@@ -122,12 +123,16 @@ class PredictionApp:
         response.close = self._parts.state.is_leaving
         return response
 
-    async def _forward(self, request: Request) -> Response | None:
-        """Let the revision that serves answer, if this pod has left the rotation. Labels stay: they belong here."""
-        parts, head = self._parts, request.head
-        address = parts.state.forward_to
-        if address is None or head.target[0].kind == Method.FEEDBACK:
+    def _answerer(self, head: Head) -> str | None:
+        """Return which other revision is to answer, if one is. Labels stay: they belong here."""
+        passing = self._parts.state.passing
+        if passing.to is None or head.target[0].kind == Method.FEEDBACK:
             return None
+        return passing.answerer(self._parts.chance())
+
+    async def _forward(self, address: str, request: Request) -> Response | None:
+        """Let another revision answer; None if that is not there, or a pod has passed this on already."""
+        parts, head = self._parts, request.head
         mark = head.header(contract.FORWARDED_HEADER.lower().encode())
         if parts.seal.read(mark, (Passed.REQUEST,), request.body) is not None:
             return None

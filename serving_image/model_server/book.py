@@ -16,6 +16,7 @@ from model_server.label_options import MAX_SLICES, Counted, LabelOptions
 from model_server.ledger import Ledger
 from model_server.logs import warning
 from model_server.prediction_id import OTHER_SLICE
+from model_server.rotation import ANSWERS_ALL, Passing, write_rotation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,7 +127,7 @@ class Book:
         """How many instances were answered."""
         return self._journal.predictions
 
-    def counts(self, forward_to: str | None) -> Counts:
+    def counts(self, passing: Passing = ANSWERS_ALL) -> Counts:
         """Everything, for the operator."""
         tally = self.tally
         return Counts(
@@ -140,7 +141,8 @@ class Book:
             true_negative=tally.of(Outcome.TRUE_NEGATIVE),
             false_negative=tally.of(Outcome.FALSE_NEGATIVE),
             predictions=self._journal.predictions.made,
-            forward_to=forward_to,
+            rotation=write_rotation(passing),
+            pairs=[],
         )
 
     def _begin(self, issued: int) -> int:

@@ -272,17 +272,44 @@ class Counts(TypedDict):
     true_negative: int
     false_negative: int
     predictions: int
-    forward_to: str | None
-    """The rotation that is in force: the address this pod passes requests to, or None if it answers itself."""
+    rotation: Rotation
+    """The one that is in force."""
+    pairs: list[Pairs]
+    """How other revisions did on copies of this pod's requests, of those that got any and whose labels came."""
+
+
+class Pairs(TypedDict):
+    """How a revision's answers to copies compare with this pod's own, by the labels of both.
+
+    A pair counts when the label of this pod's prediction counts, and in the same run of counting (`Counts.started`).
+    """
+
+    revision: str
+    won: int
+    """Labels by which only that revision was right."""
+    lost: int
+    """By which only this pod was."""
+    tied: int
+    """By which both were, or neither."""
 
 
 class Rotation(TypedDict):
-    """Whether a pod answers by itself.
+    """Which requests for predictions a pod answers by itself.
 
-    `forward_to` is `HOST:PORT` of the revision that serves now, or None. A pod that forwards marks every answer
-    `Connection: close`, so its clients move to the pods that the Service selects; until they have, their answers
-    already come from the revision that serves. If that cannot be reached the pod answers itself, and says so in
-    REVISION_HEADER.
+    - `forward_to` None: all.
+    - `share` 1: none, as the pod has left the rotation. It marks every answer `Connection: close`, so its clients move
+      to the pods that the Service selects; until they have, their answers already come from the revision that serves.
+    - `share` between 0 and 1: each is passed on with that probability, independently of all others, and clients keep
+      their connections.
+    - `copy`: all, and the revision at `forward_to` gets a copy of that share of them, whose answers no client sees.
+
+    If `forward_to` cannot be reached the pod answers itself, and says so in REVISION_HEADER. Labels are never passed on
+    by this: they belong to the pod that made the prediction.
     """
 
     forward_to: str | None
+    """`HOST:PORT`, where PORT is that of HTTP."""
+    share: float
+    """Above 0 and at most 1. 1 if it is left out; without `forward_to` it is 1."""
+    copy: bool
+    """False if it is left out; without `forward_to` it is false."""

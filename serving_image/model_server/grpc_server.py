@@ -130,7 +130,8 @@ class _Table:
         parts, forwarder = self._parts, self._forwarder
 
         async def handle(call: Call) -> bytes:
-            address = parts.state.forward_to
+            passing = parts.state.passing
+            address = None if passing.to is None else passing.answerer(parts.chance())
             if address is not None and not forwarder.is_passed(call):
                 forwarded = await forwarder.forward(address, call)
                 if forwarded is not None:

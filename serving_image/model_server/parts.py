@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +11,8 @@ from model_server.http.limits import Bodies
 from model_server.traces import Tracing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from model_server.book import Book
     from model_server.dataplane.servable import Catalog
     from model_server.forwarder import Forwarder
@@ -61,6 +64,8 @@ class Parts:
     """What answers carry as the revision that made them; empty where there are several."""
     forwarder: Forwarder
     seal: Seal
+    chance: Callable[[], float] = random.random
+    """Falls to a request, in [0, 1), and says whether it is one of a share."""
     bodies: Bodies = field(default_factory=Bodies)
     access: Access = field(default_factory=Access)
     tracing: Tracing = field(default_factory=Tracing)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_server.errors import InvalidArgument
 from model_server.logs import event, warning
+from model_server.rotation import ANSWERS_ALL, Passing, read_rotation, write_rotation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 ROTATION_FILE: Final = "rotation"
-_HOST_PORT = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):[1-9][0-9]{0,4}", re.ASCII)
 
 
 class Phase(Enum):
@@ -26,27 +25,17 @@ class Phase(Enum):
     DRAINING = "draining"
 
 
-def read_rotation(document: Any) -> str | None:
-    """Read a `contract.Rotation`. Raises `InvalidArgument`."""
-    if not isinstance(document, dict) or set(document) != {"forward_to"}:
-        raise InvalidArgument('a rotation is {"forward_to": "HOST:PORT"} or {"forward_to": null}')
-    target = document["forward_to"]
-    if target is not None and not (isinstance(target, str) and _HOST_PORT.fullmatch(target)):
-        raise InvalidArgument("forward_to is HOST:PORT or null")
-    return target
-
-
 class Standing:
     """The phase, and the rotation."""
 
-    def __init__(self, forward_to: str | None = None) -> None:
+    def __init__(self, passing: Passing = ANSWERS_ALL) -> None:
         self.phase = Phase.LOADING
-        self.forward_to = forward_to
+        self.passing = passing
 
     @property
     def is_leaving(self) -> bool:
         """Whether clients should connect elsewhere next time."""
-        return self.phase is Phase.DRAINING or self.forward_to is not None
+        return self.phase is Phase.DRAINING or self.passing.has_left
 
 
 class State(Standing):
@@ -63,16 +52,16 @@ class State(Standing):
         self.phase = phase
         self._tell()
 
-    def rotate(self, forward_to: str | None) -> None:
-        """Pass requests to another address from now on, or answer them again."""
-        if forward_to == self.forward_to:
+    def rotate(self, passing: Passing) -> None:
+        """Pass requests or copies to another address from now on, or answer them again."""
+        if passing == self.passing:
             return
-        self.forward_to = forward_to
+        self.passing = passing
         self._tell()
-        event("rotation", forward_to=forward_to)
+        event("rotation", **write_rotation(passing))
         fresh = self._file.with_suffix(".new")
         try:
-            fresh.write_text(json.dumps({"forward_to": forward_to}))
+            fresh.write_text(json.dumps(write_rotation(passing)))
             fresh.replace(self._file)
         except OSError as error:  # The operator sees it in the counts, and tells it again.
             warning("the rotation could not be written: it ends with this container", reason=str(error))
@@ -81,11 +70,11 @@ class State(Standing):
         for tell in self.changed:
             tell()
 
-    def _read(self) -> str | None:
+    def _read(self) -> Passing:
         try:
             return read_rotation(json.loads(self._file.read_text()))
         except FileNotFoundError:
-            return None
+            return ANSWERS_ALL
         except (OSError, ValueError, InvalidArgument) as error:
             warning("the rotation of the last run cannot be read", reason=str(error))
-            return None
+            return ANSWERS_ALL

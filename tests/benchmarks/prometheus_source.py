@@ -105,7 +105,9 @@ def answer_for_pods() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         counts = {"revision": "r", "pod_uid": uid_of(writer.get_extra_info("sockname")[0]), "started": STARTED}
         numbers = ("correct", "wrong", "true_positive", "false_positive", "true_negative", "false_negative")
-        body = json.dumps(counts | dict.fromkeys(numbers, 4711) | {"predictions": 9999, "forward_to": None}).encode()
+        rotation = contract.Rotation(forward_to=None, share=1.0, copy=False)
+        others = {"predictions": 9999, "rotation": rotation, "pairs": []}
+        body = json.dumps(counts | dict.fromkeys(numbers, 4711) | others).encode()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         while await reader.read(4096):
             writer.write(head + body)

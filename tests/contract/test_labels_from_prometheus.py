@@ -50,7 +50,7 @@ def test_both_ways_lead_to_the_same_counts(
         for sample in family.samples
     ]
     samples, problem = samples_of(observation, read_answers([an_answer(*series)]))
-    asked = _parse_counts(pod, json.dumps(book.counts(None)).encode())
+    asked = _parse_counts(pod, json.dumps(book.counts()).encode())
 
     assert problem is None
     if metric == "accuracy":

@@ -61,18 +61,34 @@ async def test_counts_are_what_the_contract_says(parts: ServerParts) -> None:
         "true_negative": 0,
         "false_negative": 0,
         "predictions": 3,
-        "forward_to": None,
+        "rotation": {"forward_to": None, "share": 1.0, "copy": False},
+        "pairs": [],
     }
 
 
 async def test_the_rotation_is_set_and_told(parts: ServerParts) -> None:
     admin = AdminApp(parts, TOKEN.encode())
-    for target in ("10.0.0.2:8501", "10.0.0.2:8501", None):  # It is idempotent.
-        wanted = Rotation(forward_to=target)
+    left = Rotation(forward_to="10.0.0.2:8501", share=1.0, copy=False)
+    for wanted in (
+        left,
+        left,  # It is idempotent.
+        Rotation(forward_to="10.0.0.2:8501", share=0.05, copy=False),
+        Rotation(forward_to="10.0.0.2:8501", share=1.0, copy=True),
+        Rotation(forward_to=None, share=1.0, copy=False),
+    ):
+        assert wanted.keys() == get_type_hints(Rotation).keys()
         status, _, body = await call(admin, "PUT", contract.ROTATION_PATH, wanted, BEARER)
         assert (status, json.loads(body)) == (200, wanted)
         _, _, counts = await call(admin, "GET", contract.COUNTS_PATH, headers=BEARER)
-        assert json.loads(counts)["forward_to"] == target
+        assert json.loads(counts)["rotation"] == wanted
+
+
+@pytest.mark.parametrize("target", ["10.0.0.2:8501", None])
+async def test_who_leaves_out_share_and_copy_means_all_requests(parts: ServerParts, target: str | None) -> None:
+    status, _, body = await call(
+        AdminApp(parts, TOKEN.encode()), "PUT", contract.ROTATION_PATH, {"forward_to": target}, BEARER
+    )
+    assert (status, json.loads(body)) == (200, {"forward_to": target, "share": 1.0, "copy": False})
 
 
 async def test_probes(parts: ServerParts) -> None:

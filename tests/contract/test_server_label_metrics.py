@@ -67,14 +67,14 @@ async def test_labels_count_when_their_predictions_are_old_enough(tmp_path: Path
     pod = Pod(Network(), tmp_path, ADDRESS, options=options, clock=lambda: now[0])
     token = pod.issue(Classes(2, [1, 1, 1]), ["a", "a", "b"])
     assert await pod.take((f"{token}.0", 0), (f"{token}.2", 1)) == ["accepted", "accepted"]
-    assert (pod.book.counts(None)["wrong"], samples(pod, Metric.LABELS_WAITING)) == (0, {(): 2})
+    assert (pod.book.counts()["wrong"], samples(pod, Metric.LABELS_WAITING)) == (0, {(): 2})
     assert samples(pod, Metric.LABELS) == {("correct",): 0, ("wrong",): 0}
     assert samples(pod, Metric.ACCURACY) == samples(pod, Metric.SLICE_LABELS) == {}
     now[0] += 99
     assert await pod.take((f"{token}.1", 1)) == ["accepted"]
     assert samples(pod, Metric.LABELS_WAITING) == {(): 3}
     now[0] += 2
-    counts = pod.book.counts(None)
+    counts = pod.book.counts()
     assert (counts["correct"], counts["wrong"], counts["true_positive"], counts["false_positive"]) == (2, 1, 2, 1)
     assert samples(pod, Metric.LABELS_WAITING) == {(): 0}
     assert samples(pod, Metric.SLICE_LABELS) == {
@@ -100,7 +100,7 @@ async def test_audited_predictions_are_counted_apart_and_alone_if_so_wished(tmp_
     assert samples(pod, Metric.IDS) == {(): 60}
     assert samples(pod, Metric.AUDITED_PREDICTIONS) == {(): audited}
     assert samples(pod, Metric.AUDITED_LABELS) == {("correct",): audited, ("wrong",): 0}
-    counts = pod.book.counts(None)
+    counts = pod.book.counts()
     if counted is Counted.ALL:
         assert (counts["correct"], counts["wrong"]) == (audited, 60 - audited)
         assert samples(pod, Metric.UNJUDGED_LABELS) == {}
@@ -115,7 +115,7 @@ async def test_values_are_judged_by_the_tolerance_and_told_by_their_errors(tmp_p
     labels = [(f"{token}.{index}", label) for index, label in enumerate((1, 2, 3, 11))]
     assert await pod.take(*labels) == ["accepted"] * 4
     for _ in range(2):  # As it was counted, and as it is read after a restart.
-        counts = pod.book.counts(None)
+        counts = pod.book.counts()
         assert (counts["correct"], counts["wrong"]) == (3, 1)
         found = {
             name: samples(pod, f"{name}_sum") for name in (Metric.ABSOLUTE_ERROR, Metric.SQUARED_ERROR, Metric.SCORE)

@@ -36,9 +36,9 @@ class StandIn:
     correct: int = 0
     wrong: int = 0
     started: str = "1"
-    forward_to: str | None = None
+    rotation: contract.Rotation = field(default_factory=lambda: {"forward_to": None, "share": 1.0, "copy": False})
     reachable: bool = True
-    orders: list[str | None] = field(default_factory=list)
+    orders: list[contract.Rotation] = field(default_factory=list)
     readings: int = 0
     server: ThreadingHTTPServer | None = None
 
@@ -54,8 +54,18 @@ class StandIn:
             "true_negative": 0,
             "false_negative": 0,
             "predictions": self.correct + self.wrong,
-            "forward_to": self.forward_to,
+            "rotation": self.rotation,
+            "pairs": [],
         }
+
+    @property
+    def forward_to(self) -> str | None:
+        """Where it sends all requests, or a share, or copies."""
+        return self.rotation["forward_to"]
+
+    @forward_to.setter
+    def forward_to(self, target: str | None) -> None:
+        self.rotation = {"forward_to": target, "share": 1.0, "copy": False}
 
     def metrics(self) -> bytes:
         """What Prometheus scrapes, as a model server writes it."""
@@ -180,8 +190,8 @@ def _handler(pod: StandIn) -> type[BaseHTTPRequestHandler]:
         def do_PUT(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if pod.reachable:
-                pod.forward_to = json.loads(body)["forward_to"]
-                pod.orders.append(pod.forward_to)
+                pod.rotation = json.loads(body)
+                pod.orders.append(pod.rotation)
             self._answer(204 if pod.reachable else 503, b"")
 
         def _answer(self, code: int, body: bytes, content_type: str = "application/json") -> None:

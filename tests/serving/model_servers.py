@@ -159,8 +159,9 @@ class ModelServer:
         counts: Counts = reply.json()
         return counts
 
-    def rotate(self, forward_to: str | None) -> None:
-        assert self.admin("PUT", contract.ROTATION_PATH, {"forward_to": forward_to}).status == 200
+    def rotate(self, forward_to: str | None, share: float = 1.0, *, copy: bool = False) -> None:
+        wanted = {"forward_to": forward_to, "share": share, "copy": copy}
+        assert self.admin("PUT", contract.ROTATION_PATH, wanted).status == 200
 
     @property
     def host_port(self) -> str:

@@ -18,6 +18,7 @@ from model_server.http.access import Access
 from model_server.listening import bind
 from model_server.pods import PodClient
 from model_server.protocols import feedback_pb2
+from model_server.rotation import Passing
 from model_server.settings import Place, serve_settings
 from tensorflow_serving.apis import predict_pb2
 
@@ -136,7 +137,7 @@ async def test_pods_pass_calls_on_with_their_certificate(tmp_path: Path, *, show
         pod(tmp_path / "bad", "bad", **environment) as bad,
         pod(tmp_path / "good", "good", **environment) as good,
     ):
-        bad.state.rotate(f"{good.settings.place.host}:8501")
+        bad.state.rotate(Passing(f"{good.settings.place.host}:8501"))
         code, metadata = await ask(bad, credentials=trusting(ca, own), token="a token")
 
     assert (code, metadata["model-revision"]) == (CODES.OK, "good")

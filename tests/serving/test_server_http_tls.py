@@ -20,6 +20,7 @@ from model_server.http.access import Access
 from model_server.http.tls import read_identity
 from model_server.pods import PodClient
 from model_server.ports import answering
+from model_server.rotation import Passing
 from model_server.settings import Place, serve_settings
 
 from tests.serving.certificates import authority, issued
@@ -216,7 +217,7 @@ async def test_pods_pass_things_on_to_pods_with_their_secret_alone(tmp_path: Pat
         pod(tmp_path / "stranger", "stranger", MODEL_TLS_DIR=str(others), **both) as stranger,
     ):
         for target, by in ((new, "new"), (stranger, "old")):
-            old.state.rotate(f"{target.settings.place.host}:{target.settings.place.http_port}")
+            old.state.rotate(Passing(f"{target.settings.place.host}:{target.settings.place.http_port}"))
             deadline = time.monotonic() + 20
             while (answer := await predict(old, pair, secret)) != (200, by):
                 # A pod on a busy machine may take too long, and is left alone for a second then.

@@ -27,7 +27,7 @@ async def test_clients_that_never_hang_up_are_moved(pair: tuple[ModelServer, Mod
     assert report.revisions["bad"] > 20
     assert report.revisions["good"] > 20
     assert report.last_seen["bad"] - rotated < 1
-    assert bad.counts()["forward_to"] == good.host_port
+    assert bad.counts()["rotation"]["forward_to"] == good.host_port
     assert good.counts()["predictions"] == report.revisions["good"]
 
 
@@ -91,7 +91,7 @@ async def test_a_target_that_dies_fails_no_request(start: StartServer) -> None:
     bad.kill()
     bad.start()
     bad.wait_until_ready()
-    assert bad.counts()["forward_to"] == good.host_port  # A restart does not bring a bad revision back.
+    assert bad.counts()["rotation"]["forward_to"] == good.host_port  # A restart does not bring a bad revision back.
 
 
 async def test_sigterm_under_load_fails_no_request(start: StartServer) -> None:

@@ -19,6 +19,7 @@ from modeldeployment_operator.api.status import (
 from modeldeployment_operator.core.evidence import Evidence
 from modeldeployment_operator.core.judgement import Judged, Level
 from modeldeployment_operator.core.observation import Key, Observation, Pod, Problem, Sample, StoredRevision, Workload
+from modeldeployment_operator.core.passing import ANSWERS_ITSELF
 from modeldeployment_operator.core.revisions import Snapshot, Template
 from modeldeployment_operator.core.text import precise
 
@@ -71,7 +72,7 @@ def a_sample(uid: str, correct: int = 0, wrong: int = 0, started: str = "s", **f
         "true_positive": 0,
         "false_positive": 0,
         "false_negative": 0,
-        "forward_to": None,
+        "passing": ANSWERS_ITSELF,
     } | fields
     return Sample(pod_uid=uid, started=started, correct=correct, wrong=wrong, **values)
 

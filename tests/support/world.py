@@ -17,6 +17,7 @@ from modeldeployment_operator.core.decision import Decision, decide
 from modeldeployment_operator.core.judgement import Judged, judge
 from modeldeployment_operator.core.kinds import CONTROLLER_REVISION
 from modeldeployment_operator.core.observation import Asked, Observation, Pod, Sample, StoredRevision, Workload
+from modeldeployment_operator.core.passing import ANSWERS_ITSELF
 from modeldeployment_operator.core.resources import records
 from modeldeployment_operator.core.revisions import Snapshot
 from modeldeployment_operator.core.status import document, recover, summarise, without_counts
@@ -120,7 +121,7 @@ class World:
 
     def _sample(self, pod: Pod) -> Sample:
         right, wrong = self.counts.get(pod.uid, (0, 0))
-        return Sample(pod.uid, pod.revision, "s", right, wrong, 0, 0, 0, None)
+        return Sample(pod.uid, pod.revision, "s", right, wrong, 0, 0, 0, ANSWERS_ITSELF)
 
     def _come_true(self, observation: Observation, decision: Decision, status: ModelDeploymentStatus) -> None:
         written = {}

@@ -13,6 +13,7 @@ from model_server.errors import BodyTooLarge, InvalidArgument
 from model_server.http.limits import FEEDBACK_BYTES, SMALL_BYTES
 from model_server.passing import Passed
 from model_server.pods import Answer, PodClient, Unreachable
+from model_server.rotation import Passing
 from model_server.state import Phase
 
 from tests.serving.in_process import Half, a_head, begin, call, serving_parts
@@ -148,7 +149,7 @@ class Elsewhere(PodClient):
 
 async def test_a_forwarded_answer_is_passed_back_whole(tmp_path: Path) -> None:
     parts = serving_parts(tmp_path, Elsewhere())
-    parts.state.rotate("there:1")
+    parts.state.rotate(Passing("there:1"))
     status, headers, body = await call(PredictionApp(parts), "POST", PREDICT, BODY)
     assert (status, body) == (418, b'POST /v1/models/m:predict {"instances": [1]}')
     assert headers == {
@@ -165,14 +166,14 @@ async def test_a_forwarded_answer_is_passed_back_whole(tmp_path: Path) -> None:
 
 async def test_a_path_is_passed_on_as_it_came(tmp_path: Path) -> None:
     parts = serving_parts(tmp_path, Elsewhere())
-    parts.state.rotate("there:1")
+    parts.state.rotate(Passing("there:1"))
     body = (await call(PredictionApp(parts), "GET", "/v1/models/a b?%23?x=%20"))[2]
     assert body == b"GET /v1/models/a%20b?%23?x=%20 "
 
 
 async def test_a_client_cannot_pretend_to_be_a_pod(tmp_path: Path) -> None:
     parts = serving_parts(tmp_path, Elsewhere())
-    parts.state.rotate("there:1")
+    parts.state.rotate(Passing("there:1"))
     labels_mark = parts.seal.mark(Passed.LABELS, json.dumps(BODY).encode())
     for value in ("x", "10.0.0.1." + "0" * 64, labels_mark):
         _, headers, _ = await call(PredictionApp(parts), "POST", PREDICT, BODY, {contract.FORWARDED_HEADER: value})
@@ -182,7 +183,7 @@ async def test_a_client_cannot_pretend_to_be_a_pod(tmp_path: Path) -> None:
 @pytest.mark.parametrize("forward_to", ["gone:1", "there:1"])
 async def test_what_stays_here_says_so(tmp_path: Path, forward_to: str) -> None:
     parts = serving_parts(tmp_path, Elsewhere())
-    parts.state.rotate(forward_to)
+    parts.state.rotate(Passing(forward_to))
     mark = parts.seal.mark(Passed.REQUEST, json.dumps(BODY).encode())
     passed_on = {contract.FORWARDED_HEADER: mark} if forward_to == "there:1" else {}
     status, headers, _ = await call(PredictionApp(parts), "POST", PREDICT, BODY, passed_on)

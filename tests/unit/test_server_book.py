@@ -15,6 +15,7 @@ from model_server.errors import LabelRejected, StartError
 from model_server.feedback import Cell, Outcome, Score
 from model_server.journal import LABELS_FILE
 from model_server.prediction_id import Prediction
+from model_server.rotation import Passing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,16 +48,16 @@ def test_a_restart_loses_and_repeats_nothing(tmp_path: Path) -> None:
     first.count_label(prediction(2), FALSE_NEGATIVE)
     for later in (10, 20, 30):  # Nothing is closed in between, as when the process is killed.
         again = book(tmp_path, now=NOW + later)
-        assert again.counts(None) == first.counts(None)
+        assert again.counts() == first.counts()
         assert refusal(again, 1) is FeedbackRejection.DUPLICATE
     assert again.tally == first.tally
     again.count_label(prediction(3), TRUE_NEGATIVE)
     again.count_predictions(1)
-    counts = book(tmp_path, now=NOW + 40).counts("host:1")
+    counts = book(tmp_path, now=NOW + 40).counts(Passing("host:1", 0.05))
     assert counts == {
         "revision": "r1",
         "pod_uid": "uid",
-        "started": first.counts(None)["started"],
+        "started": first.counts()["started"],
         "correct": 2,
         "wrong": 1,
         "true_positive": 1,
@@ -64,7 +65,8 @@ def test_a_restart_loses_and_repeats_nothing(tmp_path: Path) -> None:
         "true_negative": 1,
         "false_negative": 1,
         "predictions": 6,
-        "forward_to": "host:1",
+        "rotation": {"forward_to": "host:1", "share": 0.05, "copy": False},
+        "pairs": [],
     }
 
 
@@ -101,9 +103,9 @@ def test_another_pod_begins_again(tmp_path: Path) -> None:
     first = book(tmp_path)
     first.count_predictions(1)
     first.count_label(prediction(1), TRUE_POSITIVE)
-    other = book(tmp_path, pod_uid="other", now=NOW + 1).counts(None)
+    other = book(tmp_path, pod_uid="other", now=NOW + 1).counts()
     assert (other["correct"], other["predictions"]) == (0, 0)
-    assert other["started"] != first.counts(None)["started"]
+    assert other["started"] != first.counts()["started"]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_a_damaged_file_begins_again_and_takes_no_old_label(tmp_path: Path, cont
     (tmp_path / LABELS_FILE).write_bytes(content)
     again = book(tmp_path, now=NOW + 1)
     assert again.tally.correct == 0
-    assert again.counts(None)["started"] != first.counts(None)["started"]
+    assert again.counts()["started"] != first.counts()["started"]
     assert refusal(again, 1) is FeedbackRejection.EXPIRED
     again.count_label(prediction(2, issued=int(NOW) + 3), TRUE_POSITIVE)
 

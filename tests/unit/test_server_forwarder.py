@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from model_server.forwarder import REST_SECONDS, Forwarder
 from model_server.passing import Passed, Seal
 from model_server.pods import Answer, Lost, PodClient, TimedOut, Unreachable, end_to_end
 from model_server.prediction_id import Key, KeyRing
-from model_server.state import ROTATION_FILE, State, read_rotation
+from model_server.rotation import ANSWERS_ALL, Passing, read_rotation, write_rotation
+from model_server.state import ROTATION_FILE, State
 
 TARGET = "serving:8501"
 SEAL = Seal("10.0.0.1", KeyRing(Key.from_secret(b"k" * 32)))
@@ -95,30 +97,74 @@ async def test_it_answers_itself_and_tries_again_later() -> None:
 
 @pytest.mark.parametrize("target", ["news:8501", "10.0.0.1:1", "[fd00::1]:8501", "a.b.svc.cluster.local:65535", None])
 def test_targets(target: str | None) -> None:
-    assert read_rotation({"forward_to": target}) == target
+    assert read_rotation({"forward_to": target}) == Passing(target)
 
 
 @pytest.mark.parametrize(
-    "document", [{}, [], {"forward_to": "news"}, {"forward_to": "u@h:1"}, {"forward_to": "h:1/p"}, {"forward_to": 1}]
+    ("more", "passing"),
+    [
+        ({"share": 1}, Passing(TARGET)),
+        ({"share": 0.05}, Passing(TARGET, 0.05)),
+        ({"share": 0.05, "copy": False}, Passing(TARGET, 0.05)),
+        ({"copy": True}, Passing(TARGET, 1.0, copy=True)),
+        ({"share": 0.5, "copy": True}, Passing(TARGET, 0.5, copy=True)),
+    ],
 )
-def test_what_is_no_rotation(document: Any) -> None:
-    with pytest.raises(InvalidArgument):
+def test_shares_and_copies(more: dict[str, Any], passing: Passing) -> None:
+    document = {"forward_to": TARGET, **more}
+    assert read_rotation(document) == passing
+    assert write_rotation(passing) == {"share": 1, "copy": False} | document
+    assert read_rotation(write_rotation(passing)) == passing
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ({}, "a rotation is"),
+        ([], "a rotation is"),
+        ({"share": 1}, "a rotation is"),
+        ({"forward_to": TARGET, "weight": 1}, "a rotation is"),
+        ({"forward_to": "news"}, "HOST:PORT"),
+        ({"forward_to": "u@h:1"}, "HOST:PORT"),
+        ({"forward_to": "h:1/p"}, "HOST:PORT"),
+        ({"forward_to": 1}, "HOST:PORT"),
+        ({"forward_to": TARGET, "copy": 1}, "copy is"),
+        *(({"forward_to": TARGET, "share": share}, "share is") for share in (0, -0.1, 1.1, math.nan, "1", True, None)),
+        ({"forward_to": None, "share": 0.5}, "without forward_to"),
+        ({"forward_to": None, "copy": True}, "without forward_to"),
+    ],
+)
+def test_what_is_no_rotation(document: Any, reason: str) -> None:
+    with pytest.raises(InvalidArgument, match=reason):
         read_rotation(document)
 
 
-def test_a_rotation_outlives_the_container(tmp_path: Any) -> None:
+def test_who_gets_a_request_and_who_a_copy() -> None:
+    left, part, shadowed = Passing(TARGET), Passing(TARGET, 0.25), Passing(TARGET, 0.25, copy=True)
+    least_and_most = (0.0, math.nextafter(1.0, 0.0))
+    assert [left.answerer(chance) for chance in least_and_most] == [TARGET, TARGET]
+    assert [part.answerer(chance) for chance in (0.0, 0.2499, 0.25, 0.9)] == [TARGET, TARGET, None, None]
+    assert [shadowed.witness(chance) for chance in (0.0, 0.2499, 0.25, 0.9)] == [TARGET, TARGET, None, None]
+    assert [one.witness(0.0) for one in (ANSWERS_ALL, left, part)] == [None] * 3
+    assert [one.answerer(0.0) for one in (ANSWERS_ALL, shadowed)] == [None] * 2
+    assert [one.has_left for one in (ANSWERS_ALL, left, part, shadowed)] == [False, True, False, False]
+
+
+@pytest.mark.parametrize("passing", [Passing(TARGET), Passing(TARGET, 0.1), Passing(TARGET, 0.1, copy=True)])
+def test_a_rotation_outlives_the_container(tmp_path: Any, passing: Passing) -> None:
     state = State(tmp_path)
     assert not state.is_leaving
-    state.rotate(TARGET)
-    assert State(tmp_path).forward_to == TARGET
-    state.rotate(None)
-    assert State(tmp_path).forward_to is None
+    state.rotate(passing)
+    assert state.is_leaving == passing.has_left
+    assert State(tmp_path).passing == passing
+    state.rotate(ANSWERS_ALL)
+    assert State(tmp_path).passing == ANSWERS_ALL
     (tmp_path / ROTATION_FILE).write_text("?")
-    assert State(tmp_path).forward_to is None
+    assert State(tmp_path).passing == ANSWERS_ALL
 
 
 def test_a_rotation_that_cannot_be_written_is_in_force(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
     state = State(tmp_path / "none")
-    state.rotate(TARGET)
-    assert state.forward_to == TARGET
+    state.rotate(Passing(TARGET))
+    assert state.passing == Passing(TARGET)
     assert "could not be written" in caplog.text

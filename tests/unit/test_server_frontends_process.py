@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MODEL = ("model", packing.pack_signatures(Half().signatures))
-SERVING = ("standing", "serving", None)
+SERVING = ("standing", "serving", None, 1.0, False)
 
 
 class Sent(list[Any]):
@@ -43,7 +43,7 @@ async def test_it_is_ready_once_it_knows_the_model_and_whether_this_pod_serves(
     process._take(MODEL)
     assert not sent
     process._take(SERVING)
-    process._take(("standing", "draining", "m:8501"))
+    process._take(("standing", "draining", "m:8501", 1.0, False))
     assert sent == [("ready",)]
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from modeldeployment_operator.core.decision import Decision
+from modeldeployment_operator.core.passing import ANSWERS_ITSELF, Passing
 from modeldeployment_operator.core.traffic import Order, may_move, rotation
 
 from tests.support.observations import ObservationBuilder, a_pod, an_observation
 
 OLD, NEW, NEXT = a_pod("m-1"), a_pod("m-2"), a_pod("m-3")
-TARGET = "m-2.team.svc:8501"
+TARGET = Passing("m-2.team.svc:8501")
 SERVES = Decision("m-2", candidate="m-3", standby="m-1", standby_runs=True)
 SWITCHES = Decision("m-2", standby="m-1", standby_runs=True, switched=True)
 PODS: ObservationBuilder = replace(an_observation(), pods=(OLD, NEW, NEXT))
-RIGHT = {OLD.uid: TARGET, NEW.uid: None, NEXT.uid: None}
+RIGHT = {OLD.uid: TARGET, NEW.uid: ANSWERS_ITSELF, NEXT.uid: ANSWERS_ITSELF}
 
 
 def test_whoever_does_not_serve_passes_requests_on() -> None:
@@ -30,33 +31,39 @@ def test_who_knows_is_not_told_again() -> None:
 
 
 def test_who_takes_the_traffic_is_told_unless_it_is_known_to_answer() -> None:
-    assert rotation(PODS.obj(), SWITCHES, {}).answer == (Order(NEW, None),)
+    assert rotation(PODS.obj(), SWITCHES, {}).answer == (Order(NEW, ANSWERS_ITSELF),)
     assert rotation(PODS.obj(), SWITCHES, RIGHT).answer == ()
-    assert rotation(PODS.obj(), SERVES, RIGHT | {NEW.uid: "m-1.team.svc:8501"}).answer == (Order(NEW, None),)
+    assert rotation(PODS.obj(), SERVES, RIGHT | {NEW.uid: Passing("m-1.team.svc:8501")}).answer == (
+        Order(NEW, ANSWERS_ITSELF),
+    )
 
 
 def test_a_candidate_that_was_taken_back_before_answers_itself_again() -> None:
-    assert rotation(PODS.obj(), SERVES, RIGHT | {NEXT.uid: TARGET}).answer == (Order(NEXT, None),)
+    assert rotation(PODS.obj(), SERVES, RIGHT | {NEXT.uid: TARGET}).answer == (Order(NEXT, ANSWERS_ITSELF),)
 
 
 def test_another_target_is_another_order() -> None:
-    orders = rotation(PODS.obj(), SERVES, RIGHT | {OLD.uid: "m-3.team.svc:8501"})
+    orders = rotation(PODS.obj(), SERVES, RIGHT | {OLD.uid: Passing("m-3.team.svc:8501")})
 
     assert orders.forward == (Order(OLD, TARGET),)
 
 
 def test_a_pod_that_is_not_known_is_told() -> None:
     """Its order failed, or its container started anew."""
-    assert rotation(PODS.obj(), SERVES, {OLD.uid: TARGET, NEXT.uid: None}).answer == (Order(NEW, None),)
-    assert rotation(PODS.obj(), SERVES, {NEW.uid: None, NEXT.uid: None}).forward == (Order(OLD, TARGET),)
+    assert rotation(PODS.obj(), SERVES, {OLD.uid: TARGET, NEXT.uid: ANSWERS_ITSELF}).answer == (
+        Order(NEW, ANSWERS_ITSELF),
+    )
+    assert rotation(PODS.obj(), SERVES, {NEW.uid: ANSWERS_ITSELF, NEXT.uid: ANSWERS_ITSELF}).forward == (
+        Order(OLD, TARGET),
+    )
 
 
 def test_the_traffic_moves_when_a_pod_is_known_to_answer() -> None:
     """A pod of the last good revision that still passes requests on would send them back to the bad one."""
     selecting = PODS.having(selected="m-1")
     assert not may_move(selecting.obj(), SWITCHES, {})
-    assert not may_move(selecting.obj(), SWITCHES, {NEW.uid: "m-1.team.svc:8501"})
-    assert may_move(selecting.obj(), SWITCHES, {NEW.uid: None})
+    assert not may_move(selecting.obj(), SWITCHES, {NEW.uid: Passing("m-1.team.svc:8501")})
+    assert may_move(selecting.obj(), SWITCHES, {NEW.uid: ANSWERS_ITSELF})
     assert may_move(PODS.having(selected="m-2").obj(), SWITCHES, {}), "it is there already"
     assert may_move(replace(selecting, pods=(OLD,)).obj(), SWITCHES, {}), "it is scaled to nothing"
 
@@ -71,6 +78,11 @@ def test_a_pod_that_is_not_ready_is_told_all_the_same() -> None:
     leaving = a_pod("m-1", ready=False)
 
     assert rotation(replace(PODS, pods=(leaving,)).obj(), SERVES, {}).forward == (Order(leaving, TARGET),)
+
+
+def test_a_pod_that_passes_a_share_on_or_sends_copies_is_not_one_that_answers_itself() -> None:
+    for passing in (Passing("m-3.team.svc:8501", 0.1), Passing("m-3.team.svc:8501", 1.0, copy=True)):
+        assert rotation(PODS.obj(), SERVES, RIGHT | {NEW.uid: passing}).answer == (Order(NEW, ANSWERS_ITSELF),)
 
 
 def test_before_anything_serves_there_are_no_orders() -> None:

@@ -12,6 +12,7 @@ from model_server import contract
 
 from modeldeployment_operator.core.errors import LeaseLostError, PodUnreachableError
 from modeldeployment_operator.core.observation import Key, Pod, Sample
+from modeldeployment_operator.core.passing import Passing, passing_of, rotation_of
 from modeldeployment_operator.core.traffic import Order
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ class Pods:
         self._session = aiohttp.ClientSession(
             timeout=_TIMEOUT, connector=connector, trust_env=False, auto_decompress=False
         )
-        self._told: dict[Key, dict[str, str | None]] = {}
+        self._told: dict[Key, dict[str, Passing]] = {}
         self.may_tell: Callable[[], bool] = lambda: True
         """Asked before pods are told anything: of several replicas only the one that leads may do so."""
 
@@ -40,8 +41,8 @@ class Pods:
         """Close the connections."""
         await self._session.close()
 
-    def told(self, key: Key) -> Mapping[str, str | None]:
-        """Return by UID where the pods of a ModelDeployment send requests, of those where that is known."""
+    def told(self, key: Key) -> Mapping[str, Passing]:
+        """Return by UID what the pods of a ModelDeployment answer themselves, of those where that is known."""
         return self._told.get(key, {})
 
     async def sample(self, key: Key, pods: Iterable[Pod], token: str) -> tuple[dict[str, Sample], str | None]:
@@ -58,7 +59,7 @@ class Pods:
                 told.pop(pod.uid, None)  # Its container may have been started again.
             else:
                 samples[pod.uid] = answer
-                told[pod.uid] = answer.forward_to
+                told[pod.uid] = answer.passing
         return samples, silence
 
     async def tell(self, key: Key, orders: Iterable[Order], token: str) -> list[PodUnreachableError]:
@@ -83,13 +84,13 @@ class Pods:
         told = self._told.setdefault(key, {})
         told.pop(order.pod.uid, None)
         try:
-            await self._request("PUT", order.pod, contract.ROTATION_PATH, token, {"forward_to": order.forward_to})
+            await self._request("PUT", order.pod, contract.ROTATION_PATH, token, rotation_of(order.passing))
         except PodUnreachableError as error:
             return error
-        told[order.pod.uid] = order.forward_to
+        told[order.pod.uid] = order.passing
         return None
 
-    async def _request(self, method: str, pod: Pod, path: str, token: str, body: dict[str, Any] | None) -> bytes:
+    async def _request(self, method: str, pod: Pod, path: str, token: str, body: contract.Rotation | None) -> bytes:
         host = f"[{pod.ip}]" if ":" in str(pod.ip) else pod.ip
         url = f"http://{host}:{contract.ADMIN_PORT}{path}"
         headers = {"Authorization": f"Bearer {token}"}
@@ -114,21 +115,17 @@ def _parse_counts(pod: Pod, body: bytes) -> Sample:
     """Read what a pod says; PodUnreachableError if it is not in the agreed form."""
     try:
         counts: contract.Counts = json.loads(body)
-        uid, revision, started, forward_to = (
-            counts["pod_uid"],
-            counts["revision"],
-            counts["started"],
-            counts["forward_to"],
-        )
+        uid, revision, started = counts["pod_uid"], counts["revision"], counts["started"]
+        passing = passing_of(counts["rotation"])
         numbers = {name: counts[name] for name in _COUNTS}
     except (ValueError, KeyError, TypeError) as error:
         raise PodUnreachableError(f"pod {pod.name}: its counts are not in the agreed form: {error!r}") from error
     if uid != pod.uid:
         raise PodUnreachableError(f"pod {pod.name}: another pod answers at its address {pod.ip}")
-    texts = isinstance(revision, str) and isinstance(started, str) and isinstance(forward_to, str | None)
+    texts = isinstance(revision, str) and isinstance(started, str)
     if not texts or not all(type(number) is int and 0 <= number < 2**53 for number in numbers.values()):
         raise PodUnreachableError(f"pod {pod.name}: its counts are not numbers that can be counts")
-    return Sample(pod_uid=uid, revision=revision, started=started[:64], forward_to=forward_to, **numbers)
+    return Sample(pod_uid=uid, revision=revision, started=started[:64], passing=passing, **numbers)
 
 
 async def _at_once(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

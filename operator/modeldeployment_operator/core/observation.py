@@ -11,6 +11,7 @@ from modeldeployment_operator.api.conditions import Reason
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
 from modeldeployment_operator.api.status import ModelDeploymentStatus, Rejection
 from modeldeployment_operator.core.kinds import PROMETHEUS_RULE, SERVICE_MONITOR, Kind
+from modeldeployment_operator.core.passing import Passing
 from modeldeployment_operator.core.revisions import Snapshot, Template
 
 
@@ -101,7 +102,7 @@ class Sample:
     true_positive: int
     false_positive: int
     false_negative: int
-    forward_to: str | None
+    passing: Passing
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from model_server.contract import Metric
 
 from modeldeployment_operator.api.spec import AccuracyMetric
 from modeldeployment_operator.core.observation import Observation, Pod, Sample
+from modeldeployment_operator.core.passing import ANSWERS_ITSELF
 from modeldeployment_operator.core.promql import Scrape, Target, Targets
 
 _CORRECT: Final = ("correct",)
@@ -73,7 +74,9 @@ def _latest(observation: Observation, pod: Pod, target: Target) -> tuple[float, 
             cells = _cells(observation, pod, scrape)
             if uid == pod.uid and cells is not None:
                 counts = {"correct": scrape.counts[_CORRECT], "wrong": scrape.counts[_WRONG]} | cells
-                return time, Sample(pod_uid=uid, revision=pod.revision, started=started, forward_to=None, **counts)
+                return time, Sample(
+                    pod_uid=uid, revision=pod.revision, started=started, passing=ANSWERS_ITSELF, **counts
+                )
     by_class = f", and {Metric.CONFUSION} of two classes: name them in spec.model.labels"
     raise _UnusableError(
         f"no scrape has all of {Metric.LABELS}, {Metric.COUNTING_INFO} with pod_uid {pod.uid}"

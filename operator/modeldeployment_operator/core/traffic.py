@@ -8,24 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from model_server import contract
 
 from modeldeployment_operator.core.decision import Decision
 from modeldeployment_operator.core.names import revision_address
 from modeldeployment_operator.core.observation import Observation, Pod
-
-_UNKNOWN: Final = "unknown"
-"""Where a pod sends requests that has not been asked."""
+from modeldeployment_operator.core.passing import ANSWERS_ITSELF, Passing
 
 
 @dataclass(frozen=True)
 class Order:
-    """Tells one pod whether it answers itself (None) or passes requests on (HOST:PORT)."""
+    """Tells one pod what of its requests it answers itself."""
 
     pod: Pod
-    forward_to: str | None
+    passing: Passing
 
 
 @dataclass(frozen=True)
@@ -36,28 +33,28 @@ class Rotation:
     forward: tuple[Order, ...]
 
 
-def rotation(observation: Observation, decision: Decision, told: Mapping[str, str | None]) -> Rotation:
+def rotation(observation: Observation, decision: Decision, told: Mapping[str, Passing]) -> Rotation:
     """Return the orders that pods have yet to be given.
 
-    `told` says by pod's UID where a pod sends requests, as far as the operator knows.
+    `told` says by pod's UID what a pod answers itself, as far as the operator knows.
     """
     answer: list[Order] = []
     forward: list[Order] = []
     for pod in observation.pods:
         if not pod.running or pod.ip is None or decision.serving is None:
             continue
-        known = told.get(pod.uid, _UNKNOWN)
+        known = told.get(pod.uid)
         if pod.revision in {decision.serving, decision.candidate}:
-            if known is not None and pod.ready:
-                answer.append(Order(pod, None))
+            if known != ANSWERS_ITSELF and pod.ready:
+                answer.append(Order(pod, ANSWERS_ITSELF))
         else:
-            target = revision_address(decision.serving, observation.key.namespace, contract.HTTP_PORT)
+            target = Passing(revision_address(decision.serving, observation.key.namespace, contract.HTTP_PORT))
             if known != target:
                 forward.append(Order(pod, target))
     return Rotation(tuple(answer), tuple(forward))
 
 
-def may_move(observation: Observation, decision: Decision, told: Mapping[str, str | None]) -> bool:
+def may_move(observation: Observation, decision: Decision, told: Mapping[str, Passing]) -> bool:
     """Return whether the Service may select the revision that is to serve.
 
     A ready pod of it must be known to answer by itself. One that still passes requests on would send them back to the
@@ -66,4 +63,4 @@ def may_move(observation: Observation, decision: Decision, told: Mapping[str, st
     if decision.serving is None or decision.serving == observation.selected:
         return True
     ready = [pod for pod in observation.pods_of(decision.serving) if pod.ready]
-    return not ready or any(told.get(pod.uid, _UNKNOWN) is None for pod in ready)
+    return not ready or any(told.get(pod.uid) == ANSWERS_ITSELF for pod in ready)

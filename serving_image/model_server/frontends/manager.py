@@ -7,7 +7,7 @@ import contextlib
 import socket
 import sys
 import time
-from dataclasses import fields
+from dataclasses import astuple, fields
 from typing import TYPE_CHECKING, Final
 
 from model_server.errors import RequestError
@@ -108,7 +108,7 @@ class FrontEnd:
     def tell_standing(self) -> None:
         """Tell it whether this pod serves, and for whom."""
         state = self._manager.parts.state
-        self._link.send("standing", state.phase.value, state.forward_to)
+        self._link.send("standing", state.phase.value, *astuple(state.passing))
 
     def tell_remark(self) -> None:
         """Tell it why predictions get no ids, if they do not."""

@@ -24,6 +24,7 @@ from model_server.logs import warning
 from model_server.parts import Parts
 from model_server.passing import Seal
 from model_server.pods import PodClient
+from model_server.rotation import Passing
 from model_server.state import Phase, Standing
 
 if TYPE_CHECKING:
@@ -125,8 +126,8 @@ class FrontEndProcess:
         version, read = int(settings.version), packing.unpack_signatures(signatures)
         self._catalog.loaded = RemoteVersion(settings.model, version, settings.revision, read, self._asking)
 
-    def _stand(self, phase: str, forward_to: str | None) -> None:
-        self._standing.phase, self._standing.forward_to = Phase(phase), forward_to
+    def _stand(self, phase: str, to: str | None, share: float, copy: bool) -> None:  # As it was packed.
+        self._standing.phase, self._standing.passing = Phase(phase), Passing(to, share, copy)
         if not self._is_ready and self._catalog.loaded is not None:
             self._is_ready = True
             self._link.send("ready")

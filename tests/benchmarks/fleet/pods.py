@@ -29,7 +29,9 @@ class Pod:
 
     uid: str
     revision: str
-    forward_to: str | None = None
+    rotation: contract.Rotation = field(
+        default_factory=lambda: contract.Rotation(forward_to=None, share=1.0, copy=False)
+    )
 
 
 @dataclass
@@ -55,13 +57,13 @@ class Pods:
         pod = await self._of(request)
         numbers = ("correct", "wrong", "true_positive", "false_positive", "true_negative", "false_negative")
         counts = dict.fromkeys((*numbers, "predictions"), 0)
-        told = {"revision": pod.revision, "pod_uid": pod.uid, "started": "1", "forward_to": pod.forward_to}
+        told = {"revision": pod.revision, "pod_uid": pod.uid, "started": "1", "rotation": pod.rotation, "pairs": []}
         return web.json_response(told | counts)
 
     async def rotate(self, request: web.Request) -> web.Response:
         """Take an order."""
         pod = await self._of(request)
-        pod.forward_to = json.loads(await request.read())["forward_to"]
+        pod.rotation = json.loads(await request.read())
         return web.Response(status=204)
 
     async def _of(self, request: web.Request) -> Pod:

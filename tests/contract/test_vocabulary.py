@@ -6,9 +6,11 @@ from typing import get_type_hints
 
 import pytest
 from model_server import contract
+from model_server.rotation import read_rotation, write_rotation
 from modeldeployment_operator.api.conditions import Reason
 from modeldeployment_operator.api.model import ModelFormat
 from modeldeployment_operator.core.observation import Sample
+from modeldeployment_operator.core.passing import ANSWERS_ITSELF, Passing, passing_of, rotation_of
 
 
 @pytest.mark.parametrize("failure", contract.StartFailure)
@@ -23,4 +25,13 @@ def test_the_formats_are_the_same() -> None:
 def test_the_operator_reads_nothing_that_the_server_does_not_count() -> None:
     counted, read = get_type_hints(contract.Counts), get_type_hints(Sample)
 
+    del read["passing"]  # It is what the operator makes of the rotation.
     assert read.items() <= counted.items()
+
+
+def test_the_operator_tells_and_reads_whole_rotations() -> None:
+    for passing in (ANSWERS_ITSELF, Passing("m-2.team.svc:8501", 0.25), Passing("m-2.team.svc:8501", copy=True)):
+        told = rotation_of(passing)
+        assert told.keys() == get_type_hints(contract.Rotation).keys()
+        assert write_rotation(read_rotation(told)) == told
+        assert passing_of(told) == passing

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
 from modeldeployment_operator.api.status import ModelDeploymentStatus
@@ -43,7 +44,8 @@ class World:
     paused: bool = False
     rollback: bool = True
     replicas: int = 2
-    retry: str | None = None
+    asked: Asked = field(default_factory=Asked)
+    rollout: dict[str, Any] = field(default_factory=dict)
     now: timedelta = timedelta(0)
     persisted: ModelDeploymentStatus = field(default_factory=ModelDeploymentStatus)
     memory: ModelDeploymentStatus = field(default_factory=ModelDeploymentStatus)
@@ -86,6 +88,7 @@ class World:
             "model": {"uri": f"https://models/{self.wish}.keras"},
             "replicas": self.replicas,
             "paused": self.paused,
+            "rollout": self.rollout,
             "rollback": {"enabled": self.rollback, "probation": "1h"},
             "accuracy": {"minimum": 0.9, "alpha": 0.05},
             "revisionHistoryLimit": 2,
@@ -100,7 +103,7 @@ class World:
             spec=ModelDeploymentSpec.parse(spec),
             desired=Snapshot(self.wish, a_template(self.wish)),
             status=recover(self.memory, self.stored),
-            asked=Asked(retry=self.retry),
+            asked=self.asked,
             stored=dict(self.stored),
             workloads={name: Workload(self.replicas, ready, settled=True) for name, ready in self.ready.items()},
             pods=pods,

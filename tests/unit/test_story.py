@@ -2,98 +2,155 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
-from random import Random
+from typing import Any
 
-import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from modeldeployment_operator.api.conditions import ConditionStatus, ConditionType
-from modeldeployment_operator.api.status import ModelDeploymentStatus, Verdict
+from modeldeployment_operator.api.status import ModelDeploymentStatus, RejectionCause, Verdict
+from modeldeployment_operator.core.decision import Decision, serving_revision
 from modeldeployment_operator.core.rejection import latched_rejection
 from modeldeployment_operator.core.status import document
 
 from tests.support.world import Look, World
 
+NAMES = st.sampled_from(["m-1", "m-2", "m-3", "m-4"])
+HOLDS: dict[str, Any] = {"labels": 40, "duration": "10m"}
+ROLLOUTS: list[dict[str, Any]] = [
+    {},
+    {"strategy": "BlueGreen", "hold": {"duration": "10m", "approval": True}},
+    {"strategy": "Canary", "steps": [{"weight": 5, "hold": HOLDS}, {"weight": 50, "hold": {"healthy": True}}]},
+    {"strategy": "Shadow", "hold": {"labels": 40}},
+]
 
-class Story:
-    """Every method is one thing that happens; then the operator looks, as it would when woken by it."""
+
+class Story(RuleBasedStateMachine):
+    """Every rule is one thing that happens; then the operator looks, as it would when woken by it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.world = World()
-        self.promotions = self.rollbacks = 0
         self.labels: dict[str, int] = {}
         """By revision: labels that came back for it."""
         self.labels_at_rejection: dict[str, int] = {}
         self.rejected: dict[str, str | None] = {}
         """Revisions that were taken back, by the value of the retry annotation that does not let them in."""
 
+    @initialize(rollout=st.sampled_from(ROLLOUTS))
+    def it_begins(self, rollout: dict[str, Any]) -> None:
+        self.world.rollout = rollout
+        self.look()
+
+    @rule(name=NAMES)
     def the_user_asks_for(self, name: str) -> None:
         self.world.wish = name
         self.look()
 
+    @rule(rollout=st.sampled_from(ROLLOUTS))
+    def the_user_chooses_another_way(self, rollout: dict[str, Any]) -> None:
+        self.world.rollout = rollout
+        self.look()
+
+    @rule(name=NAMES, ready=st.integers(0, 2))
     def pods_change(self, name: str, ready: int) -> None:
         if name in self.world.ready:
             self.world.ready[name] = min(ready, self.world.replicas)
             self.look()
 
+    @rule()
     def everything_gets_ready(self) -> None:
         self.world.ready = dict.fromkeys(self.world.ready, self.world.replicas)
         self.look()
 
+    @rule(name=NAMES, labels=st.sampled_from([(95, 5), (0, 40), (5, 5)]))
     def labels_come_back(self, name: str, labels: tuple[int, int]) -> None:
         self.label(name, *labels)
         self.look()
 
+    @rule(name=NAMES, good=st.booleans())
     def a_successor_takes_over(self, name: str, *, good: bool) -> None:
         """The usual way, in one piece, so that a story gets somewhere."""
         self.the_user_asks_for(name)
         self.everything_gets_ready()
+        self.the_user_asks_to_promote(name)
         if good and self.world.selected:
             self.labels_come_back(self.world.selected, (95, 5))
 
+    @rule()
     def the_one_that_serves_turns_out_worse(self) -> None:
         self.label(self.world.selected or "", 10, 60)
         self.look()
 
+    @rule()
+    def the_candidate_turns_out_worse(self) -> None:
+        self.label(self.world.memory.candidate_revision or "", 10, 60)
+        self.look()
+
+    @precondition(lambda self: self.world.memory.rejections)
+    @rule(kept=st.booleans())
     def the_user_tries_again(self, *, kept: bool) -> None:
         """With another value of the annotation, which may be taken away once the revision serves."""
-        if self.world.memory.rejections:
-            self.the_user_asks_for(self.world.memory.rejections[0].revision)
-            self.the_user_asks_for_a_retry("1" if self.world.retry != "1" else "2")
-            self.everything_gets_ready()
-            if not kept:
-                self.the_user_asks_for_a_retry(None)
+        self.world.asked = replace(self.world.asked, abort=None)
+        self.the_user_asks_for(self.world.memory.rejections[0].revision)
+        self.the_user_asks_for_a_retry("1" if self.world.asked.retry != "1" else "2")
+        self.everything_gets_ready()
+        if not kept:
+            self.the_user_asks_for_a_retry(None)
 
+    @rule(value=st.sampled_from([None, "1", "2"]))
     def the_user_asks_for_a_retry(self, value: str | None) -> None:
-        self.world.retry = value
+        self.world.asked = replace(self.world.asked, retry=value)
         self.look()
 
-    def the_user_pauses_or_goes_on(self) -> None:
-        self.world.paused = not self.world.paused
+    @rule(name=NAMES)
+    def the_user_asks_to_promote(self, name: str) -> None:
+        self.world.asked = replace(self.world.asked, promote=name)
         self.look()
 
+    @rule(name=st.none() | NAMES)
+    def the_user_gives_up(self, name: str | None) -> None:
+        self.world.asked = replace(self.world.asked, abort=name)
+        self.look()
+
+    @rule(by_annotation=st.booleans())
+    def the_user_pauses_or_goes_on(self, *, by_annotation: bool) -> None:
+        if by_annotation:
+            self.world.asked = replace(self.world.asked, paused=not self.world.asked.paused)
+        else:
+            self.world.paused = not self.world.paused
+        self.look()
+
+    @rule(rollback=st.booleans())
     def the_user_switches(self, *, rollback: bool) -> None:
         self.world.rollback = rollback
         self.look()
 
+    @rule(replicas=st.sampled_from([0, 1, 2, 4]))
     def the_user_scales(self, replicas: int) -> None:
         self.world.replicas = replicas
         self.look()
 
+    @rule(seconds=st.sampled_from([1, 91, 601, 3601]))
     def time_passes(self, seconds: int) -> None:
         self.world.now += timedelta(seconds=seconds)
         self.look()
 
+    @rule()
     def the_operator_restarts(self) -> None:
         self.world.restart_operator()
         self.look()
 
+    @rule()
     def the_status_is_lost(self) -> None:
         """And with it which labels were counted: those that the pods still know count once more."""
         self.world.lose_status()
         self.labels_at_rejection.clear()
         self.look()
 
+    @rule()
     def nothing_can_be_read(self) -> None:
         self.look(read=False)
 
@@ -103,10 +160,11 @@ class Story:
 
     def look(self, *, read: bool = True) -> None:
         """Look until nothing changes any more, and hold every look against what must be."""
-        for _ in range(6):
+        for _ in range(8):
             look = self.world.look(read=read)
             self.check(look)
             if at_rest(look.status) == at_rest(look.observation.status):
+                self.check_that_it_says_what_it_waits_for(look)
                 return
         raise AssertionError("it does not come to rest")
 
@@ -118,15 +176,7 @@ class Story:
                 del self.rejected[name]
             elif name != observation.desired.name:
                 self.rejected[name] = observation.asked.retry
-        self.promotions += decision.switched and decision.rejection is None
-        if decision.rejection:
-            self.rollbacks += 1
-            taken_back = decision.rejection.revision
-            assert look.judged[taken_back].verdict is Verdict.DEGRADED
-            assert decision.serving == observation.status.standby_revision
-            assert self.labels.get(taken_back, 0) > self.labels_at_rejection.get(taken_back, 0), "the same labels twice"
-            self.labels_at_rejection[taken_back] = self.labels[taken_back]
-            self.rejected[taken_back] = observation.asked.retry
+        self.check_rejection(look)
         assert decision.serving not in self.rejected
         assert decision.candidate not in self.rejected
         assert decision.candidate is None or latched_rejection(observation, decision.candidate) is None
@@ -134,13 +184,14 @@ class Story:
         if decision.serving is not None:
             assert decision.serving in decision.running
             assert decision.serving in self.world.stored
+        self.check_share(decision, status)
         before = observation.selected
         if decision.serving != before:
             assert decision.serving is not None, "traffic does not go away"
             workload = observation.workloads[decision.serving]
             assert workload.settled
             assert workload.ready >= observation.replicas - observation.replicas // 4
-            assert not observation.spec.paused
+            assert not observation.paused or observation.asked.abort == before
             assert before is None or before in decision.running, "clients that keep connections are passed on"
         assert decision.switched == (decision.serving != before)
         kinds = {condition.type: condition.status for condition in status.conditions}
@@ -148,6 +199,43 @@ class Story:
         selected = observation.workloads.get(observation.selected or "")
         assert (kinds[ConditionType.AVAILABLE] is ConditionStatus.TRUE) == bool(selected and selected.ready)
         assert len(status.revisions) <= 10
+
+    def check_rejection(self, look: Look) -> None:
+        """What is taken back is proven worse by labels that did not count before, or its user has said so."""
+        observation, decision, rejection = look.observation, look.decision, look.decision.rejection
+        if rejection is None:
+            return
+        name = rejection.revision
+        if rejection.reason is RejectionCause.ABORTED:
+            assert observation.asked.abort == name
+        else:
+            assert look.judged[name].verdict is Verdict.DEGRADED
+            assert self.labels.get(name, 0) > self.labels_at_rejection.get(name, 0), "the same labels twice"
+            self.labels_at_rejection[name] = self.labels[name]
+        served = serving_revision(observation)
+        assert decision.serving == (observation.status.standby_revision if name == served else served)
+        self.rejected[name] = observation.asked.retry
+
+    @staticmethod
+    def check_share(decision: Decision, status: ModelDeploymentStatus) -> None:
+        """Nobody but a candidate that has begun its way gets a share, and no more than all of it."""
+        assert 0 <= decision.weight < 100
+        if decision.weight or decision.copies:
+            assert decision.candidate is not None
+            assert decision.rollout is not None
+            assert decision.rollout.revision == decision.candidate != decision.serving
+            assert decision.candidate in decision.running
+        assert status.rollout is None or status.rollout.weight == decision.weight
+
+    @staticmethod
+    def check_that_it_says_what_it_waits_for(look: Look) -> None:
+        """At rest, what is asked for serves, or the conditions say why it does not."""
+        ready = next(one for one in look.status.conditions if one.type is ConditionType.READY)
+        if look.status.serving_revision != look.observation.desired.name:
+            assert ready.status is ConditionStatus.FALSE
+        assert ready.message
+        if look.status.rollout:
+            assert look.status.rollout.waits_for
 
 
 def at_rest(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
@@ -157,32 +245,11 @@ def at_rest(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     return status.model_copy(update=none | {"revisions": revisions})
 
 
-NAMES = ("m-1", "m-2", "m-3", "m-4")
-EVENTS: tuple[tuple[int, Callable[[Story, Random], None]], ...] = (
-    (8, lambda story, any_: story.a_successor_takes_over(any_.choice(NAMES), good=any_.random() < 0.5)),
-    (6, lambda story, _: story.the_one_that_serves_turns_out_worse()),
-    (3, lambda story, any_: story.the_user_tries_again(kept=any_.random() < 0.5)),
-    (3, lambda story, any_: story.the_user_asks_for(any_.choice(NAMES))),
-    (3, lambda story, any_: story.pods_change(any_.choice(NAMES), any_.randrange(3))),
-    (3, lambda story, _: story.everything_gets_ready()),
-    (3, lambda story, any_: story.labels_come_back(any_.choice(NAMES), any_.choice(((95, 5), (0, 40), (5, 5))))),
-    (3, lambda story, any_: story.time_passes(any_.choice((1, 91, 3601)))),
-    (2, lambda story, any_: story.the_user_asks_for_a_retry(any_.choice((None, "1", "2")))),
-    (2, lambda story, _: story.the_user_pauses_or_goes_on()),
-    (1, lambda story, any_: story.the_user_switches(rollback=any_.random() < 0.7)),
-    (1, lambda story, any_: story.the_user_scales(any_.choice((0, 1, 2, 2, 4)))),
-    (1, lambda story, _: story.the_operator_restarts()),
-    (1, lambda story, _: story.the_status_is_lost()),
-    (1, lambda story, _: story.nothing_can_be_read()),
+TestStories = Story.TestCase
+TestStories.settings = settings(
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-"""What may happen, and how often."""
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_every_story_ends_well(seed: int) -> None:
-    any_ = Random(seed)
-    weights, events = zip(*EVENTS, strict=True)
-    story = Story()
-    story.look()
-    for happens in any_.choices(events, weights, k=40):
-        happens(story, any_)

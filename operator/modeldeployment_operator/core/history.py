@@ -7,10 +7,14 @@ from modeldeployment_operator.core.observation import Observation, StoredRevisio
 
 
 def recorded(observation: Observation, decision: Decision) -> dict[str, StoredRevision]:
-    """Return the records that are, and that of a new revision, with the next number."""
+    """Return the records that are, and that of a new revision, with the next number.
+
+    One that is given up before it ran has a record, too: it says so, should the status be lost.
+    """
     known = dict(observation.stored)
     wish = observation.desired
-    if wish.name in decision.running and wish.name not in known:
+    is_given_up = decision.rejection is not None and decision.rejection.revision == wish.name
+    if (wish.name in decision.running or is_given_up) and wish.name not in known:
         number = max((stored.number for stored in known.values()), default=0) + 1
         known[wish.name] = StoredRevision(number, wish.template)
     return known

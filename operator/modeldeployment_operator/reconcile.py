@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -68,6 +68,7 @@ class Reconciler:
         if observation is None:
             self._forget(key)
             return None
+        observation = replace(observation, told=self.pods.told(key))
         judged = judge(observation)
         decision = decide(observation, judged)
         status = summarise(observation, judged, decision)
@@ -77,7 +78,7 @@ class Reconciler:
             if must_precede(observation.status, status):
                 observation = await self._save(observation, decision, status)
             done = await self._act(observation, decision, records)
-            observation = self.observer.look_again(observation)
+            observation = replace(self.observer.look_again(observation), told=self.pods.told(key))
         if any(isinstance(failure.error, NamespaceTerminatingError) for failure in done.failures):
             return None  # All of it is going.
         status = summarise(observation, judged, decision, _problem(done), done.monitoring)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from modeldeployment_operator.api.rollout import Strategy
+from modeldeployment_operator.api.status import RolloutStatus
 from modeldeployment_operator.core.decision import Decision
 from modeldeployment_operator.core.passing import ANSWERS_ITSELF, Passing
-from modeldeployment_operator.core.traffic import Order, may_move, rotation
+from modeldeployment_operator.core.traffic import Order, may_move, reached, rotation
 
-from tests.support.observations import ObservationBuilder, a_pod, an_observation
+from tests.support.observations import ObservationBuilder, a_pod, ago, an_observation
 
 OLD, NEW, NEXT = a_pod("m-1"), a_pod("m-2"), a_pod("m-3")
 TARGET = Passing("m-2.team.svc:8501")
@@ -89,3 +91,58 @@ def test_before_anything_serves_there_are_no_orders() -> None:
     orders = rotation(PODS.obj(), Decision(None, candidate="m-1"), {})
 
     assert (orders.answer, orders.forward) == ((), ())
+
+
+CANARY = Decision(
+    "m-2",
+    candidate="m-3",
+    rollout=RolloutStatus(revision="m-3", strategy=Strategy.CANARY, since=ago(), weight=5),
+)
+SHARE = Passing("m-3.team.svc:8501", 0.05)
+TWO: ObservationBuilder = replace(an_observation().having(selected="m-2"), pods=(NEW, NEXT))
+
+
+def test_the_candidate_answers_before_it_is_passed_its_share() -> None:
+    orders = rotation(TWO.obj(), CANARY, {})
+
+    assert orders.answer == (Order(NEXT, ANSWERS_ITSELF),)
+    assert orders.forward == (Order(NEW, SHARE),)
+
+
+def test_no_share_for_a_candidate_without_a_pod_that_is_ready() -> None:
+    starting = replace(TWO, pods=(NEW, replace(NEXT, ready=False)))
+
+    assert rotation(starting.obj(), CANARY, {NEW.uid: SHARE}).answer == (Order(NEW, ANSWERS_ITSELF),)
+
+
+def test_no_share_while_the_traffic_moves() -> None:
+    """Who takes the traffic back must be known to answer itself before anything else."""
+    assert rotation(TWO.having(selected="m-1").obj(), CANARY, {}).answer == (
+        Order(NEW, ANSWERS_ITSELF),
+        Order(NEXT, ANSWERS_ITSELF),
+    )
+
+
+def test_a_candidate_that_is_given_up_gets_nothing_before_it_passes_on_what_it_gets() -> None:
+    orders = rotation(TWO.obj(), Decision("m-2"), {NEW.uid: SHARE, NEXT.uid: ANSWERS_ITSELF})
+
+    assert orders.answer == (Order(NEW, ANSWERS_ITSELF),)
+    assert orders.forward == (Order(NEXT, TARGET),)
+
+
+def test_copies() -> None:
+    rollout = RolloutStatus(revision="m-3", strategy=Strategy.SHADOW, since=ago(), copies=True)
+    orders = rotation(TWO.obj(), replace(CANARY, rollout=rollout), {})
+
+    assert orders.forward == (Order(NEW, Passing("m-3.team.svc:8501", 1.0, copy=True)),)
+
+
+def test_the_share_that_is_reached_is_what_the_pods_say() -> None:
+    other = a_pod("m-2", 1)
+    both = replace(TWO, pods=(NEW, other, NEXT))
+
+    assert reached(both.obj(), CANARY) is None
+    assert reached(both.having(told={NEW.uid: SHARE}).obj(), CANARY) is None
+    assert reached(both.having(told={NEW.uid: SHARE, other.uid: ANSWERS_ITSELF}).obj(), CANARY) == 2
+    assert reached(both.having(told={NEW.uid: SHARE, other.uid: SHARE}).obj(), CANARY) == 5
+    assert reached(both.having(told={NEW.uid: SHARE, other.uid: SHARE}).obj(), SERVES) is None

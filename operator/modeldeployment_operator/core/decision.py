@@ -90,7 +90,7 @@ def decide(observation: Observation, judged: Mapping[str, Judged]) -> Decision:
     rollout = known_rollout(observation, wish)
     proven = rollout is not None and _is_degraded(judged, wish)
     if is_given_up(observation, wish) or (proven and _may_roll_back(observation) and not drift):
-        return replace(kept, candidate=None, rejection=reject(observation, judged.get(wish), wish, serving))
+        return _give_up(kept, reject(observation, judged.get(wish), wish, serving))
     if drift and rollout is not None:
         return replace(kept, rollout=rollout.model_copy(update={"weight": 0}), drift=True)
     if not proven and _may_start(observation, wish) and _is_ready(observation, wish):
@@ -133,8 +133,10 @@ def revision_status(observation: Observation, name: str | None) -> Revision | No
 def _standby(observation: Observation, judged: Mapping[str, Judged], serving: str) -> str | None:
     """Return the last good revision, as long as it is one."""
     name = observation.status.standby_revision
-    usable = name in observation.stored and name != serving and not _is_degraded(judged, name)
-    return name if usable and latched_rejection(observation, str(name)) is None else None
+    if name is None or name == serving or name not in observation.stored:
+        return None
+    is_good = not _is_degraded(judged, name) and not is_given_up(observation, name)
+    return name if is_good and latched_rejection(observation, name) is None else None
 
 
 def _both_fall(observation: Observation, judged: Mapping[str, Judged], serving: str) -> bool:
@@ -230,7 +232,7 @@ def _last_good(
     That is `serving`, if it has proven itself: by its labels, or by outlasting its probation. Otherwise what was there
     before stays; only if there was nothing before has an unproven revision to do.
     """
-    if _is_degraded(judged, serving):
+    if _is_degraded(judged, serving) or is_given_up(observation, serving):
         return standby if standby != wish else None
     ends = probation_ends(observation)
     outlasted = ends is not None and observation.now >= ends
@@ -238,6 +240,13 @@ def _last_good(
     if proven or standby is None:
         return serving
     return standby if standby != wish else None
+
+
+def _give_up(kept: Decision, rejection: Rejection) -> Decision:
+    """Take the candidate back on its way to the traffic; it may be the last good revision that was asked for again."""
+    if kept.standby == rejection.revision:
+        kept = replace(kept, standby=None, standby_runs=False)
+    return replace(kept, candidate=None, rejection=rejection)
 
 
 def _roll_back(observation: Observation, judged: Mapping[str, Judged], serving: str, standby: str) -> Decision:

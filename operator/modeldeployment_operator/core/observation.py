@@ -154,6 +154,8 @@ class Observation:
     """Revisions of which none could be read for so long that it is worth telling."""
     selected: str | None = None
     """Revision that the serving Service selects."""
+    told: Mapping[str, Passing] = field(default_factory=dict)
+    """By pod's UID, what of its requests it answers itself, where that is known."""
     autoscaler: Autoscaler | None = None
     knows: frozenset[Kind] = frozenset()
     """Optional kinds that the cluster has."""

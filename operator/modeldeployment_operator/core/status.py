@@ -18,6 +18,7 @@ from modeldeployment_operator.api.status import (
     Rejection,
     Revision,
     RevisionPhase,
+    RolloutStatus,
     Verdict,
 )
 from modeldeployment_operator.core import names
@@ -30,6 +31,7 @@ from modeldeployment_operator.core.observation import Observation, Problem, Stor
 from modeldeployment_operator.core.rejection import latched_rejection
 from modeldeployment_operator.core.revisions import Template
 from modeldeployment_operator.core.text import precise, ratio, shortened
+from modeldeployment_operator.core.traffic import reached
 
 REJECTIONS_KEPT: Final = 32
 _BEGUN: Final = EvidenceState(metric="", log_bets=[])
@@ -61,7 +63,7 @@ def summarise(
         serving_revision=serving,
         candidate_revision=decision.candidate,
         standby_revision=decision.standby,
-        rollout=decision.rollout,
+        rollout=_rollout(observation, decision),
         replicas=workload.replicas if workload else 0,
         ready_replicas=view.ready,
         selector=_selector(observation, serving) if serving else None,
@@ -205,6 +207,12 @@ def _revision(
     if name == decision.serving and revision.serving_since is None:
         return revision.model_copy(update={"serving_since": precise(observation.now)})  # It was not known any more.
     return revision
+
+
+def _rollout(observation: Observation, decision: Decision) -> RolloutStatus | None:
+    if decision.rollout is None:
+        return None
+    return decision.rollout.model_copy(update={"reached": reached(observation, decision)})
 
 
 def _afresh(observation: Observation, judged: Mapping[str, Judged], decision: Decision) -> Mapping[str, Judged]:

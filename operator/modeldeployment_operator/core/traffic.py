@@ -1,5 +1,6 @@
 """Where requests go. The serving Service moves new connections; this moves those that clients keep open.
 
+The pods that serve pass a candidate's share of the requests on to it, and answer themselves what they cannot pass on.
 A pod that is out of the rotation passes what it still gets to the revision that serves, and marks its answers
 `Connection: close`. So no request fails, and no answer comes from a revision that was taken back.
 """
@@ -43,15 +44,46 @@ def rotation(observation: Observation, decision: Decision, told: Mapping[str, Pa
     for pod in observation.pods:
         if not pod.running or pod.ip is None or decision.serving is None:
             continue
-        known = told.get(pod.uid)
-        if pod.revision in {decision.serving, decision.candidate}:
-            if known != ANSWERS_ITSELF and pod.ready:
-                answer.append(Order(pod, ANSWERS_ITSELF))
-        else:
-            target = Passing(revision_address(decision.serving, observation.key.namespace, contract.HTTP_PORT))
-            if known != target:
-                forward.append(Order(pod, target))
+        passing = _passing(observation, decision, pod.revision)
+        if told.get(pod.uid) == passing or (pod.revision in {decision.serving, decision.candidate} and not pod.ready):
+            continue
+        (answer if passing == ANSWERS_ITSELF else forward).append(Order(pod, passing))
     return Rotation(tuple(answer), tuple(forward))
+
+
+def reached(observation: Observation, decision: Decision) -> int | None:
+    """Return the percent of the requests that the candidate answers by what the pods say; None if they have not."""
+    if decision.rollout is None or decision.serving is None:
+        return None
+    told = [observation.told.get(pod.uid) for pod in observation.pods_of(decision.serving) if pod.ready]
+    if not told or None in told:
+        return None
+    shares = [one.share if one is not None and one.to is not None and not one.copy else 0.0 for one in told]
+    return round(100 * sum(shares) / len(shares))
+
+
+def _passing(observation: Observation, decision: Decision, revision: str) -> Passing:
+    """Return what pods of a revision are to answer themselves."""
+    if revision == decision.serving:
+        return _share(observation, decision)
+    if revision == decision.candidate or decision.serving is None:
+        return ANSWERS_ITSELF
+    return Passing(_address(observation, decision.serving))
+
+
+def _share(observation: Observation, decision: Decision) -> Passing:
+    """Return what the pods that serve leave to the candidate: nothing while the traffic moves, or it is not ready."""
+    candidate = decision.candidate
+    if candidate is None or decision.serving != observation.selected or not (decision.weight or decision.copies):
+        return ANSWERS_ITSELF
+    if not any(pod.ready for pod in observation.pods_of(candidate)):
+        return ANSWERS_ITSELF
+    share = 1.0 if decision.copies else decision.weight / 100
+    return Passing(_address(observation, candidate), share, decision.copies)
+
+
+def _address(observation: Observation, revision: str) -> str:
+    return revision_address(revision, observation.key.namespace, contract.HTTP_PORT)
 
 
 def may_move(observation: Observation, decision: Decision, told: Mapping[str, Passing]) -> bool:

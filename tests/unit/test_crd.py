@@ -63,7 +63,7 @@ def test_columns(version: dict[str, Any]) -> None:
     always = [column["name"] for column in columns if not column.get("priority")]
     wide = [column["name"] for column in columns if column.get("priority")]
     assert always == ["Ready", "Serving", "Accuracy", "Labels", "Replicas", "Age"]
-    assert wide == ["Model", "Candidate", "Reason"]
+    assert wide == ["Model", "Candidate", "Weight", "Reason"]
 
 
 def test_columns_and_subresources_read_fields_that_are(version: dict[str, Any], schema: dict[str, Any]) -> None:

@@ -124,7 +124,8 @@ def _printer_columns() -> list[dict[str, Any]]:
         column("Replicas", ".status.readyReplicas", "integer", description="Pods that answer."),
         column("Age", ".metadata.creationTimestamp", "date", description="Time since the object was made."),
         column("Model", ".spec.model.uri", description="Where the model lies.", wide=True),
-        column("Candidate", ".status.candidateRevision", description="Revision that is starting.", wide=True),
+        column("Candidate", ".status.candidateRevision", description="Revision on its way to the traffic.", wide=True),
+        column("Weight", ".status.rollout.weight", "integer", description="Percent that it is to answer.", wide=True),
         column("Reason", ready("reason"), description="Why it is ready or not.", wide=True),
     ]
 

@@ -130,8 +130,11 @@ def running(status: ModelDeploymentStatus) -> list[Revision]:
 
 
 def traffic(status: ModelDeploymentStatus) -> Mapping[str, float]:
-    """Return by revision that runs the share of the traffic that is sent to it."""
-    return {revision.name: float(revision.name == status.serving_revision) for revision in running(status)}
+    """Return by revision that runs the share of the traffic that it answers, as far as the pods have said so."""
+    rollout = status.rollout
+    share = (rollout.reached or 0) / 100 if rollout else 0.0
+    shares = {status.serving_revision: 1.0 - share} | ({rollout.revision: share} if rollout else {})
+    return {revision.name: shares.get(revision.name, 0.0) for revision in running(status)}
 
 
 def row(model: Model) -> Row:

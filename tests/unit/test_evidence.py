@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from modeldeployment_operator.core.evidence import BETS, Evidence
+from modeldeployment_operator.core.evidence import Evidence
+from modeldeployment_operator.core.evidence.odds import BETS
 from modeldeployment_operator.core.intervals import anytime_interval, clopper_pearson_lower
 from scipy import stats
 
@@ -19,18 +20,17 @@ COUNTS = st.integers(0, 500)
 def by_definition(level: float, steps: list[tuple[int, int]]) -> float:
     """ln M straight from the formulas, in plain arithmetic."""
     q = [1 / (1 + math.exp(-(math.log(level / (1 - level)) - 2 ** (k / 2) / 8))) for k in range(BETS)]
-
-    def spent(n: int) -> float:
-        return 1 - 0.5 * (1 + n / 1000) ** -0.1
-
-    capital, n = [1 / BETS / 2] * BETS, 0
+    capital, reserve, suspicion, suspected = [0.6 / BETS] * BETS, 0.4, 0.0, 0
     for right, wrong in steps:
-        new = n + right + wrong
-        for k in range(BETS):
-            factor = (q[k] / level) ** right * ((1 - q[k]) / (1 - level)) ** wrong
-            capital[k] = capital[k] * factor + (spent(new) - spent(n)) / BETS
-        n = new
-    return math.log(sum(capital) + 1 - spent(n))
+        factors = [(q[k] / level) ** right * ((1 - q[k]) / (1 - level)) ** wrong for k in range(BETS)]
+        capital = [bet * factor for bet, factor in zip(capital, factors, strict=True)]
+        suspicion = max(0.0, suspicion + math.log(factors[5]))
+        if suspicion >= 2:
+            suspected += right + wrong
+            kept = 0.4 * (1 + suspected / 300) ** -0.3
+            capital = [bet + (reserve - kept) / BETS for bet in capital]
+            reserve = kept
+    return math.log(sum(capital) + reserve)
 
 
 @given(LEVELS, st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=8))
@@ -64,6 +64,68 @@ def test_the_same_sample_again_changes_nothing(level: float, right: int, wrong: 
     assert evidence.observe(0, 0) == evidence
 
 
+@given(
+    LEVELS, st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=6), st.floats(0, 1), st.integers(1, 12)
+)
+def test_no_step_gains_on_average(level: float, past: list[tuple[int, int]], better: float, labels: int) -> None:
+    """From any state, over all outcomes of a sample of any size: E[M after] <= M before, at the level and above it."""
+    for mirrored in (False, True):
+        before = Evidence.start(level, mirrored=mirrored)
+        for right, wrong in past:
+            before = before.observe(right, wrong)
+        p = level * (1 - better) if mirrored else level + better * (1 - level)
+        ratio = sum(
+            stats.binom.pmf(right, labels, p) * math.exp(before.observe(right, labels - right).log_e - before.log_e)
+            for right in range(labels + 1)
+        )
+        assert ratio <= 1 + 1e-12
+
+
+@given(LEVELS, st.floats(0.001, 1), st.lists(st.floats(0, 1), min_size=1, max_size=6), st.floats(0, 1))
+def test_no_step_gains_on_average_with_scores(level: float, spread: float, past: list[float], better: float) -> None:
+    """Scores of two values whose mean is the level or above."""
+    low, high = level * (1 - spread), level + (1 - level) * spread
+    chance = (level - low) / (high - low)
+    chance += better * (1 - chance)
+    before = Evidence.start(level)
+    for score in past:
+        before = before.observe_scores(score * 20, 20)
+    ratio = sum(
+        p * math.exp(before.observe_scores(score, 1).log_e - before.log_e)
+        for p, score in ((chance, high), (1 - chance, low))
+    )
+    assert ratio <= 1 + 1e-12
+
+
+@pytest.mark.parametrize(("total", "labels"), [(2.1, 2), (-0.1, 2), (1, 0), (math.nan, 2)])
+def test_impossible_scores_are_refused(total: float, labels: float) -> None:
+    with pytest.raises(ValueError, match=r"sum of .* scores"):
+        Evidence.start(0.9).observe_scores(total, labels)
+
+
+@given(LEVELS, COUNTS, COUNTS)
+def test_the_mirror_is_the_test_of_the_share_that_is_wrong(level: float, right: int, wrong: int) -> None:
+    mirrored = Evidence.start(level, mirrored=True).observe(right, wrong)
+    assert mirrored.log_e == Evidence.start(1 - level).observe(wrong, right).log_e
+
+
+@given(LEVELS, COUNTS, COUNTS, st.integers(1, 50))
+def test_what_speaks_against_it_never_speaks_for_it(level: float, right: int, wrong: int, more: int) -> None:
+    """Of two samples of the same size, the one with more wrong labels is more evidence."""
+    evidence = Evidence.start(level).observe(3, 3)
+    assert evidence.observe(right, wrong + more).log_e >= evidence.observe(right + more, wrong).log_e
+    mirrored = Evidence.start(level, mirrored=True).observe(3, 3)
+    assert mirrored.observe(right, wrong + more).log_e <= mirrored.observe(right + more, wrong).log_e
+
+
+@given(LEVELS, st.lists(st.tuples(st.integers(0, 10**13), st.integers(0, 10**13)), max_size=5), st.booleans())
+def test_extreme_counts_leave_numbers(level: float, steps: list[tuple[int, int]], mirrored: bool) -> None:
+    evidence = Evidence.start(level, mirrored=mirrored)
+    for right, wrong in steps:
+        evidence = evidence.observe(right, wrong)
+        assert all(math.isfinite(number) for number in (*evidence.log_bets, evidence.log_e))
+
+
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.97])
 @pytest.mark.parametrize("true", [0.0, 0.01])
 def test_it_is_a_supermartingale(level: float, true: float) -> None:
@@ -94,17 +156,17 @@ def log_e_of_paths(level: float, right: np.ndarray, step: int) -> np.ndarray:
     runs, steps = right.shape
     q = 1 / (1 + np.exp(-(math.log(level / (1 - level)) - 2 ** (np.arange(BETS) / 2) / 8)))
     gain, loss = np.log(q / level), np.log((1 - q) / (1 - level))
-    bets = np.full((runs, BETS), math.log(0.5 / BETS))
+    bets = np.full((runs, BETS), 0.6 / BETS)
+    reserve, suspicion, suspected = np.full(runs, 0.4), np.zeros(runs), np.zeros(runs)
     result = np.empty((runs, steps))
-    unspent = 0.5
     for i in range(steps):
-        after = 0.5 * (1 + (i + 1) * step / 1000) ** -0.1
-        bets = np.logaddexp(
-            bets + right[:, i : i + 1] * gain + (step - right[:, i : i + 1]) * loss,
-            math.log((unspent - after) / BETS),
-        )
-        unspent = after
-        result[:, i] = np.logaddexp(np.logaddexp.reduce(bets, axis=1), math.log(unspent))
+        factors = right[:, i : i + 1] * gain + (step - right[:, i : i + 1]) * loss
+        suspicion = np.maximum(0.0, suspicion + factors[:, 5])
+        suspected += step * (suspicion >= 2)
+        kept = 0.4 * (1 + suspected / 300) ** -0.3
+        bets = bets * np.exp(factors) + ((reserve - kept) / BETS)[:, None]
+        reserve = kept
+        result[:, i] = np.log(bets.sum(axis=1) + reserve)
     return result
 
 

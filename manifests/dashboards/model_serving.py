@@ -83,11 +83,11 @@ def requests() -> list[AnyPanel]:
         graph(
             Text(
                 "Requests passed on",
-                "Requests a second that a pod passed on to the revision that serves. Normal: 0, but for the "
-                "moments after a change of the traffic.",
+                "Requests a second that a pod passed on to another revision. Normal: 0, but for the share of a "
+                "candidate, and the moments after a change of the traffic.",
             ),
             units.RequestsPerSecond,
-            [Query(rate("model_requests_forwarded_total", "revision", REVISIONS), NAME)],
+            [Query(rate("model_requests_forwarded_total", "revision", REVISIONS, 'outcome="answered"'), NAME)],
         ),
         graph(
             Text(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
 from model_server import contract
@@ -12,7 +13,7 @@ from model_server.endpoints.call import Call, error_response
 from model_server.errors import RequestError
 from model_server.http.messages import Response
 from model_server.http.routes import Routes
-from model_server.passing import Passed
+from model_server.passing import Forwarded, Passed
 from model_server.pods import end_to_end
 from model_server.protocols.tensorflow_rest import Method
 from model_server.running import Run
@@ -26,6 +27,24 @@ if TYPE_CHECKING:
     from model_server.http.routes import Found, Route
     from model_server.parts import Parts
     from model_server.traces import Trace
+
+
+_MARK: Final = contract.FORWARDED_HEADER.lower().encode()
+
+
+class _Way(NamedTuple):
+    """Who has to do with a request besides this pod."""
+
+    answerer: str | None = None
+    """The address of who is to answer it instead."""
+    witness: str | None = None
+    """The address of who gets a copy."""
+    is_copy: bool = False
+    """Whether it is a copy itself, that another pod has sent."""
+
+
+_HERE: Final = _Way()
+_COPY: Final = _Way(is_copy=True)
 
 
 def data_routes(parts: Parts) -> Iterable[Route[Call]]:
@@ -55,13 +74,13 @@ class PredictionApp:
 
     def answer(self, request: Request) -> Answering:
         """Answer a request, or have another revision answer it."""
-        address = self._answerer(request.head)
-        if self._parts.tracing.is_on or address is not None:
-            return self._traced(request, address)
+        way = self._way(request)
+        if self._parts.tracing.is_on or way.answerer is not None:
+            return self._traced(request, way)
         answer = self._ask(request, NO_TRACE)
         if isinstance(answer, Response):
             return self._finished(request.head, answer)
-        later = self._later(request, answer)
+        later = self._later(request, answer, way)
         # A prediction waits for its model and for nothing else.
         return Run(later) if request.head.target[0].kind == Method.PREDICT else later
 
@@ -77,10 +96,10 @@ class PredictionApp:
         with self._parts.tracing.begin(head):
             pass
 
-    async def _traced(self, request: Request, address: str | None) -> Response:
+    async def _traced(self, request: Request, way: _Way) -> Response:
         with self._parts.tracing.begin(request.head) as trace:
             try:
-                forwarded = None if address is None else await self._forward(address, request)
+                forwarded = None if way.answerer is None else await self._forward(way.answerer, request)
             except RequestError as error:
                 return self._finished(request.head, error_response(error), trace)
             if forwarded is not None:
@@ -89,7 +108,7 @@ class PredictionApp:
             answer = self._ask(request, trace)
             if isinstance(answer, Response):
                 return self._finished(request.head, answer, trace)
-            return await self._later(request, answer, trace)
+            return await self._later(request, answer, way, trace)
 
     def _ask(self, request: Request, trace: Trace) -> Response | Coroutine[Any, Any, Response]:
         target: Found[Call] = request.head.target
@@ -100,20 +119,25 @@ class PredictionApp:
             return _failed(error)
 
     async def _later(
-        self, request: Request, answering: Coroutine[Any, Any, Response], trace: Trace = NO_TRACE
+        self, request: Request, answering: Coroutine[Any, Any, Response], way: _Way, trace: Trace = NO_TRACE
     ) -> Response:
         try:
             response = await answering
         except Exception as error:  # It is logged, and the client learns no more than that.
             response = _failed(error)
-        return self._finished(request.head, response, trace)
+        if way.witness is not None and response.status == 200:
+            # Once the client has its answer.
+            asyncio.get_running_loop().call_soon(self._copy, way.witness, request, _token(response))
+        return self._finished(request.head, response, trace, Method.COPY if way.is_copy else None)
 
-    def _finished(self, head: Head, response: Response, trace: Trace = NO_TRACE) -> Response:
+    def _finished(
+        self, head: Head, response: Response, trace: Trace = NO_TRACE, kind: Method | None = None
+    ) -> Response:
         """Count an answer, and add what all have."""
         route: Route[Call] | None = head.target and head.target[0]
         trace.answered(route.path if route else None, response.status)
         self._parts.metrics.observe_request(
-            route.kind if route else Method.OTHER, response.status, time.perf_counter() - head.started, trace
+            kind or (route.kind if route else Method.OTHER), response.status, time.perf_counter() - head.started, trace
         )
         return self._headed(response)
 
@@ -123,28 +147,53 @@ class PredictionApp:
         response.close = self._parts.state.is_leaving
         return response
 
-    def _answerer(self, head: Head) -> str | None:
-        """Return which other revision is to answer, if one is. Labels stay: they belong here."""
-        passing = self._parts.state.passing
-        if passing.to is None or head.target[0].kind == Method.FEEDBACK:
-            return None
-        return passing.answerer(self._parts.chance())
+    def _way(self, request: Request) -> _Way:
+        """Find out which other revision is to answer or gets a copy, if one does. Labels stay: they belong here.
+
+        What a pod has passed on is answered here, and of a copy there is no copy.
+        """
+        head, passing = request.head, self._parts.state.passing
+        kind: Method = head.target[0].kind
+        if kind == Method.FEEDBACK:
+            return _HERE
+        mark = head.header(_MARK)
+        if mark is None and passing.to is None:
+            return _HERE
+        passed = self._parts.seal.read(mark, (Passed.REQUEST, Passed.COPY), request.body)
+        if passed is Passed.COPY:
+            return _COPY if kind == Method.PREDICT else _HERE
+        if passing.to is None:
+            return _HERE
+        chance = self._parts.chance()
+        return _Way(
+            passing.answerer(chance) if passed is None else None,
+            passing.witness(chance) if kind == Method.PREDICT else None,
+        )
 
     async def _forward(self, address: str, request: Request) -> Response | None:
-        """Let another revision answer; None if that is not there, or a pod has passed this on already."""
-        parts, head = self._parts, request.head
-        mark = head.header(contract.FORWARDED_HEADER.lower().encode())
-        if parts.seal.read(mark, (Passed.REQUEST,), request.body) is not None:
-            return None
-        path = quote(head.path, safe="/:@!$&'()*+,;=~") + (f"?{head.query}" if head.query else "")
+        """Let another revision answer; None if that cannot be reached."""
+        parts, head, path = self._parts, request.head, _path(request.head)
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers]
         answer = await parts.forwarder.forward(address, head.method, path, headers, request.body)
+        parts.metrics.count_forwarded(Forwarded.UNREACHABLE if answer is None else Forwarded.ANSWERED)
         if answer is None:
             return None
-        parts.metrics.count_forwarded()
         types = [value for name, value in answer.headers if name.lower() == "content-type"]
         others = [(name, value) for name, value in end_to_end(answer.headers) if name.lower() != "content-type"]
         return Response(answer.body, answer.status, types[0] if types else "", others, close=parts.state.is_leaving)
+
+    def _copy(self, address: str, request: Request, token: str | None) -> None:
+        head = request.head
+        self._parts.copier.copy_request(address, _path(head), head.headers, request.body, token)
+
+
+def _path(head: Head) -> str:
+    """Write the path as it came."""
+    return quote(head.path, safe="/:@!$&'()*+,;=~") + (f"?{head.query}" if head.query else "")
+
+
+def _token(response: Response) -> str | None:
+    return next((value for name, value in response.headers if name == contract.PREDICTION_ID_HEADER), None)
 
 
 def _failed(error: Exception) -> Response:

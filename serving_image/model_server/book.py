@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from model_server import journal
-from model_server.contract import Counts, StartFailure
+from model_server.contract import Counts, Pairs, StartFailure
 from model_server.errors import StartError
-from model_server.feedback import Outcome, Tally
-from model_server.journal import Head, Journal, JournalError, Predictions
+from model_server.feedback import Outcome, Paired, PairOutcome, Tally
+from model_server.journal import MAX_REVISIONS, Head, Journal, JournalError, Predictions
 from model_server.label_options import MAX_SLICES, Counted, LabelOptions
 from model_server.ledger import Ledger
 from model_server.logs import warning
@@ -59,6 +59,8 @@ class Book:
         self._next_ripe = math.inf
         self._slices: dict[str, None] = {}
         """The names of slices, in the order in which they came."""
+        self._revisions: dict[str, None] = {}
+        """Those that got copies of requests, likewise."""
         self.started = datetime.fromtimestamp(clock(), UTC).isoformat()
         self._ledger = Ledger()
         try:
@@ -106,6 +108,15 @@ class Book:
                 warning("the file of labels could not be written anew", reason=str(error))
         return max(0.0, now - prediction.issued)
 
+    def count_pair(self, prediction: Prediction, paired: Paired) -> None:
+        """Count what a label that was counted said of this prediction and another revision's. Raises OSError."""
+        if paired.revision not in self._revisions:
+            if len(self._revisions) == MAX_REVISIONS:
+                return
+            self._revisions[paired.revision] = None
+        self._journal.append_pair(prediction.issued, prediction.digest, paired)
+        self._put(prediction.issued, paired, 1, self._clock())
+
     @property
     def tally(self) -> Tally:
         """All labels that count by now."""
@@ -142,7 +153,15 @@ class Book:
             false_negative=tally.of(Outcome.FALSE_NEGATIVE),
             predictions=self._journal.predictions.made,
             rotation=write_rotation(passing),
-            pairs=[],
+            pairs=[
+                Pairs(
+                    revision=name,
+                    won=tally.pairs[name, PairOutcome.WON],
+                    lost=tally.pairs[name, PairOutcome.LOST],
+                    tied=tally.pairs[name, PairOutcome.TIED],
+                )
+                for name in dict.fromkeys(name for name, _ in tally.pairs)
+            ],
         )
 
     def _begin(self, issued: int) -> int:
@@ -152,16 +171,20 @@ class Book:
     def _ripe_at(self, begin: int) -> float:
         return begin + self._step + self._options.maturity
 
-    def _put(self, issued: int, score: Score, count: int, now: float) -> None:
+    def _put(self, issued: int, said: Score | Paired, count: int, now: float) -> None:
         """Add to what counts, or to what waits."""
         tally, begin = self._tally, self._begin(issued)
         if self._options.maturity and self._ripe_at(begin) > now:
             tally = self._waiting.setdefault(begin, Tally())
             self._next_ripe = min(self._next_ripe, self._ripe_at(begin))
-        if self._options.counted is Counted.AUDITED and not score.audited:
-            tally.unjudged += count
+        is_judged = said.audited or self._options.counted is not Counted.AUDITED
+        if isinstance(said, Paired):
+            if is_judged:
+                tally.add_pair(said, count)
+        elif is_judged:
+            tally.add(said, count)
         else:
-            tally.add(score, count)
+            tally.unjudged += count
 
     def _with_known_slice(self, score: Score) -> Score:
         """Put what is one slice too many with the others."""
@@ -179,7 +202,7 @@ class Book:
         except JournalError as error:
             warning("counting begins again", reason=str(error))
             self._journal.predictions = Predictions()
-            self._tally, self._waiting, self._slices = Tally(), {}, {}
+            self._tally, self._waiting, self._slices, self._revisions = Tally(), {}, {}, {}
             # What was counted is unknown, so that older predictions could count twice: none of them counts again.
             self._ledger = Ledger(floor=int(self._clock()) + 1)
 
@@ -190,20 +213,32 @@ class Book:
             return
         head, records = found
         ledger, now = Ledger(floor=head.floor), self._clock()
-        scores: Counter[tuple[int, Score]] = Counter()
-        for issued, digest, score in records:
+        counted: Counter[tuple[int, Score | Paired]] = Counter()
+        for issued, digest, said in records:
             ledger.add(digest, issued, now)
-            if score is not None:
-                scores[self._begin(issued) if self._options.maturity else 0, score] += 1
+            if said is not None:
+                counted[self._begin(issued) if self._options.maturity else 0, said] += 1
         self._tally = Tally.from_json(head.tally)
         self._waiting = {int(begin): Tally.from_json(tally) for begin, tally in head.waiting.items()}
         self._next_ripe = min(map(self._ripe_at, self._waiting), default=math.inf)
-        self._slices = dict.fromkeys(head.slices)
-        for (begin, score), count in scores.items():
-            self._put(begin, self._with_known_slice(score), count, now)
+        self._slices, self._revisions = dict.fromkeys(head.slices), dict.fromkeys(head.revisions)
+        for (begin, said), count in counted.items():
+            if isinstance(said, Paired):
+                self._revisions[said.revision] = None
+                self._put(begin, said, count, now)
+            else:
+                self._put(begin, self._with_known_slice(said), count, now)
         self.started, self._ledger = head.started, ledger
 
     def _rewrite(self) -> None:
         waiting = {str(begin): tally.to_json() for begin, tally in self._waiting.items()}
-        head = Head(self._owner, self.started, self._ledger.floor, self._tally.to_json(), waiting, list(self._slices))
+        head = Head(
+            self._owner,
+            self.started,
+            self._ledger.floor,
+            self._tally.to_json(),
+            waiting,
+            list(self._slices),
+            list(self._revisions),
+        )
         self._journal.rewrite(head, self._ledger.entries())

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from model_server.contract import FeedbackRejection, Metric
-from model_server.feedback import UNITS, Cell, quality
+from model_server.feedback import UNITS, Cell, PairOutcome, quality
 from model_server.label_options import Counted, Task
 
 if TYPE_CHECKING:
@@ -56,6 +56,14 @@ class BookCollector(Collector):
         labels.add_metric(("wrong",), tally.wrong)
         yield labels
         yield self._confusion(tally)
+        pairs = CounterMetricFamily(
+            Metric.PAIRS, "Labels of two revisions' predictions of one instance.", labels=("candidate", "outcome")
+        )
+        for name in dict.fromkeys(name for name, _ in tally.pairs):
+            for outcome in PairOutcome:
+                pairs.add_metric((name, outcome), tally.pairs[name, outcome])
+        if pairs.samples:
+            yield pairs
         made, with_id, _ = self._book.predictions
         yield CounterMetricFamily(Metric.PREDICTIONS, "Instances that were answered.", made)
         yield CounterMetricFamily(Metric.IDS, "Instances whose answer had an id.", with_id)

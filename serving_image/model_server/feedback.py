@@ -78,6 +78,32 @@ class Score(NamedTuple):
         return self.outcome in _RIGHT
 
 
+class PairOutcome(StrEnum):
+    """What a label said about two predictions of one instance, for the revision that got a copy of the request."""
+
+    WON = "won"
+    """It alone was right."""
+    LOST = "lost"
+    """It alone was wrong."""
+    TIED = "tied"
+
+
+class Paired(NamedTuple):
+    """One such label."""
+
+    revision: str
+    """The one that got the copy."""
+    outcome: PairOutcome
+    audited: bool = False
+
+
+def compare(*, here: bool, there: bool) -> PairOutcome:
+    """Compare whether this revision was right with whether the other was."""
+    if here == there:
+        return PairOutcome.TIED
+    return PairOutcome.WON if there else PairOutcome.LOST
+
+
 @dataclass(frozen=True, slots=True)
 class Scorer:
     """Compares predictions with labels."""
@@ -97,6 +123,12 @@ class Scorer:
             error, among_best = None, None if prediction.best is None else truth in prediction.best
             outcome, cell = score(prediction.predicted, truth, prediction.classes)
         return Score(outcome, cell, among_best, error, prediction.slice, prediction.audited)
+
+    def agree(self, one: Prediction, other: Prediction) -> bool:
+        """Tell whether two predictions say the same: one class, or values no further apart than the tolerance."""
+        if one.value is not None and other.value is not None:
+            return one.value == other.value or abs(one.value - other.value) <= self.tolerance
+        return (one.value, one.predicted, one.classes) == (other.value, other.predicted, other.classes)
 
     def _error(self, predicted: float, truth: float) -> int:
         error = abs(predicted - truth) / self.tolerance * UNITS
@@ -194,6 +226,8 @@ class Tally:
     errors: Errors = field(default_factory=Errors)
     unjudged: int = 0
     """Labels that count for nothing else, because only those of audited predictions do."""
+    pairs: Counter[tuple[str, PairOutcome]] = field(default_factory=Counter)
+    """By the other revision."""
 
     def add(self, score: Score, count: int = 1) -> None:
         """Add so many equal labels."""
@@ -208,6 +242,10 @@ class Tally:
             self.among_best[score.among_best] += count
         if score.error is not None:
             self.errors.add(score.error, count)
+
+    def add_pair(self, paired: Paired, count: int = 1) -> None:
+        """Add so many equal pairs."""
+        self.pairs[paired.revision, paired.outcome] += count
 
     def merge(self, other: Tally) -> None:
         """Add all of another tally."""
@@ -224,6 +262,7 @@ class Tally:
             mine.scores + theirs.scores,
         )
         self.unjudged += other.unjudged
+        self.pairs.update(other.pairs)
 
     def of(self, *outcomes: Outcome) -> int:
         """Sum over some outcomes."""
@@ -254,6 +293,7 @@ class Tally:
             "among_best": [self.among_best[False], self.among_best[True]],
             "errors": [self.errors.count, self.errors.absolute, self.errors.squared, self.errors.scores],
             "unjudged": self.unjudged,
+            "pairs": [[*kind, count] for kind, count in self.pairs.items()],
         }
 
     @classmethod
@@ -273,6 +313,7 @@ class Tally:
             _by_truth(*data["among_best"]),
             Errors(count, absolute, squared, scores),
             int(data["unjudged"]),
+            Counter({(str(name), PairOutcome(outcome)): int(count) for name, outcome, count in data.get("pairs", ())}),
         )
 
 

@@ -17,8 +17,9 @@ from model_server.http.limits import FEEDBACK_BYTES, SMALL_BYTES
 from model_server.http.messages import Head, Peer
 from model_server.http.tls import read_identity
 from model_server.http2 import server
-from model_server.rpc.answers import REVISION
-from model_server.rpc.calls import Calls, Method, Rules
+from model_server.passing import Forwarded, Passed
+from model_server.rpc.answers import PREDICTION_ID, REVISION
+from model_server.rpc.calls import COPY, PREDICT, Calls, Method, Rules
 from model_server.rpc.codes import HTTP_CODES, Code
 from model_server.rpc.forwarding import CallForwarder
 from model_server.state import Phase
@@ -27,7 +28,7 @@ from model_server.traces import NO_TRACE
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
     from model_server.listening import Sharing
     from model_server.parts import Parts
@@ -130,18 +131,33 @@ class _Table:
         parts, forwarder = self._parts, self._forwarder
 
         async def handle(call: Call) -> bytes:
-            passing = parts.state.passing
-            address = None if passing.to is None else passing.answerer(parts.chance())
-            if address is not None and not forwarder.is_passed(call):
+            passing, passed = parts.state.passing, forwarder.passed(call)
+            call.is_copy = passed is Passed.COPY
+            chance = 0.0 if passing.to is None else parts.chance()
+            address = passing.answerer(chance) if passed is None else None
+            if address is not None:
                 forwarded = await forwarder.forward(address, call)
+                parts.metrics.count_forwarded(Forwarded.UNREACHABLE if forwarded is None else Forwarded.ANSWERED)
                 if forwarded is not None:
-                    parts.metrics.count_forwarded()
                     call.is_forwarded = True
                     return forwarded
             answer: bytes = await getattr(await late.get(), name)(call)
+            witness = passing.witness(chance)
+            if witness is not None and kind == PREDICT and not call.is_copy:
+                # Once the client has its answer.
+                asyncio.get_running_loop().call_soon(self._copy, witness, call, call.message)
             return answer
 
-        return Method(kind or name, limit, handle)
+        kind = kind or name
+        return Method(kind, limit, handle)
+
+    def _copy(self, address: str, call: Call, message: bytes) -> None:
+        token = next((value for name, value in call.trailing if name == PREDICTION_ID), None)
+
+        def ask(seconds: float) -> Coroutine[None, None, dict[str, str] | None]:
+            return self._forwarder.copy(address, call.path, message, call.metadata, seconds)
+
+        self._parts.copier.copy_call(address, len(message), token, ask)
 
     def _labels(self, late: _Late) -> Method:
         """Take labels, unless they have a port of their own: who may predict may not send them then."""
@@ -196,7 +212,7 @@ class _PodRules(Rules):
         status = HTTP_CODES.get(code, _INTERNAL)
         trace.answered(None if method is None else call.path, status)
         if not call.is_forwarded:
-            kind = "other" if method is None else method.kind
+            kind = "other" if method is None else COPY if call.is_copy and method.kind == PREDICT else method.kind
             self._parts.metrics.observe_request(kind, status, time.perf_counter() - call.started, trace)
 
 

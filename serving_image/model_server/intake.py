@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from model_server import contract
 from model_server.contract import FeedbackRejection
@@ -67,7 +67,15 @@ class _Scored(NamedTuple):
 
     number: int
     prediction: Prediction
+    label: object
     score: Score
+
+
+class Listener(Protocol):
+    """Is told of labels."""
+
+    def __call__(self, prediction: Prediction, label: object, *, is_right: bool) -> None:
+        """Take note of a label that was counted here."""
 
 
 @dataclass(slots=True)
@@ -98,6 +106,7 @@ class Intake:
         others: Others,
         store: LabelStore | None = None,
         here: Mapping[bytes, Intake] | None = None,
+        counted: Listener | None = None,
     ) -> None:
         self._this = this
         self._keys = keys
@@ -107,6 +116,8 @@ class Intake:
         self._others = others
         self._store = store
         self._here = here if here is not None else {}
+        self._counted = counted
+        """Told of each label that was counted."""
         self._claiming: set[bytes] = set()
         """Digests for which the store is being asked."""
 
@@ -140,7 +151,7 @@ class Intake:
             return
         place = route(prediction, self._this, passed)
         if place is Place.HERE:
-            todo.mine.append(_Scored(number, prediction, self._scorer.score(prediction, label.label)))
+            todo.mine.append(_Scored(number, prediction, label.label, self._scorer.score(prediction, label.label)))
         elif place is Place.NOWHERE:
             raise _foreign()
         elif place is Place.LOST:
@@ -160,7 +171,7 @@ class Intake:
         for done, one in enumerate(scored):
             await _let_others_go_on(done)
             try:
-                self._count(one.prediction, one.score)
+                self._count(one)
             except LabelRejected as rejection:
                 results[one.number] = self._note(rejection)
 
@@ -198,13 +209,15 @@ class Intake:
                 results[one.number] = self._note(_duplicate())
         return [one for one in asked if answers[one.prediction.digest]]
 
-    def _count(self, prediction: Prediction, score: Score) -> None:
+    def _count(self, one: _Scored) -> None:
         try:
-            delay = self._book.count_label(prediction, score)
+            delay = self._book.count_label(one.prediction, one.score)
         except OSError as error:
             warning("a label could not be written", reason=str(error))
             raise _unavailable("this pod cannot write the label to its volume") from error
         self._metrics.observe_label(delay)
+        if self._counted is not None:
+            self._counted(one.prediction, one.label, is_right=one.score.is_right)
 
     async def _pass_on(
         self, labels: Sequence[Label], elsewhere: Mapping[Address, list[tuple[int, Prediction]]], results: list[Result]
@@ -267,12 +280,13 @@ class Intake:
         """Count labels of other pods here."""
         scored: list[_Scored] = []
         for orphan in orphans:
+            label = labels[orphan.number].label
             try:
-                score = self._scorer.score(orphan.prediction, labels[orphan.number].label)
+                score = self._scorer.score(orphan.prediction, label)
             except LabelRejected as rejection:
                 results[orphan.number] = self._note(rejection)
             else:
-                scored.append(_Scored(orphan.number, orphan.prediction, score))
+                scored.append(_Scored(orphan.number, orphan.prediction, label, score))
         await self._count_all(scored, results)
 
     async def _ask(self, address: Address, labels: Sequence[Label], passed: Passed) -> list[Result] | None:

@@ -12,7 +12,9 @@ Two files, written without a buffer, so that nothing that was answered is lost w
                      1   slice: 0 none, 1 other, else the number of its name + 2
                      8   error of a predicted value + 1, or 0: classes were predicted
                  A slice's name comes before its first label, in records with `s` for the outcome, the slice, and
-                 16 bytes of the name in place of the digest
+                 16 bytes of the name in place of the digest. So comes the name of a revision that gets copies of
+                 requests, with `r`; a record with `v` is a pair of predictions of which one is such a revision's, with
+                 its number in place of the slice's, and `W`, `L` or `T` for the class: it won, lost or tied
     predictions  3 numbers of 8 bytes, little-endian: predictions made, those with ids, those that are audited
 
 A file that does not end with a whole record was cut in the act of writing; the label in question was never
@@ -28,7 +30,7 @@ import struct
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from model_server.feedback import MAX_CLASSES, Cell, Outcome, Score, Tally
+from model_server.feedback import MAX_CLASSES, Cell, Outcome, Paired, PairOutcome, Score, Tally
 from model_server.ledger import CAPACITY
 from model_server.prediction_id import OTHER_SLICE
 
@@ -46,6 +48,12 @@ _SCORE: Final = struct.Struct(">cBBBBQ")
 _NUMBERS: Final = struct.Struct("<QQQ")
 _REMEMBERED: Final = _SCORE.pack(b"-", 0, 0, 0, 0, 0)
 _NAME: Final = b"s"
+_REVISION: Final = b"r"
+_PAIR: Final = b"v"
+MAX_REVISIONS: Final = 255
+"""That can be told apart among those that got copies."""
+_PAIR_LETTERS: Final = {PairOutcome.WON: ord("W"), PairOutcome.LOST: ord("L"), PairOutcome.TIED: ord("T")}
+_PAIR_OUTCOMES: Final = {letter: outcome for outcome, letter in _PAIR_LETTERS.items()}
 _AUDITED, _BEST_KNOWN, _AMONG_BEST = 1, 2, 4
 _OUTCOMES: Final = {one.encode(): one for one in Outcome}
 _KNOWN_SCORES: Final = 100_000
@@ -66,6 +74,8 @@ class Head:
     """Tallies of labels that do not count yet, by when their predictions were made."""
     slices: list[str] = field(default_factory=list)
     """Names, by their numbers."""
+    revisions: list[str] = field(default_factory=list)
+    """Those that get copies, by their numbers, from 1 on."""
     version: int = VERSION
 
 
@@ -74,7 +84,8 @@ class Record(NamedTuple):  # Quicker to make than a dataclass: there may be mill
 
     issued: int
     digest: bytes
-    score: Score | None
+    said: Score | Paired | None
+    """None: it is in the head."""
 
 
 class Predictions(NamedTuple):
@@ -108,7 +119,7 @@ def read(folder: Path) -> tuple[Head, Iterator[Record]] | None:
         _check(head)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise JournalError(f"{folder / LABELS_FILE} is damaged: {error}") from error
-    return head, _records(memoryview(body)[: len(body) // _RECORD.size * _RECORD.size], head.slices)
+    return head, _records(memoryview(body)[: len(body) // _RECORD.size * _RECORD.size], head)
 
 
 def _check(head: Head) -> None:
@@ -118,25 +129,26 @@ def _check(head: Head) -> None:
     for begin, tally in (("0", head.tally), *head.waiting.items()):
         int(begin)
         Tally.from_json(tally)
-    for name in head.slices:
+    for name in (*head.slices, *head.revisions):
         name.encode()
 
 
-def _records(body: memoryview, slices: Iterable[str]) -> Iterator[Record]:
-    names = {number: name.encode() for number, name in enumerate(slices, start=2)}
+def _records(body: memoryview, head: Head) -> Iterator[Record]:
+    names = {number: name.encode() for number, name in enumerate(head.slices, start=2)}
     names[1] = OTHER_SLICE.encode()
-    known: dict[bytes, Score | None] = {_REMEMBERED: None}
+    revisions = {number: name.encode() for number, name in enumerate(head.revisions, start=1)}
+    known: dict[bytes, Score | Paired | None] = {_REMEMBERED: None}
     for issued, digest, packed in _RECORD.iter_unpack(body):
         if packed in known:
             yield Record(issued, digest, known[packed])
-        elif packed[:1] == _NAME:
-            number = packed[4]
-            names[number] = names.get(number, b"") + digest.rstrip(b"\0")
+        elif packed[:1] in (_NAME, _REVISION):
+            number, among = packed[4], names if packed[:1] == _NAME else revisions
+            among[number] = among.get(number, b"") + digest.rstrip(b"\0")
         else:
-            score = _unpack(packed, names)
+            said = _unpack_pair(packed, revisions) if packed[:1] == _PAIR else _unpack(packed, names)
             if len(known) < _KNOWN_SCORES:
-                known[packed] = score
-            yield Record(issued, digest, score)
+                known[packed] = said
+            yield Record(issued, digest, said)
 
 
 def _unpack(packed: bytes, names: dict[int, bytes]) -> Score:
@@ -155,6 +167,13 @@ def _unpack(packed: bytes, names: dict[int, bytes]) -> Score:
         names[slice_number].decode(errors="replace") if slice_number else None,
         bool(flags & _AUDITED),
     )
+
+
+def _unpack_pair(packed: bytes, revisions: dict[int, bytes]) -> Paired:
+    _, outcome, _, flags, number, _ = _SCORE.unpack(packed)
+    if outcome not in _PAIR_OUTCOMES or number not in revisions:
+        raise JournalError(f"a record is damaged: a pair of revision {number} with the outcome {outcome}")
+    return Paired(revisions[number].decode(errors="replace"), _PAIR_OUTCOMES[outcome], bool(flags & _AUDITED))
 
 
 def _pack(score: Score, slice_number: int) -> bytes:
@@ -181,6 +200,7 @@ class Journal:
         self._records = 0
         self._long = COMPACT_AFTER
         self._slices: dict[str, int] = {}
+        self._revisions: dict[str, int] = {}
         with (folder / PREDICTIONS_FILE).open("a+b") as file:
             file.truncate(_NUMBERS.size)
             os.posix_fallocate(file.fileno(), 0, _NUMBERS.size)  # To write into a page without room would be SIGBUS.
@@ -218,22 +238,31 @@ class Journal:
         self.close()
         self._labels, self._records, self._long = labels, 0, COMPACT_AFTER
         self._slices = {OTHER_SLICE: 1, **{name: number for number, name in enumerate(head.slices, start=2)}}
+        self._revisions = {name: number for number, name in enumerate(head.revisions, start=1)}
 
     def append(self, issued: int, digest: bytes, score: Score) -> None:
         """Write one label. Raises OSError, and then has written nothing that `read` would find."""
-        number = 0 if score.slice is None else self._number(score.slice)
+        number = 0 if score.slice is None else self._number(score.slice, _NAME, self._slices)
         self._write(_RECORD.pack(issued, digest, _pack(score, number)))
         self._records += 1
 
-    def _number(self, name: str) -> int:
-        """Return the number of a slice, which is written first if it is new."""
-        number = self._slices.get(name)
+    def append_pair(self, issued: int, digest: bytes, paired: Paired) -> None:
+        """Write one pair, of which there are `MAX_REVISIONS` revisions at most. Raises OSError as `append` does."""
+        number = self._number(paired.revision, _REVISION, self._revisions)
+        flags = _AUDITED if paired.audited else 0
+        packed = _SCORE.pack(_PAIR, _PAIR_LETTERS[paired.outcome], 0, flags, number, 0)
+        self._write(_RECORD.pack(issued, digest, packed))
+        self._records += 1
+
+    def _number(self, name: str, letter: bytes, known: dict[str, int]) -> int:
+        """Return the number of a slice or revision, which is written first if it is new."""
+        number = known.get(name)
         if number is None:
-            number, encoded = len(self._slices) + 1, name.encode()
+            number, encoded = len(known) + 1, name.encode()
             pieces = [encoded[start : start + 16] for start in range(0, len(encoded), 16)]
-            told = _SCORE.pack(_NAME, 0, 0, 0, number, 0)
+            told = _SCORE.pack(letter, 0, 0, 0, number, 0)
             self._write(b"".join(_RECORD.pack(0, piece, told) for piece in pieces))
-            self._slices[name] = number
+            known[name] = number
         return number
 
     def _write(self, content: bytes) -> None:

@@ -13,7 +13,9 @@ from model_server.intake import Intake
 from model_server.marking import Marker
 from model_server.metrics import Metrics
 from model_server.prediction_id import Issuer, fingerprint, pod_mark
+from model_server.relay import Relay
 from model_server.routing import Self
+from model_server.shadows import Shadows
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -33,6 +35,7 @@ class Labelling:
     metrics: Metrics
     marker: Marker
     intake: Intake
+    shadows: Shadows
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ def open_labelling(
         keys, this.fingerprint, this.pod, this.address, time.time, secrets.token_bytes, options.audit_fraction
     )
     scorer = Scorer(revision.labels, options.tolerance)
-    intake = Intake(this, keys, scorer, book, metrics, others, store, here)
+    shadows = Shadows(revision.model, this.fingerprint, keys, scorer, book, Relay(others), metrics)
+    intake = Intake(this, keys, scorer, book, metrics, others, store, here, shadows.labelled)
     here[this.fingerprint] = intake
-    return Labelling(book, metrics, Marker(issuer, options, named=revision.labels is not None), intake)
+    return Labelling(book, metrics, Marker(issuer, options, named=revision.labels is not None), intake, shadows)

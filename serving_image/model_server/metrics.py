@@ -15,6 +15,7 @@ from model_server.collectors import BatcherCollector, BookCollector, OptionsColl
 from model_server.contract import FeedbackRejection, Metric
 from model_server.fetch_metrics import FetchCollector
 from model_server.label_options import LabelOptions, Task
+from model_server.passing import Copied, Forwarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from model_server.book import Book
     from model_server.collectors import Threads
     from model_server.fetch_metrics import FetchReport
+    from model_server.rotation import Passing
     from model_server.traces import Trace
 
 REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -78,7 +80,14 @@ class Metrics:
             Metric.BATCH_SIZE, "Instances in one call of the model.", buckets=BATCH_SIZES, registry=self._registry
         )
         self._forwarded = PrometheusCounter(
-            Metric.FORWARDED, "Requests that were passed on to the revision that serves.", registry=self._registry
+            Metric.FORWARDED, "Requests that were passed on.", ("outcome",), registry=self._registry
+        )
+        self._copied = PrometheusCounter(Metric.COPIED, "Copies of requests.", ("outcome",), registry=self._registry)
+        self._agreed = PrometheusCounter(
+            Metric.AGREEMENT,
+            "Instances that two revisions have predicted, by whether they predicted the same.",
+            ("candidate", "outcome"),
+            registry=self._registry,
         )
 
     def collect(self) -> Iterator[Family]:
@@ -125,9 +134,26 @@ class Metrics:
         """Note a label that was counted, so many seconds after its prediction."""
         self._label_delay.observe(delay)
 
-    def count_forwarded(self) -> None:
-        """Count a request that another revision has answered."""
-        self._forwarded.inc()
+    def tell_of_passing(self, passing: Passing) -> None:
+        """Tell of what comes of passing requests or copies on, from the first time on that this pod is to do so."""
+        if passing.to is not None:
+            for copied in Copied if passing.copy else ():
+                self._copied.labels(copied)
+            for forwarded in () if passing.copy else Forwarded:
+                self._forwarded.labels(forwarded)
+
+    def count_forwarded(self, outcome: Forwarded) -> None:
+        """Count a request that was passed on."""
+        self._forwarded.labels(outcome).inc()
+
+    def count_copied(self, outcome: Copied) -> None:
+        """Count a copy of a request."""
+        self._copied.labels(outcome).inc()
+
+    def count_agreement(self, revision: str, *, same: int, different: int) -> None:
+        """Count instances of which another revision has predicted the same, or something else."""
+        self._agreed.labels(revision, "same").inc(same)
+        self._agreed.labels(revision, "different").inc(different)
 
     def expose(self, accept: str) -> tuple[bytes, str]:
         """Write them and those of the process in a format that the reader accepts; with its content type."""

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from model_server.book import Book
+    from model_server.copying import Copier
     from model_server.dataplane.servable import Catalog
     from model_server.forwarder import Forwarder
     from model_server.label_store import LabelStore
     from model_server.metrics import Metrics, Several
-    from model_server.passing import Seal
+    from model_server.passing import Copied, Forwarded, Seal
     from model_server.settings import ServeSettings
+    from model_server.shadows import Shadows
     from model_server.state import Standing, State
     from model_server.traces import Trace
 
@@ -48,8 +50,11 @@ class RequestMetrics(Protocol):
     def observe_request(self, method: str, code: int, seconds: float, trace: Trace) -> None:
         """Note one answered request, with its trace as an example of such ones if it can be looked up."""
 
-    def count_forwarded(self) -> None:
-        """Count a request that another revision has answered."""
+    def count_forwarded(self, outcome: Forwarded) -> None:
+        """Count a request that was passed on."""
+
+    def count_copied(self, outcome: Copied) -> None:
+        """Count a copy of a request."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,6 +69,7 @@ class Parts:
     """What answers carry as the revision that made them; empty where there are several."""
     forwarder: Forwarder
     seal: Seal
+    copier: Copier
     chance: Callable[[], float] = random.random
     """Falls to a request, in [0, 1), and says whether it is one of a share."""
     bodies: Bodies = field(default_factory=Bodies)
@@ -88,4 +94,6 @@ class ServerParts(Parts):
     """What Prometheus is told."""
     book: Book | None
     """What the operator is told; None where there are several models."""
+    shadows: Shadows
+    """What is known of the answers to copies."""
     store: LabelStore | None = None

@@ -17,11 +17,32 @@ class Passed(StrEnum):
     """What is passed on; a mark for one is none for the others."""
 
     REQUEST = "request"
-    """To the revision that serves."""
+    """To another revision, which is to answer."""
+    COPY = "copy"
+    """Of a request, to another revision, whose answer no client sees."""
     LABELS = "labels"
     """To the pod that made the predictions."""
     INHERITED = "inherited labels"
     """To the pod that counts for one that is gone."""
+
+
+class Forwarded(StrEnum):
+    """What came of passing a request on."""
+
+    ANSWERED = "answered"
+    """The other revision has answered."""
+    UNREACHABLE = "unreachable"
+    """This pod has answered instead."""
+
+
+class Copied(StrEnum):
+    """What came of a copy."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    """The other revision could not be reached, took too long, or refused."""
+    DROPPED = "dropped"
+    """Too many were under way."""
 
 
 @dataclass(frozen=True, slots=True)

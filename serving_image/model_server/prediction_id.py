@@ -165,6 +165,27 @@ class Prediction:
     """The part of the requests that it belongs to; None if they are not told apart."""
     audited: bool = False
     """Whether it was picked at random, so that the labels of such ones are like all."""
+    request: bytes = b""
+    """16 bytes that stand for the request, with all of its instances."""
+    index: int = 0
+    """Of the instance in its request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A verified token: the predictions of all instances of a request."""
+
+    request: bytes
+    """As in `Prediction`."""
+    fingerprint: bytes
+    issued: int
+    count: int
+    """Instances."""
+    _payload: bytes
+
+    def prediction(self, index: int) -> Prediction:
+        """Return that of one instance."""
+        return _parse(self._payload, self.request, index)
 
 
 class Issued(NamedTuple):
@@ -241,13 +262,31 @@ class Issuer:
 def read(text: str, keys: KeyRing) -> Prediction:
     """Find the prediction that an id stands for. Raises `LabelRejected` as malformed or forged."""
     token, index = _split(text)
+    payload, mac = _verified(token, keys)
+    return _parse(payload, mac, index)
+
+
+def read_whole(token: str, keys: KeyRing) -> Whole:
+    """Find what a token stands for. Raises `LabelRejected` as malformed or forged."""
+    payload, mac = _verified(_split(token)[0], keys)
+    end = _FIXED_BYTES + payload[_ADDRESS_AT]
+    count, *_ = _sizes(payload, payload[1] >> _KIND_SHIFT & _KIND_MASK, end)
+    return Whole(mac, payload[3:11], int.from_bytes(payload[11:15]), count, payload)
+
+
+def request_of(token: str) -> bytes:
+    """Return what stands for the request of a token of our own in all of its predictions."""
+    return base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))[-MAC_BYTES:]
+
+
+def _verified(token: bytes, keys: KeyRing) -> tuple[bytes, bytes]:
     payload, mac = token[:-MAC_BYTES], token[-MAC_BYTES:]
     if not any(hmac.compare_digest(key.sign(payload), mac) for key in keys.find(payload[2])):
         raise LabelRejected(
             FeedbackRejection.FORGED,
             "the signature does not fit: send the Prediction-Id of the answer unchanged, to the model that gave it",
         )
-    return _parse(payload, mac, index)
+    return payload, mac
 
 
 def _split(text: str) -> tuple[bytes, int]:
@@ -296,6 +335,8 @@ def _parse(payload: bytes, mac: bytes, index: int) -> Prediction:
         value=value,
         slice=_slice_of(payload, position + body_bytes, index) if flags & _SLICED else None,
         audited=bool(flags & _AUDITED),
+        request=mac,
+        index=index,
     )
 
 

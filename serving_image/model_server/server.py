@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from model_server import contract, grpc_server
+from model_server.copying import Copier
 from model_server.fetch_metrics import read_report
 from model_server.forwarder import Forwarder
 from model_server.frontends.manager import FrontEnds
@@ -75,6 +76,7 @@ async def serve(settings: ServeSettings, secrets: Secrets) -> None:
             frontends.finish()
     for task in following:
         task.cancel()
+    parts.copier.close()
     if parts.store is not None:
         await parts.store.aclose()
     parts.tracing.close()
@@ -102,17 +104,22 @@ def assemble(settings: ServeSettings, secrets: Secrets, client: PodClient) -> Se
     else:
         page = Several(labelling.metrics)
         content = SeveralModels(settings.models_file, Loader(settings, keys, others, store, here, page))
+    state, metrics = State(place.state_dir), labelling.metrics
+    state.changed.append(lambda: metrics.tell_of_passing(state.passing))
+    metrics.tell_of_passing(state.passing)
     return ServerParts(
         settings=settings,
-        state=State(place.state_dir),
+        state=state,
         content=content,
-        metrics=labelling.metrics,
+        metrics=metrics,
         page=page,
+        shadows=labelling.shadows,
         book=labelling.book if settings.models_file is None else None,
         revision=settings.revision if settings.models_file is None else "",
         store=store,
         forwarder=Forwarder(client, seal),
         seal=seal,
+        copier=Copier(client.access, seal, labelling.shadows, metrics.count_copied),
         access=client.access,
         bodies=Bodies.share(1 + settings.frontend_processes, settings.max_body_bytes),
     )

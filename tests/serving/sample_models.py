@@ -3,6 +3,7 @@
 text.keras, text.h5, text/      texts → one score: over 0.5 if the text has 好, under it if not
 slow/                           a SavedModel that gives back its numbers, after half a second or so
 three.keras                     two numbers → three probabilities; the class is that of the largest of (0, x, y)
+over-0.keras, over-10.keras     a number → one score: over 0.5 if it is over 0, or over 10
 single.keras, single.h5         a functional model of one input, `feature-1`: the sum of its two numbers
 pair.keras                      inputs `left` and `right`, outputs `sum` and `difference`
 picky/                          a SavedModel: numbers as texts to numbers; its signature `train` adds 1 to all of them
@@ -39,6 +40,12 @@ def text_model() -> keras.Model:
 def three_model() -> keras.Model:
     model = keras.Sequential([keras.Input(shape=(2,), name="x"), keras.layers.Dense(3, activation="softmax")])
     model.set_weights([np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), np.zeros(3)])
+    return model
+
+
+def over_model(limit: float) -> keras.Model:
+    model = keras.Sequential([keras.Input(shape=(1,), name="x"), keras.layers.Dense(1, activation="sigmoid")])
+    model.set_weights([np.array([[1.0]]), np.array([-limit])])
     return model
 
 
@@ -112,6 +119,8 @@ def main(folder: Path) -> None:
     text.save(folder / "text.h5")
     text.export(folder / "text", verbose=False)
     three_model().save(folder / "three.keras")
+    for limit in (0, 10):
+        over_model(limit).save(folder / f"over-{limit}.keras")
     single_model().save(folder / "single.keras")
     single_model().save(folder / "single.h5")
     pair_model().save(folder / "pair.keras")

@@ -214,7 +214,8 @@ def _pod(
         seconds = model.seconds if method == "predict" else 0.002
         request = {**target, "method": method, "code": code}
         recording.observe("model_request_duration_seconds", count, seconds, SECONDS, request)
-    recording.add("model_requests_forwarded_total", 0.4 * step if revision.rejected and not requests else 0, target)
+    passed_on = 0.4 * step if revision.rejected and not requests else 0
+    recording.add("model_requests_forwarded_total", passed_on, {**target, "outcome": "answered"})
     recording.add("model_busy_seconds_total", answered * model.seconds, target)
     recording.put("model_threads", 4, target)
     recording.put("model_requests_waiting", chance.choice((0, 0, 0, 1, 2)) if requests > 20 else 0, target)

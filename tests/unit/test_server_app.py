@@ -160,7 +160,7 @@ async def test_a_forwarded_answer_is_passed_back_whole(tmp_path: Path) -> None:
     }
     assert parts.book.predictions.made == 0
     page = parts.metrics.expose("")[0].decode()
-    assert "\nmodel_requests_forwarded_total 1.0\n" in page
+    assert '\nmodel_requests_forwarded_total{outcome="answered"} 1.0\n' in page
     assert "\nmodel_request_duration_seconds_count" not in page  # The pod that answered measures it.
 
 
@@ -193,7 +193,8 @@ async def test_what_stays_here_says_so(tmp_path: Path, forward_to: str) -> None:
     assert parts.book.tally.correct == 1
     page = parts.metrics.expose("")[0].decode()
     for line in (
-        "model_requests_forwarded_total 0.0",
+        f'model_requests_forwarded_total{{outcome="unreachable"}} {float(forward_to == "gone:1")}',
+        'model_requests_forwarded_total{outcome="answered"} 0.0',
         'model_request_duration_seconds_count{code="200",method="predict"} 1.0',
         "model_batch_size_sum 1.0",
         "model_label_delay_seconds_count 1.0",

@@ -11,6 +11,7 @@ from model_server.busy import Busy
 from model_server.contract import Metric
 from model_server.feedback import Scorer
 from model_server.metrics import Metrics, Several
+from model_server.passing import Forwarded
 from model_server.prediction_id import Prediction
 from model_server.traces import NO_TRACE
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
@@ -126,7 +127,7 @@ def test_what_is_not_known_yet_is_not_told(pod: Pod) -> None:
 
 def test_there_are_no_series_of_when_counters_were_made(pod: Pod) -> None:
     pod.label(2, (1, 1))
-    pod.metrics.count_forwarded()
+    pod.metrics.count_forwarded(Forwarded.ANSWERED)
     for accept in ("", "application/openmetrics-text; version=1.0.0"):
         assert b"_created" not in pod.metrics.expose(accept)[0]
 

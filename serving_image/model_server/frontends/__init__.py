@@ -13,6 +13,9 @@ What they say to each other:
     remark     why there are no ids, or None        labels     number, labels, who passed them on
     answer     number, answer or results            cancel     number of what nobody waits for
     error      number, kind, text                   observed   a request, for the metrics
-    finish     answer what is asked, and end        forwarded  a request that another pod answered
+    finish     answer what is asked, and end        forwarded  a request was passed on, and what came of it
+                                                    copied     likewise of a copy
+                                                    expect     a copy is sent of the request with this id
+                                                    settle     what is known of the answer to it
                                                     closed     one of the connections it was given
 """

@@ -15,8 +15,9 @@ from model_server.frontends import packing
 from model_server.frontends.link import Link
 from model_server.http.limits import FINISH_SECONDS
 from model_server.logs import event, warning
-from model_server.passing import Passed
+from model_server.passing import Copied, Forwarded, Passed
 from model_server.running import Run
+from model_server.shadows import Witnessed
 from model_server.telling import INTERNAL, told
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ class FrontEnd:
             "labels": self._labels,
             "cancel": self._cancel,
             "observed": self._manager.parts.metrics.note_request,
-            "forwarded": self._manager.parts.metrics.count_forwarded,
+            "forwarded": lambda outcome: self._manager.parts.metrics.count_forwarded(Forwarded(outcome)),
+            "copied": lambda outcome: self._manager.parts.metrics.count_copied(Copied(outcome)),
+            "expect": self._manager.parts.shadows.expect,
+            "settle": self._settle,
             "closed": self._closed,
         }
 
@@ -146,6 +150,9 @@ class FrontEnd:
         if not self._is_finishing:
             self.is_ready = True
             event("a front end is ready", process=self._process.pid if self._process is not None else None)
+
+    def _settle(self, token: str, witnessed: packing.Packed | None) -> None:
+        self._manager.parts.shadows.settle(token, None if witnessed is None else Witnessed(*witnessed))
 
     def _closed(self) -> None:
         self.connections -= 1

@@ -10,11 +10,19 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from model_server import grpc_server, ports
+from model_server.copying import Copier
 from model_server.dataplane.one_model import OneModel
 from model_server.forwarder import Forwarder
 from model_server.frontends import packing
 from model_server.frontends.link import Link
-from model_server.frontends.remote import Asking, RemoteContent, RemoteLabels, RemoteMetrics, RemoteVersion
+from model_server.frontends.remote import (
+    Asking,
+    RemoteContent,
+    RemoteLabels,
+    RemoteMetrics,
+    RemoteVersion,
+    RemoteWitness,
+)
 from model_server.http import server as http_server
 from model_server.http.access import Access
 from model_server.http.limits import Bodies
@@ -88,20 +96,23 @@ class FrontEndProcess:
                 # Both at once: the first process, and the one who stops the pod, do not wait for one after the other.
                 await asyncio.gather(web.close(), calls.close(grpc_server.FINISH_SECONDS))
         following.cancel()
+        parts.copier.close()
         parts.tracing.close()
         self._link.close()
 
     def _parts(self, client: PodClient) -> Parts:
         settings = self._settings
         seal = Seal(str(settings.pod_ip or settings.pod_uid or "pod"), self._keys)
+        metrics = RemoteMetrics(self._link)
         parts = Parts(
             settings=settings,
             state=self._standing,
             content=RemoteContent(self._catalog),
-            metrics=RemoteMetrics(self._link),
+            metrics=metrics,
             revision=settings.revision,
             forwarder=Forwarder(client, seal),
             seal=seal,
+            copier=Copier(client.access, seal, RemoteWitness(self._link), metrics.count_copied),
             bodies=Bodies.share(1 + settings.frontend_processes, settings.max_body_bytes),
             access=client.access,
         )

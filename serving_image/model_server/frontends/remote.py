@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from model_server.dataplane.servable import Catalog
     from model_server.feedback import Label, Result
     from model_server.frontends.link import Link, Message
-    from model_server.passing import Passed
+    from model_server.passing import Copied, Forwarded, Passed
+    from model_server.shadows import Witnessed
     from model_server.tensors import Signature
     from model_server.traces import Trace
 
@@ -126,9 +127,28 @@ class RemoteMetrics:
         """Note one answered request."""
         self._link.send("observed", str(method), code, seconds, trace.id if trace.is_sampled else None)
 
-    def count_forwarded(self) -> None:
-        """Count a request that another revision has answered."""
-        self._link.send("forwarded")
+    def count_forwarded(self, outcome: Forwarded) -> None:
+        """Count a request that was passed on."""
+        self._link.send("forwarded", outcome.value)
+
+    def count_copied(self, outcome: Copied) -> None:
+        """Count a copy of a request."""
+        self._link.send("copied", outcome.value)
+
+
+class RemoteWitness:
+    """A `Witness`: the first process is told of copies, as labels are counted there."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def expect(self, token: str) -> None:
+        """Note that a copy is sent of the request that has this prediction id here."""
+        self._link.send("expect", token)
+
+    def settle(self, token: str, witnessed: Witnessed | None) -> None:
+        """Note the answer to it, or that there is none."""
+        self._link.send("settle", token, None if witnessed is None else tuple(witnessed))
 
 
 class RemoteContent:

@@ -34,6 +34,8 @@ class Method(StrEnum):
     """What a request asks for, over whatever protocol. The values are those of the metrics' label `method`."""
 
     PREDICT = "predict"
+    COPY = "copy"
+    """A prediction that another pod asked for, and whose answer no client sees."""
     STATUS = "status"
     METADATA = "metadata"
     FEEDBACK = "feedback"

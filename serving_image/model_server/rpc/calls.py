@@ -44,6 +44,8 @@ MAX_SECONDS: Final = 3600.0
 """A longer deadline is none."""
 PREDICT: Final = "predict"
 """The kind of those methods that ask the model."""
+COPY: Final = "copy"
+"""The kind of their calls that are copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ class Call:
     """A call of a method."""
 
     __slots__ = (
-        *("client", "deadline", "held", "is_forwarded", "message", "metadata", "path", "room", "started", "trailing"),
+        *("client", "deadline", "held", "is_copy", "is_forwarded", "message", "metadata", "path", "room", "started"),
+        "trailing",
     )
 
     def __init__(
@@ -106,6 +109,8 @@ class Call:
         """What goes with the status."""
         self.is_forwarded = False
         """Whether another pod has answered."""
+        self.is_copy = False
+        """Whether another pod has asked, and no client sees the answer."""
 
     def first(self, name: bytes) -> str | None:
         """Return the first value of a name in lower case."""

@@ -67,9 +67,9 @@ class CallForwarder:
         """Channels that were used before, with calls that still wait for their answers."""
         self._rests_until = 0.0
 
-    def is_passed(self, call: Call) -> bool:
-        """Tell whether another pod has passed this call on: then it is answered here."""
-        return self._seal.read(call.first(MARK.encode()), (Passed.REQUEST,), call.message) is not None
+    def passed(self, call: Call) -> Passed | None:
+        """Tell as what another pod has passed this call on, if one has: then it is answered here."""
+        return self._seal.read(call.first(MARK.encode()), (Passed.REQUEST, Passed.COPY), call.message)
 
     async def forward(self, address: str, call: Call) -> bytes | None:
         """Return the answer of the pods at HOST:PORT, where PORT is that of HTTP, and note its trailing metadata.
@@ -79,7 +79,7 @@ class CallForwarder:
         """
         import grpc
 
-        target = f"{address.rpartition(':')[0]}:{self._port}"
+        target = self._target_of(address)
         if target == self._target and self._clock() < self._rests_until:
             return None
         metadata = [*_passed_on(call.metadata), (MARK, self._seal.mark(Passed.REQUEST, call.message))]
@@ -97,6 +97,23 @@ class CallForwarder:
         self._rests_until = self._clock() + REST_SECONDS
         warning("the serving revision cannot be reached; answering instead of it", target=target, reason=reason)
         return None
+
+    async def copy(
+        self, address: str, path: str, message: bytes, metadata: Sequence[tuple[bytes, bytes]], seconds: float
+    ) -> dict[str, str] | None:
+        """Send a copy of a call to the pods at HOST:PORT; returns the metadata of the answer, or None if it fails."""
+        import grpc
+
+        sent = [*_passed_on(metadata), (MARK, self._seal.mark(Passed.COPY, message))]
+        asked = self._open(self._target_of(address)).unary_unary(path)(message, timeout=seconds, metadata=sent)
+        try:
+            await asked
+            return dict(_answered(await asked.trailing_metadata()))
+        except grpc.aio.AioRpcError:
+            return None
+
+    def _target_of(self, address: str) -> str:
+        return f"{address.rpartition(':')[0]}:{self._port}"
 
     def _judge(self, error: Any, call: Call) -> str:
         """Raise the other pod's refusal; return why there was no answer, if there was none."""

@@ -128,14 +128,15 @@ format: deps  ## Rewrite the code in the project's style
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-CRD := crds/modeldeployments.modelops.dev.yaml
+CRDS := modeldeployments modelverdicts
 generate: deps  ## Make the CRD from the models, the dashboards from their descriptions, messages from .proto files
-	$(PYTHON) -m modeldeployment_operator.api.crd > $(CRD)
+	for kind in $(CRDS); do $(PYTHON) -m modeldeployment_operator.api.crd $$kind > crds/$$kind.modelops.dev.yaml || exit 1; done
 	$(PYTHON) -m manifests.dashboards
 	$(PYTHON) -m tests.support.protocol_buffers
 
 verify: deps  ## Fail if a generated file is not what `make generate` makes
-	$(PYTHON) -m modeldeployment_operator.api.crd | diff -u $(CRD) - || { echo "run: make generate"; exit 1; }
+	for kind in $(CRDS); do $(PYTHON) -m modeldeployment_operator.api.crd $$kind | diff -u crds/$$kind.modelops.dev.yaml - || \
+		{ echo "run: make generate"; exit 1; }; done
 	$(PYTHON) -m manifests.dashboards --check
 	$(PYTHON) -m tests.support.protocol_buffers --check
 

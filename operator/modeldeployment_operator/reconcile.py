@@ -1,7 +1,7 @@
 """One reconcile, from what is to what should be. Level-triggered: whatever woke it, it looks at everything.
 
-The order of writes makes a kill between any two harmless: the record of a revision, then what was decided (status, if
-that moves traffic), then the children, then what came of it (status, if that is new).
+The order of writes makes a kill between any two harmless: the records of a decision and of a revision, then what was
+decided (status, if that moves traffic), then the children, then what came of it (status, if that is new).
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ class Reconciler:
         judged = judge(observation)
         decision = decide(observation, judged)
         status = summarise(observation, judged, decision)
+        if verdict := resources.build_verdict(observation, judged, decision):
+            await self.cluster.record(observation, verdict)
         records = resources.records(observation, decision)
         done = await self._record(observation, decision, records)
         if not done.failures:

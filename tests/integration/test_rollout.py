@@ -59,8 +59,10 @@ def test_a_canary_that_is_promoted(story: Story) -> None:
     story.wait_until(lambda: story.selected() == second, "the Service selects it")
     assert "rollout" not in story.status()
     assert story.status()["standbyRevision"] == first
-    told = {event["reason"]: event["message"] for event in story.events()}
-    assert told["StepStarted"] == f"Step 2 of 2: {second} answers 50% of the requests, until kubectl model promote"
+    assert {event["message"] for event in story.events() if event["reason"] == "StepStarted"} == {
+        f"Step 1 of 2: {second} answers 5% of the requests, until 40 labels",
+        f"Step 2 of 2: {second} answers 50% of the requests, until kubectl model promote",
+    }
 
 
 def test_a_canary_that_is_worse_loses_its_share(story: Story) -> None:

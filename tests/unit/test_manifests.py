@@ -52,7 +52,7 @@ def test_operator_writes_nothing_of_a_model_deployment_but_its_status() -> None:
         if group.GROUP in rule["apiGroups"] and not set(rule["verbs"]) <= {"get", "list", "watch"}
         for resource in rule["resources"]
     }
-    assert written == {"modeldeployments/status", "modeldeployments/finalizers"}
+    assert written == {"modeldeployments/status", "modeldeployments/finalizers", "modelverdicts"}
 
 
 # --- The operator's pod ------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from modeldeployment_operator.core.errors import (
     RefusedError,
     TooManyRequestsError,
 )
-from modeldeployment_operator.core.kinds import Kind
+from modeldeployment_operator.core.kinds import Kind, kind_of
 from modeldeployment_operator.core.names import MANAGER
 
 Body = dict[str, Any]
@@ -209,6 +209,13 @@ class Api:
     async def create(self, kind: Kind, namespace: str, manifest: Body) -> Body:
         """Create an object; ConflictError if it is there already. Whoever is first has made it: no leader is needed."""
         return await self._request(_call("create", kind, namespace), {"fieldManager": MANAGER}, manifest)
+
+    async def record(self, manifest: Body) -> None:
+        """Create an object that is never changed; nothing is done if it is there already."""
+        kind, namespace = kind_of(manifest), manifest["metadata"]["namespace"]
+        self._check_may_write()
+        with contextlib.suppress(ConflictError):
+            await self.create(kind, namespace, manifest)
 
     async def replace(self, kind: Kind, body: Body) -> Body:
         """Replace an object; ConflictError if it is at another resourceVersion than the one in its metadata."""

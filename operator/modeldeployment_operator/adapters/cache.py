@@ -11,8 +11,9 @@ from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from modeldeployment_operator.api.verdict import ModelVerdictSpec
 from modeldeployment_operator.core.children import Child
-from modeldeployment_operator.core.kinds import MODEL_DEPLOYMENT, Kind
+from modeldeployment_operator.core.kinds import MODEL_DEPLOYMENT, MODEL_VERDICT, Kind
 from modeldeployment_operator.core.observation import Key
 from modeldeployment_operator.core.resource import Resource
 from modeldeployment_operator.core.sight import Sight, see
@@ -27,6 +28,8 @@ class Cache:
     def __init__(self) -> None:
         self._objects: dict[Key, Resource] = {}
         self._children: dict[Key, dict[tuple[Kind, str], Child]] = defaultdict(dict)
+        self._verdicts: dict[str, dict[str, ModelVerdictSpec]] = defaultdict(dict)
+        """By namespace and name, those that say whether a model may serve."""
         self._tombstones: OrderedDict[tuple[Kind, str], int] = OrderedDict()
         """By kind and UID the resourceVersion at which an object went: it does not come back through an answer that was
         late. It may come back later: an object that loses its label goes, to a watch, and one that gets it comes."""
@@ -53,6 +56,10 @@ class Cache:
         """Return one child."""
         return self._children.get(key, {}).get((kind, name))
 
+    def verdicts(self, namespace: str) -> Mapping[str, ModelVerdictSpec]:
+        """Return by name the records of a namespace that say whether a model may serve."""
+        return self._verdicts.get(namespace, {})
+
     def put(self, kind: Kind, body: Body) -> Key | None:
         """Take note of an object; return the ModelDeployment that has something new to see."""
         return self.take(see(kind, body))
@@ -73,6 +80,8 @@ class Cache:
             return what.key
         self._sizes[what.kind] += known is None
         self._children[what.key][what.kind, what.name] = what
+        if isinstance(what.detail, ModelVerdictSpec):
+            self._verdicts[what.key.namespace][what.name] = what.detail
         is_news = not isinstance(known, Child) or replace(what, version=known.version) != known
         return what.key if is_news else None
 
@@ -119,6 +128,8 @@ class Cache:
             return None
         del siblings[child.kind, child.name]
         self._sizes[child.kind] -= 1
+        if child.kind is MODEL_VERDICT:
+            self._verdicts[child.key.namespace].pop(child.name, None)
         if not siblings:
             del self._children[child.key]
         return child.key

@@ -131,6 +131,13 @@ class Cluster:
             self._attempts[observation.key].pop(kind, None)
         return failures
 
+    async def record(self, observation: Observation, verdict: Manifest) -> None:
+        """Record what is decided, before it is done. If the cluster refuses that, it must not hold up a rollback."""
+        try:
+            await self._api.record(verdict)
+        except (RefusedError, NotFoundError) as error:
+            _log.warning("%s: the ModelVerdict is not recorded: %s", observation.key, error)
+
     async def apply_status(self, key: Key, uid: str, version: str, status: dict[str, Any]) -> str:
         """Write the status and return the object's resourceVersion after that.
 

@@ -16,6 +16,7 @@ from modeldeployment_operator.core import kinds
 from modeldeployment_operator.core.children import Child
 from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.observation import Autoscaler, Key, Observation, Pod, StoredRevision, Workload
+from modeldeployment_operator.core.rejection import recall
 from modeldeployment_operator.core.resource import Resource
 from modeldeployment_operator.core.revisions import Snapshot, snapshot_of
 from modeldeployment_operator.core.status import recover
@@ -87,14 +88,16 @@ class Observer:
         if resource is None or resource.going:
             return None
         seen = self._look(key, resource.uid)
+        desired = self._desired(key, resource.spec, seen.stored)
+        verdicts = self._cache.verdicts(key.namespace)
         observation = Observation(
             key=key,
             uid=resource.uid,
             generation=resource.generation,
             version=str(resource.version),
             spec=resource.spec,
-            desired=self._desired(key, resource.spec, seen.stored),
-            status=recover(self.status(key), seen.stored),
+            desired=desired,
+            status=recall(recover(self.status(key), seen.stored), desired, key, verdicts),
             asked=resource.asked,
             stored=seen.stored,
             workloads=seen.workloads,

@@ -1,4 +1,4 @@
-"""Makes the CustomResourceDefinition from the models: `python -m modeldeployment_operator.api.crd` prints it.
+"""Makes the CustomResourceDefinitions from the models: `python -m modeldeployment_operator.api.crd PLURAL` prints one.
 
 Pydantic writes JSON Schema of 2020; Kubernetes reads a part of OpenAPI 3.0 that it calls structural. What differs:
 
@@ -16,7 +16,8 @@ Pydantic writes JSON Schema of 2020; Kubernetes reads a part of OpenAPI 3.0 that
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import yaml
@@ -26,6 +27,13 @@ from modeldeployment_operator.api.base import ApiModel
 from modeldeployment_operator.api.conditions import ConditionType
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
 from modeldeployment_operator.api.status import ModelDeploymentStatus
+from modeldeployment_operator.api.verdict import (
+    VERDICT_KIND,
+    VERDICT_PLURAL,
+    VERDICT_SHORT_NAMES,
+    VERDICT_SINGULAR,
+    ModelVerdictSpec,
+)
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -61,40 +69,67 @@ _COPIED: Final = (
 _HANDLED: Final = {"$ref", "anyOf", "title", "description", "default", "properties", "items", "additionalProperties"}
 
 
-def crd() -> dict[str, Any]:
-    """Return the CustomResourceDefinition."""
+def model_deployments() -> dict[str, Any]:
+    """Return the CustomResourceDefinition of ModelDeployments."""
+    names = Names(group.KIND, group.PLURAL, group.SINGULAR, group.SHORT_NAMES, group.CATEGORIES)
+    subresources = {
+        "status": {},
+        "scale": {
+            "specReplicasPath": ".spec.replicas",
+            "statusReplicasPath": ".status.replicas",
+            "labelSelectorPath": ".status.selector",
+        },
+    }
+    version = {"additionalPrinterColumns": _printer_columns(), "subresources": subresources}
+    return _definition(names, version | {"schema": {"openAPIV3Schema": _root_schema()}})
+
+
+def model_verdicts() -> dict[str, Any]:
+    """Return the CustomResourceDefinition of ModelVerdicts."""
+    names = Names(VERDICT_KIND, VERDICT_PLURAL, VERDICT_SINGULAR, VERDICT_SHORT_NAMES, ())
+    schema = {
+        "description": "The record of one decision about a revision of a model, with everything that it rests on.",
+        "type": "object",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"description": f"Always {group.API_VERSION}.", "type": "string"},
+            "kind": {"description": f"Always {VERDICT_KIND}.", "type": "string"},
+            "metadata": {"type": "object"},
+            "spec": structural(ModelVerdictSpec, users=False),
+        },
+    }
+    return _definition(names, {"additionalPrinterColumns": _verdict_columns(), "schema": {"openAPIV3Schema": schema}})
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a kind is called."""
+
+    kind: str
+    plural: str
+    singular: str
+    short: tuple[str, ...]
+    categories: tuple[str, ...]
+
+
+def _definition(names: Names, version: dict[str, Any]) -> dict[str, Any]:
+    categories = {"categories": list(names.categories)} if names.categories else {}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{group.PLURAL}.{group.GROUP}"},
+        "metadata": {"name": f"{names.plural}.{group.GROUP}"},
         "spec": {
             "group": group.GROUP,
             "names": {
-                "kind": group.KIND,
-                "listKind": f"{group.KIND}List",
-                "plural": group.PLURAL,
-                "singular": group.SINGULAR,
-                "shortNames": list(group.SHORT_NAMES),
-                "categories": list(group.CATEGORIES),
+                "kind": names.kind,
+                "listKind": f"{names.kind}List",
+                "plural": names.plural,
+                "singular": names.singular,
+                "shortNames": list(names.short),
+                **categories,
             },
             "scope": "Namespaced",
-            "versions": [
-                {
-                    "name": group.VERSION,
-                    "served": True,
-                    "storage": True,
-                    "additionalPrinterColumns": _printer_columns(),
-                    "subresources": {
-                        "status": {},
-                        "scale": {
-                            "specReplicasPath": ".spec.replicas",
-                            "statusReplicasPath": ".status.replicas",
-                            "labelSelectorPath": ".status.selector",
-                        },
-                    },
-                    "schema": {"openAPIV3Schema": _root_schema()},
-                }
-            ],
+            "versions": [{"name": group.VERSION, "served": True, "storage": True, **version}],
         },
     }
 
@@ -108,25 +143,39 @@ def structural(model: type[ApiModel], *, users: bool) -> Schema:
     return _structural(schema, schema.get("$defs", {}), users=users)
 
 
+def _column(name: str, path: str, kind: str = "string", *, description: str, wide: bool = False) -> dict[str, Any]:
+    priority = {"priority": 1} if wide else {}
+    return {"name": name, "type": kind, "description": description, "jsonPath": path} | priority
+
+
 def _printer_columns() -> list[dict[str, Any]]:
     def ready(field: str) -> str:
         return f'.status.conditions[?(@.type=="{ConditionType.READY}")].{field}'
 
-    def column(name: str, path: str, kind: str = "string", *, description: str, wide: bool = False) -> dict[str, Any]:
-        priority = {"priority": 1} if wide else {}
-        return {"name": name, "type": kind, "description": description, "jsonPath": path} | priority
-
     return [
-        column("Ready", ready("status"), description="Whether the revision that the spec asks for serves."),
-        column("Serving", ".status.servingRevision", description="Revision that has the traffic."),
-        column("Accuracy", ".status.accuracy.estimate", description="Share of labels that spoke for the model."),
-        column("Labels", ".status.accuracy.labels", "integer", description="Labels that were judged."),
-        column("Replicas", ".status.readyReplicas", "integer", description="Pods that answer."),
-        column("Age", ".metadata.creationTimestamp", "date", description="Time since the object was made."),
-        column("Model", ".spec.model.uri", description="Where the model lies.", wide=True),
-        column("Candidate", ".status.candidateRevision", description="Revision on its way to the traffic.", wide=True),
-        column("Weight", ".status.rollout.weight", "integer", description="Percent that it is to answer.", wide=True),
-        column("Reason", ready("reason"), description="Why it is ready or not.", wide=True),
+        _column("Ready", ready("status"), description="Whether the revision that the spec asks for serves."),
+        _column("Serving", ".status.servingRevision", description="Revision that has the traffic."),
+        _column("Accuracy", ".status.accuracy.estimate", description="Share of labels that spoke for the model."),
+        _column("Labels", ".status.accuracy.labels", "integer", description="Labels that were judged."),
+        _column("Replicas", ".status.readyReplicas", "integer", description="Pods that answer."),
+        _column("Age", ".metadata.creationTimestamp", "date", description="Time since the object was made."),
+        _column("Model", ".spec.model.uri", description="Where the model lies.", wide=True),
+        _column("Candidate", ".status.candidateRevision", description="Revision on its way to the traffic.", wide=True),
+        _column("Weight", ".status.rollout.weight", "integer", description="Percent that it is to answer.", wide=True),
+        _column("Reason", ready("reason"), description="Why it is ready or not.", wide=True),
+    ]
+
+
+def _verdict_columns() -> list[dict[str, Any]]:
+    return [
+        _column("Model", ".spec.model", description="Name of the ModelDeployment."),
+        _column("Revision", ".spec.revision", description="Revision that was decided on."),
+        _column("Outcome", ".spec.outcome", description="What was decided."),
+        _column("Estimate", ".spec.estimate", description="What its labels came to."),
+        _column("Level", ".spec.level", description="Lowest value at which it counts as good."),
+        _column("Decided", ".spec.time", "date", description="Time since the decision."),
+        _column("Digest", ".spec.digest", description="SHA-256 of its model.", wide=True),
+        _column("Message", ".spec.message", description="Why.", wide=True),
     ]
 
 
@@ -216,10 +265,16 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def render() -> str:
-    """Return the file `crds/modeldeployments.modelops.dev.yaml`."""
-    return HEADER + yaml.dump(crd(), Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+DEFINITIONS: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
+    group.PLURAL: model_deployments,
+    VERDICT_PLURAL: model_verdicts,
+}
+
+
+def render(plural: str) -> str:
+    """Return the file `crds/PLURAL.modelops.dev.yaml`."""
+    return HEADER + yaml.dump(DEFINITIONS[plural](), Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(render())
+    sys.stdout.write(render(sys.argv[1]))

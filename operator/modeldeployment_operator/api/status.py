@@ -17,7 +17,7 @@ from modeldeployment_operator.api.conditions import Condition
 from modeldeployment_operator.api.rollout import Strategy
 
 Timestamp = str
-_TIME: JsonDict = {"format": "date-time"}
+TIME: JsonDict = {"format": "date-time"}
 
 
 class RevisionPhase(StrEnum):
@@ -88,8 +88,8 @@ class Revision(ApiModel):
     phase: RevisionPhase = Field(description="What it is at the moment.")
     model_uri: str = Field(description="Where its model lies.")
     digest: str | None = Field(None, description="SHA-256 that its model was demanded to have.")
-    serving_since: Timestamp | None = Field(None, description="When it took the traffic.", json_schema_extra=_TIME)
-    serving_until: Timestamp | None = Field(None, description="When it gave the traffic away.", json_schema_extra=_TIME)
+    serving_since: Timestamp | None = Field(None, description="When it took the traffic.", json_schema_extra=TIME)
+    serving_until: Timestamp | None = Field(None, description="When it gave the traffic away.", json_schema_extra=TIME)
     baseline: Baseline | None = Field(None, description="Labels of the revision it took over from, at that time.")
     replicas: int = Field(0, ge=0, description="Pods it has.")
     ready_replicas: int = Field(0, ge=0, description="Pods of it that answer.")
@@ -129,7 +129,7 @@ class Rejection(ApiModel):
 
     revision: str = Field(description="Name of the revision.")
     model_uri: str = Field(description="Where its model lies.")
-    time: Timestamp = Field(description="When it was decided.", json_schema_extra=_TIME)
+    time: Timestamp = Field(description="When it was decided.", json_schema_extra=TIME)
     reason: RejectionCause = Field(
         RejectionCause.DEGRADED, description="Degraded by its labels, or Aborted by its user."
     )
@@ -143,10 +143,13 @@ class Rejection(ApiModel):
     log_e: str | None = Field(None, description="Natural logarithm of the evidence; the verdict needs ln(1/alpha).")
     alpha: str | None = Field(None, description="Chance of error that the verdict was allowed.")
     serving_since: Timestamp | None = Field(
-        None, description="When the revision took the traffic.", json_schema_extra=_TIME
+        None, description="When the revision took the traffic.", json_schema_extra=TIME
     )
     rolled_back_to: str | None = Field(None, description="Revision that took the traffic back.")
     retry: str | None = Field(None, description="Value of the retry annotation at that time; another one asks again.")
+    verdict: str | None = Field(
+        None, description="ModelVerdict that says so, if it was decided for another object or before this one was made."
+    )
 
 
 class RolloutStatus(ApiModel):
@@ -161,7 +164,7 @@ class RolloutStatus(ApiModel):
         None, ge=0, le=100, description="Percent that the pods say they have it answer; absent until they say so."
     )
     copies: bool = Field(False, description="Whether it is sent copies of the requests.")
-    since: Timestamp = Field(description="When the step began.", json_schema_extra=_TIME)
+    since: Timestamp = Field(description="When the step began.", json_schema_extra=TIME)
     labels_before: int = Field(0, ge=0, description="Labels of the new revision at that time.")
     waits_for: str = Field("", description="What must come true until the next step; all of it.")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from modeldeployment_operator.api.base import read_leniently
 from modeldeployment_operator.api.status import Rejection
+from modeldeployment_operator.api.verdict import PROVEN_WORSE, ModelVerdictSpec, Outcome
 from modeldeployment_operator.core import kinds, names
 from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.observation import Autoscaler, Key, Pod, StoredRevision, Workload
@@ -17,7 +18,7 @@ from modeldeployment_operator.core.resources.containers import SERVER_CONTAINER
 from modeldeployment_operator.core.revisions import Template
 from modeldeployment_operator.core.startup import pod_problem, workload_problem
 
-Detail = Workload | StoredRevision | Pod | Autoscaler | str | None
+Detail = Workload | StoredRevision | Pod | Autoscaler | ModelVerdictSpec | str | None
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ def _detail(kind: Kind, body: Mapping[str, Any]) -> Detail:
         return _stored_revision(body)
     if kind is kinds.POD:
         return _pod(body)
+    if kind is kinds.MODEL_VERDICT:
+        return _verdict(body)
     if kind is kinds.SERVICE and body["metadata"]["labels"].get(names.ROLE_LABEL) == names.ROLE_SERVING:
         selected: str | None = body["spec"].get("selector", {}).get(names.REVISION_LABEL)
         return selected
@@ -130,6 +133,15 @@ def _rejection(body: Mapping[str, Any]) -> Rejection | None:
     except (ValueError, TypeError):
         return None
     return rejection
+
+
+def _verdict(body: Mapping[str, Any]) -> ModelVerdictSpec | None:
+    """Return a verdict that says whether a model may serve, without the state of its test; None of others."""
+    verdict, _ = read_leniently(ModelVerdictSpec, body.get("spec") or {})
+    if verdict is None or verdict.outcome not in {*PROVEN_WORSE, Outcome.PROMOTED}:
+        return None
+    evidence = verdict.evidence and verdict.evidence.model_copy(update={"log_bets": [], "pods": []})
+    return verdict.model_copy(update={"evidence": evidence})
 
 
 def _pod(body: Mapping[str, Any]) -> Pod:

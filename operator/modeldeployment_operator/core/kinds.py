@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from modeldeployment_operator.api import group
+from modeldeployment_operator.api.verdict import VERDICT_KIND, VERDICT_PLURAL
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Kind:
 
 
 MODEL_DEPLOYMENT: Final = Kind(group.GROUP, group.VERSION, group.KIND, group.PLURAL)
+MODEL_VERDICT: Final = Kind(group.GROUP, group.VERSION, VERDICT_KIND, VERDICT_PLURAL)
 CONTROLLER_REVISION: Final = Kind("apps", "v1", "ControllerRevision", "controllerrevisions")
 DEPLOYMENT: Final = Kind("apps", "v1", "Deployment", "deployments")
 SERVICE: Final = Kind("", "v1", "Service", "services")
@@ -53,8 +55,9 @@ WATCHED: Final = (
     POD_DISRUPTION_BUDGET,
     AUTOSCALER,
     NETWORK_POLICY,
+    MODEL_VERDICT,
 )
-"""Kinds of children that every cluster has; a Secret is only written."""
+"""Kinds of children that every cluster has, and records of decisions; a Secret is only written."""
 OPTIONAL: Final = (SERVICE_MONITOR, PROMETHEUS_RULE)
 """Kinds of children that come and go with what others install. Serving never depends on them."""
 

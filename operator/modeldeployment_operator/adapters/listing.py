@@ -13,7 +13,8 @@ from modeldeployment_operator.core.kinds import MODEL_DEPLOYMENT, Kind
 from modeldeployment_operator.core.observation import Key
 from modeldeployment_operator.core.sight import see
 
-_PAGE: Final = 100
+_PAGE: Final = 50
+"""Whole objects in memory at a time: a hundred PrometheusRules took 10 MiB, of which the allocator gave none back."""
 _WHOLE: Final = 0
 
 

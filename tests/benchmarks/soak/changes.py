@@ -21,6 +21,8 @@ class Change(StrEnum):
     RECREATE = "delete and create"
 
 
+HISTORY: Final = 2
+"""Revisions that are kept: so few that all models have them by the end of the warm-up, and what grows then is a leak."""
 _SHARES: Final = {Change.EDIT: 45, Change.EDIT_TO_BAD: 10, Change.SCALE: 25, Change.RECREATE: 20}
 
 
@@ -42,7 +44,12 @@ class Wanted:
     def spec(self) -> dict[str, Any]:
         """As the object has it."""
         accuracy = {"minimum": 0.9, "sampleInterval": "10s"}
-        return {"model": {"uri": self.uri}, "replicas": self.replicas, "accuracy": accuracy}
+        return {
+            "model": {"uri": self.uri},
+            "replicas": self.replicas,
+            "accuracy": accuracy,
+            "revisionHistoryLimit": HISTORY,
+        }
 
     @property
     def manifest(self) -> dict[str, Any]:

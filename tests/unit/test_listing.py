@@ -51,7 +51,7 @@ async def test_what_is_on_no_page_is_gone(forgets: bool) -> None:
     cache.put(DEPLOYMENT, a_child("gone", 2))
     assert await refreshed(cache, pages) == {KEY}
     assert {child.name for child in cache.children(KEY)} == {"a", "b"}
-    assert pages.asked == ([100, 0] if forgets else [100])
+    assert pages.asked == ([50, 0] if forgets else [50])
 
 
 async def test_what_has_lost_its_labels_is_gone() -> None:

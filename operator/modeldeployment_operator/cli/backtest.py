@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
+from typing import Final
 
 from modeldeployment_operator.api.spec import Accuracy, AccuracyMetric
 from modeldeployment_operator.api.status import Baseline, Revision, RevisionPhase, Verdict
@@ -16,8 +17,10 @@ from modeldeployment_operator.core.observation import Sample
 from modeldeployment_operator.core.passing import ANSWERS_ITSELF
 from modeldeployment_operator.core.text import precise
 
-_GAP = 10
+_GAP: Final = 10
 """So many usual intervals without a reading are a gap."""
+_BEGINNING: Final = timedelta(minutes=5)
+"""Every pod that there was when a record begins is read within that time."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,8 @@ class Outcome:
 def backtest(accuracy: Accuracy, recording: Recording, *, from_here: bool) -> Outcome:
     """Judge what was recorded as the operator would have.
 
-    With `from_here` the record begins in the middle of a life: what the first reading of the first revision has was
-    counted before, and says nothing of a test that begins then.
+    With `from_here` the record begins in the middle of lives: what the first readings of revisions have that were there
+    already was counted before, and says nothing of a test that begins then.
     """
     lives: dict[str, Life] = {}
     known: dict[str, Revision] = {}
@@ -84,10 +87,11 @@ def backtest(accuracy: Accuracy, recording: Recording, *, from_here: bool) -> Ou
     for count in recording.counts:
         name = count.revision
         if name not in lives:
-            before = list(lives.values())
+            was_there = from_here and count.time <= recording.counts[0].time + _BEGINNING
+            before = [] if was_there else list(lives.values())
             lives[name] = Life(name, count.time, count.time)
-            known[name] = _begun(accuracy, name, before, since=count.time if from_here and not before else None)
-            pods[name] = _pods_at(recording.counts, count) if from_here and not before else set()
+            known[name] = _begun(accuracy, name, before, since=count.time if was_there else None)
+            pods[name] = _pods_at(recording.counts, count) if was_there else set()
         pods[name].add(count.pod)
         judged = judge_revision(accuracy, known[name], [_sample(accuracy.metric, count)], pods[name])
         known[name] = known[name].model_copy(update={"evidence": judged.state, "verdict": judged.verdict})
@@ -123,7 +127,7 @@ def _begun(accuracy: Accuracy, name: str, before: list[Life], since: datetime | 
 
 def _pods_at(counts: Iterable[Count], first: Count) -> set[str]:
     """Return the pods that counted when the record begins; each may be read a little later."""
-    within = first.time + timedelta(minutes=5)
+    within = first.time + _BEGINNING
     return {one.pod for one in counts if one.revision == first.revision and one.time <= within}
 
 

@@ -28,9 +28,9 @@ class Entry:
 
 
 def entries(seen: Seen) -> list[Entry]:
-    """Return what is known to have happened, the first first."""
+    """Return what is known to have happened, the first first; last what began at an unknown time, as it is now."""
     found = [*_revisions(seen), *_rejections(seen)]
-    return sorted(found, key=lambda one: one.time or "")
+    return sorted(found, key=lambda one: (one.time is None, one.time or ""))
 
 
 def history(style: Style, seen: Seen, now: datetime) -> list[str]:
@@ -38,7 +38,7 @@ def history(style: Style, seen: Seen, now: datetime) -> list[str]:
     rows: list[Row] = []
     for entry in entries(seen):
         time = time_of(entry.time)
-        when = clock(entry.time) if time else "not known"
+        when = clock(entry.time) if time else "now"
         passed = f"{span(now - time)} ago" if time else ""
         rows.append([when, passed, Cell(entry.revision, "bold"), Cell(entry.what, entry.look), entry.detail])
     if not rows:

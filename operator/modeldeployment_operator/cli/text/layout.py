@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from modeldeployment_operator.cli.text.style import Style
 
@@ -18,28 +19,33 @@ class Cell:
 
 
 Row = Sequence[Cell | str]
+_LEAST: Final = 12
+"""Columns that the last one has in any case."""
 
 
-def table(style: Style, heads: Sequence[str], rows: Iterable[Row], indent: str = "") -> list[str]:
-    """Return lines with a head, as kubectl has them; the last column may be cut at the width."""
+def table(style: Style, heads: Sequence[str], rows: Iterable[Row], *, ends: bool = False) -> list[str]:
+    """Return lines with a head, as kubectl has them. The last column may be cut; of a URI its end is what matters."""
     cells = [[one if isinstance(one, Cell) else Cell(one) for one in row] for row in rows]
     shown = [index for index in range(len(heads)) if index == 0 or any(row[index].text for row in cells)]
-    widths = {index: max(len(heads[index]), *(len(row[index].text) for row in cells), 0) for index in shown}
+    widths = {index: max([len(heads[index]), *(len(row[index].text) for row in cells)]) for index in shown}
     lines = []
     for row in ([Cell(head, "dim") for head in heads], *cells):
-        parts, left = [], style.width - len(indent)
+        parts, left = [], style.width
         for index in shown:
             last = index == shown[-1]
-            text = cut(row[index].text, max(left, 12)) if last else row[index].text.ljust(widths[index])
+            text = _fitted(style, row[index].text, left, ends=ends) if last else row[index].text.ljust(widths[index])
             parts.append(style.paint(text, row[index].look))
             left -= widths[index] + 2
-        lines.append((indent + "  ".join(parts)).rstrip())
+        lines.append("  ".join(parts).rstrip())
     return lines
 
 
-def cut(text: str, width: int) -> str:
-    """Return the beginning of a text that is too long."""
-    return text if len(text) <= width else text[: width - 1] + "…"
+def _fitted(style: Style, text: str, left: int, *, ends: bool) -> str:
+    """Return the beginning, or the end, of a text that is too long."""
+    width = max(left, _LEAST)
+    if len(text) <= width or not style.cut:
+        return text
+    return "…" + text[-width + 1 :] if ends else text[: width - 1] + "…"
 
 
 def paragraph(style: Style, text: str, indent: str = "", hanging: str | None = None) -> list[str]:

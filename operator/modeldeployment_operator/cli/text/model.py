@@ -32,6 +32,7 @@ _PHASES: Final = {RevisionPhase.SERVING: "bold", RevisionPhase.REJECTED: "red", 
 _OLD_SHOWN: Final = 2
 """Retired revisions in the table; `history` has all."""
 _BAR: Final = 10
+_PROOF: Final = 16
 _LEAST_PLOT, _WIDEST_PLOT = 24, 61
 _SAID_BY_READY: Final = {
     ConditionType.READY,
@@ -65,7 +66,7 @@ def quality(style: Style, revision: str, reading: Reading) -> list[str]:
     """Return what the labels say of a revision, with its interval and evidence as a plot."""
     if reading.estimate is None:
         return [f"{reading.metric} of {revision}: no labels yet; it should be at least {reading.level:g}"]
-    numbers = f"{reading.estimate:.4f} from {count(reading.labels, 'label')}, {reading.wrong:,} of them wrong"
+    numbers = f"{reading.estimate:.4f} from {count(reading.labels, 'label')}, {reading.wrong:,} wrong"
     head = f"{reading.metric} of {style.paint(revision, 'bold')}: {numbers}"
     width = min(_WIDEST_PLOT, max(_LEAST_PLOT, style.width - 30))
     low = _lowest(reading)
@@ -74,7 +75,7 @@ def quality(style: Style, revision: str, reading: Reading) -> list[str]:
     told = f"  [{reading.lower:.4f}, {reading.upper:.4f}]"
     full = reading.proof >= 1
     look = "red" if full else "yellow" if reading.proof >= 0.5 else "green"
-    proof = style.paint(bars.bar(reading.proof, 20), look)
+    proof = style.paint(bars.bar(reading.proof, _PROOF), look)
     words = "that is proof" if full else f"{percent(reading.proof)} of proof"
     return [
         head,
@@ -138,7 +139,7 @@ def _revisions(style: Style, seen: Seen, now: datetime) -> list[str]:
         if one.name not in hidden
     ]
     heads = ("REVISION", "PHASE", "PODS", "TRAFFIC", "VERDICT", "SERVED FROM", "MODEL")
-    lines = table(style, heads, rows)
+    lines = table(style, heads, rows, ends=True)
     if hidden:
         lines.append(style.paint(f"and {len(hidden)} more that are retired: kubectl model history {seen.name}", "dim"))
     return lines

@@ -35,18 +35,21 @@ class Style:
         width: columns.
         colour: whether colours are shown.
         unicode: whether more than ASCII is.
+        cut: whether lines of a table end at the width; whoever reads a file or a pipe wants all of them.
 
     """
 
     width: int = 100
     colour: bool = False
     unicode: bool = True
+    cut: bool = True
 
     @classmethod
     def of(cls, environment: Mapping[str, str], *, terminal: bool, width: int, encoding: str | None) -> Style:
         """Return what suits a stream."""
         colour = terminal and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
-        return cls(max(NARROWEST, width), colour, (encoding or "").lower().replace("-", "").startswith("utf"))
+        unicode = (encoding or "").lower().replace("-", "").startswith("utf")
+        return cls(max(NARROWEST, width), colour, unicode, cut=terminal)
 
     def paint(self, text: str, *looks: str) -> str:
         """Return a text in colours, if there are any."""

@@ -83,6 +83,8 @@ def _verdict(seen: Seen, revision: Revision, rejection: Rejection | None, readin
     if reading.labels < accuracy.minimum_labels:
         lacking = f"it has {count(reading.labels, 'label')}, and a verdict needs {accuracy.minimum_labels:,}"
         return f"{at_work} is Inconclusive: {lacking}."
+    if reading.estimate is not None and reading.estimate >= reading.level:
+        return f"{at_work} is Inconclusive: there is no proof either way."
     return f"{at_work} is Inconclusive: it looks worse than demanded, and that may still be chance."
 
 

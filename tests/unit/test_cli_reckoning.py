@@ -15,11 +15,16 @@ from modeldeployment_operator.cli.__main__ import main
 from modeldeployment_operator.cli.backtest import Outcome, backtest
 from modeldeployment_operator.cli.counts import read_counts
 from modeldeployment_operator.cli.errors import CommandError, Exit
+from modeldeployment_operator.cli.prometheus import counts_of
 from modeldeployment_operator.cli.simulation import Lives, Setting, gathered, live
 from modeldeployment_operator.cli.text.backtest import backtest as told
 from modeldeployment_operator.cli.text.simulation import simulation
 from modeldeployment_operator.cli.text.style import Style
 from modeldeployment_operator.core.evidence import Evidence
+from modeldeployment_operator.core.observation import Key
+from modeldeployment_operator.core.promql import read_answers
+
+from tests.support.prometheus_answers import STARTED, a_pods_series, a_target, an_answer
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
 SETTING = Setting(AccuracyMetric.ACCURACY, 0.9, 0.01, 30, labels=3000, every=10, seed=1)
@@ -263,3 +268,33 @@ def test_what_a_backtest_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_a_file_that_is_not_there_may_have_been_meant_as_a_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["backtest", "news", "--minimum", ".9"]) == Exit.NOT_FOUND
     assert "--prometheus http://HOST:9090" in capsys.readouterr().err
+
+
+# --- backtest: from Prometheus -----------------------------------------------------------------------------
+
+CELLS = {("a", "a"): 50, ("a", "b"): 5, ("b", "b"): 30, ("b", "a"): 10, ("b", "none"): 5}
+"""Labels by what was true and what was predicted; the second class is the positive one."""
+
+
+@pytest.mark.parametrize(
+    ("metric", "counted"),
+    [("accuracy", (80, 20)), ("precision", (30, 5)), ("recall", (30, 15)), ("f1", (30, 20))],
+)
+def test_labels_by_class_are_read_from_prometheus(metric: str, counted: tuple[int, int]) -> None:
+    series = a_pods_series(a_target("m-1-pod-0"), {60.0: (80, 20)}, cells=CELLS)
+    (target,) = read_answers([an_answer(*series)])["team", "m-1-pod-0"]
+
+    (count,), unusable = counts_of(Key("team", "m"), target, AccuracyMetric(metric), ("a", "b"))
+    assert (count.right, count.wrong) == counted
+    assert (count.revision, count.pod, count.started, unusable) == ("m-1", "m-1-pod-0", STARTED, 0)
+
+
+def test_scrapes_that_are_not_whole_are_left_out() -> None:
+    whole = a_pods_series(a_target("m-1-pod-0"), {60.0: (8, 2), 90.0: (9, 2)})
+    whole[1]["values"].pop()
+    (target,) = read_answers([an_answer(*whole)])["team", "m-1-pod-0"]
+
+    counts, unusable = counts_of(Key("team", "m"), target, AccuracyMetric.ACCURACY, ("0", "1"))
+    assert ([count.time.timestamp() for count in counts], unusable) == ([60.0], 1)
+    assert counts_of(Key("team", "m"), target, AccuracyMetric.RECALL, ("0", "1")) == ([], 2)
+    assert counts_of(Key("team", "other"), target, AccuracyMetric.ACCURACY, ("0", "1")) == ([], 0)

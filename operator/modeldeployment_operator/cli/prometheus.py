@@ -50,7 +50,7 @@ class Server:
             at = now - timedelta(seconds=page * _PAGE)
             for targets in self._ask(texts, at).values():
                 for target in targets:
-                    read, left_out = _counts(key, target, metric, classes or _NUMBERS)
+                    read, left_out = counts_of(key, target, metric, classes or _NUMBERS)
                     unusable += left_out
                     counts |= {
                         (one.time, one.pod, one.started, one.revision): one for one in read if one.time > now - span
@@ -93,7 +93,7 @@ class Server:
             raise CommandError(Exit.UNREACHABLE, f"Prometheus at {self.url} cannot be asked: {error}") from None
 
 
-def _counts(key: Key, target: Target, metric: AccuracyMetric, classes: Sequence[str]) -> tuple[list[Count], int]:
+def counts_of(key: Key, target: Target, metric: AccuracyMetric, classes: Sequence[str]) -> tuple[list[Count], int]:
     """Return what a target says of a model, and how many of its scrapes are not whole."""
     if target.model != key.name or target.fault:
         return [], len(target.scrapes) if target.fault else 0

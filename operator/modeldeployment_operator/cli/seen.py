@@ -147,7 +147,7 @@ class Seen:
         if judged is None or judged.level is None or judged.state is None:
             return None
         low, high = judged.interval
-        proof = max(0.0, judged.log_e / judged.level.proof)
+        proof = max(0.0, round(judged.log_e / judged.level.proof, 6))
         metric, level, wrong = judged.metric.value, judged.level.value, judged.state.wrong
         return Reading(metric, level, judged.labels, wrong, judged.estimate, low, high, proof)
 

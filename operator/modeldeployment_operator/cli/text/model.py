@@ -34,6 +34,8 @@ _OLD_SHOWN: Final = 2
 _BAR: Final = 10
 _PROOF: Final = 16
 _LEAST_PLOT, _WIDEST_PLOT = 24, 61
+_BY_CHOICE: Final = {Reason.NO_SERVICE_MONITOR_KIND, Reason.NO_PROMETHEUS_RULE_KIND, Reason.SWITCHED_OFF}
+"""Who has no Prometheus Operator knows that."""
 _SAID_BY_READY: Final = {
     ConditionType.READY,
     ConditionType.RECONCILING,
@@ -96,6 +98,7 @@ def troubles(seen: Seen) -> list[Condition]:
         if one.status is not ConditionStatus.TRUE
         and (one.type is ConditionType.READY or one.type not in _SAID_BY_READY)
         and not (plotted and one.reason is Reason.INCONCLUSIVE)
+        and one.reason not in _BY_CHOICE
         and _short(seen, one) not in said
     ]
 

@@ -25,6 +25,8 @@ _METRICS: Final = {
 }
 _DROPS: Final = (0.5, 0.1, 0.05, 0.02)
 """How far below its level a revision is imagined to fall."""
+_NOTHING: Final = 0.001
+"""Evidence below that is told as none."""
 
 
 def in_question(seen: Seen) -> Revision | None:
@@ -106,7 +108,7 @@ def _numbers(
     yield "Judged", f"{reading.metric}: {_METRICS.get(reading.metric, 'as the operator has it')}"
     yield "Level", f"at least {reading.level:g}, {_origin(accuracy, revision, reading)}"
     yield "Labels", f"{reading.labels:,}, of which {reading.wrong:,} spoke against it"
-    if alpha is not None:
+    if alpha is not None and reading.estimate is not None:
         sure = f"{100 * (1 - alpha):g}%"
         ends = f"{reading.lower:.4f} to {reading.upper:.4f}"
         yield "Interval", f"{ends}: it holds at all times at once with probability {sure}, so look as often as you like"
@@ -149,7 +151,7 @@ def _origin(accuracy: Accuracy | None, revision: Revision, reading: Reading) -> 
 def _evidence(reading: Reading, alpha: float) -> str:
     """Say how far the evidence is, and what it means."""
     needed = f"a verdict needs 1/alpha = {1 / alpha:,.0f}"
-    if reading.proof <= 0:
+    if reading.proof < _NOTHING:
         return f"bets that it is worse have won nothing so far; {needed} times the stake"
     times = alpha ** -min(reading.proof, 40.0)
     won = f"{times:,.1f}" if times < 1e6 else f"{times:.1e}"

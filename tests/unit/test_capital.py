@@ -16,7 +16,7 @@ MOVES = st.lists(st.tuples(FACTORS, st.floats(1e-6, 1e9)), max_size=6)
 def after(moves: list[tuple[list[float], float]]) -> Capital:
     capital = Capital.start(12)
     for factors, labels in moves:
-        capital = capital.after(factors, labels, 5)
+        capital = capital.after(factors, labels, factors[5])
     return capital
 
 
@@ -32,24 +32,24 @@ def test_what_is_moved_from_the_reserve_only_changes_hands(
     before = after(moves)
     grown = math.fsum(math.exp(b + f - 400) for b, f in zip(before.log_bets, factors, strict=True))
     total = 400 + math.log(grown + math.exp(before.log_reserve - 400)) if grown else before.log_reserve
-    assert before.after(factors, labels, 5).log_total == pytest.approx(total, rel=1e-9, abs=1e-9)
+    assert before.after(factors, labels, factors[5]).log_total == pytest.approx(total, rel=1e-9, abs=1e-9)
 
 
 @given(MOVES)
 def test_the_reserve_only_falls_and_is_never_used_up(moves: list[tuple[list[float], float]]) -> None:
     capital = Capital.start(12)
     for factors, labels in moves:
-        later = capital.after(factors, labels, 5)
+        later = capital.after(factors, labels, factors[5])
         assert -math.inf < later.log_reserve <= capital.log_reserve
         assert (later.log_reserve == capital.log_reserve) or later.suspicion >= 2
         capital = later
 
 
 def test_the_reserve_falls_with_the_labels_that_were_suspected_in_one_step_or_many() -> None:
-    at_once = Capital.start(12).after([3.0] * 12, 600, 5)
+    at_once = Capital.start(12).after([3.0] * 12, 600, 3.0)
     in_parts = Capital.start(12)
     for part in range(6):
-        in_parts = in_parts.after([3.0 if part == 0 else 0.0] * 12, 100, 5)
+        in_parts = in_parts.after([0.0] * 12, 100, 3.0 if part == 0 else 0.0)
     expected = math.log(RESERVE * 3**-0.3)
     assert at_once.log_reserve == pytest.approx(expected)
     assert in_parts.log_reserve == pytest.approx(expected)
@@ -58,7 +58,7 @@ def test_the_reserve_falls_with_the_labels_that_were_suspected_in_one_step_or_ma
 def test_while_all_is_well_nothing_is_spent() -> None:
     capital = Capital.start(12)
     for _ in range(1000):
-        capital = capital.after([-0.1] * 12, 10, 5)
+        capital = capital.after([-0.1] * 12, 10, -0.1)
     assert capital.log_reserve == Capital.start(12).log_reserve
     assert capital.suspicion == 0.0
 

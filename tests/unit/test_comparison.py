@@ -96,13 +96,13 @@ def test_it_is_stored_and_resumed(past: list[tuple[int, int, int, int]], margin:
     for mirrored in (False, True):
         test = after(Comparison.start(margin, Labels(5, 5), mirrored=mirrored), past)
         stored = [repr(number) for number in test.numbers]
-        assert len(stored) == 20
+        assert len(stored) == 16
         assert Comparison.resume(margin, [float(text) for text in stored], mirrored=mirrored) == test
 
 
 def test_what_was_stored_of_another_test_is_refused() -> None:
-    with pytest.raises(ValueError, match="20 numbers, not 14"):
-        Comparison.resume(0.02, [0.0] * 14)
+    with pytest.raises(ValueError, match="16 numbers, not 10"):
+        Comparison.resume(0.02, [0.0] * 10)
 
 
 @pytest.mark.parametrize("margin", [-0.1, 1.0, math.nan])

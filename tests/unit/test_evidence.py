@@ -19,15 +19,15 @@ COUNTS = st.integers(0, 500)
 
 def by_definition(level: float, steps: list[tuple[int, int]]) -> float:
     """ln M straight from the formulas, in plain arithmetic."""
-    q = [1 / (1 + math.exp(-(math.log(level / (1 - level)) - 2 ** (k / 2) / 8))) for k in range(BETS)]
-    capital, reserve, suspicion, suspected = [0.6 / BETS] * BETS, 0.4, 0.0, 0
+    q = [1 / (1 + math.exp(-(math.log(level / (1 - level)) - 0.16 * (5 / 3) ** k))) for k in range(BETS)]
+    capital, reserve, suspicion, suspected = [0.7 / BETS] * BETS, 0.3, 0.0, 0
     for right, wrong in steps:
         factors = [(q[k] / level) ** right * ((1 - q[k]) / (1 - level)) ** wrong for k in range(BETS)]
         capital = [bet * factor for bet, factor in zip(capital, factors, strict=True)]
-        suspicion = max(0.0, suspicion + math.log(factors[5]))
+        suspicion = max(0.0, suspicion + math.log(factors[3]))
         if suspicion >= 2:
             suspected += right + wrong
-            kept = 0.4 * (1 + suspected / 300) ** -0.3
+            kept = 0.3 * (1 + suspected / 300) ** -0.3
             capital = [bet + (reserve - kept) / BETS for bet in capital]
             reserve = kept
     return math.log(sum(capital) + reserve)
@@ -154,16 +154,16 @@ def test_one_big_step_is_never_above_what_is_known_by_small_ones_on_average() ->
 def log_e_of_paths(level: float, right: np.ndarray, step: int) -> np.ndarray:
     """ln M after every step for many runs at once. right: (runs, steps) labels right of `step`. -> (runs, steps)."""
     runs, steps = right.shape
-    q = 1 / (1 + np.exp(-(math.log(level / (1 - level)) - 2 ** (np.arange(BETS) / 2) / 8)))
+    q = 1 / (1 + np.exp(-(math.log(level / (1 - level)) - 0.16 * (5 / 3) ** np.arange(BETS))))
     gain, loss = np.log(q / level), np.log((1 - q) / (1 - level))
-    bets = np.full((runs, BETS), 0.6 / BETS)
-    reserve, suspicion, suspected = np.full(runs, 0.4), np.zeros(runs), np.zeros(runs)
+    bets = np.full((runs, BETS), 0.7 / BETS)
+    reserve, suspicion, suspected = np.full(runs, 0.3), np.zeros(runs), np.zeros(runs)
     result = np.empty((runs, steps))
     for i in range(steps):
         factors = right[:, i : i + 1] * gain + (step - right[:, i : i + 1]) * loss
-        suspicion = np.maximum(0.0, suspicion + factors[:, 5])
+        suspicion = np.maximum(0.0, suspicion + factors[:, 3])
         suspected += step * (suspicion >= 2)
-        kept = 0.4 * (1 + suspected / 300) ** -0.3
+        kept = 0.3 * (1 + suspected / 300) ** -0.3
         bets = bets * np.exp(factors) + ((reserve - kept) / BETS)[:, None]
         reserve = kept
         result[:, i] = np.log(bets.sum(axis=1) + reserve)

@@ -13,12 +13,14 @@ from modeldeployment_operator.core.evidence import (
     Evidence,
     Labels,
     Paired,
+    Scores,
     labels_until_drop,
+    labels_until_lower_mean,
     labels_until_worse_than_stable,
     pairs_until_proof,
 )
 
-T = TypeVar("T", Evidence, Comparison, Paired)
+T = TypeVar("T", Evidence, Comparison, Paired, Scores)
 RUNS, ALPHA = 150, 0.01
 NEAR = 0.25
 """A fifth, and what chance adds to the median of so many runs."""
@@ -76,6 +78,22 @@ def test_a_promotion() -> None:
         return test.observe(right, 10 - right)
 
     assert labels_until_drop(start, 0.95, ALPHA) == pytest.approx(median(start, step, 10), rel=NEAR)
+
+
+@pytest.mark.parametrize(("mean", "number"), [(0.85, 3), (0.85, 20), (0.75, 5)])
+def test_a_lower_mean_of_scores(mean: float, number: float) -> None:
+    start, deviation = Scores.start(0.9), math.sqrt(mean * (1 - mean) / (number + 1))
+
+    def step(test: Scores, rng: np.random.Generator) -> Scores:
+        x = rng.beta(mean * number, (1 - mean) * number, 2)
+        return test.observe(2, float(x.sum()), float((x * x).sum()))
+
+    assert labels_until_lower_mean(start, mean, deviation, ALPHA) == pytest.approx(median(start, step, 2), rel=NEAR)
+
+
+def test_scores_that_do_not_vary_at_all() -> None:
+    assert 0 < labels_until_lower_mean(Scores.start(0.9), 0.8, 0.0, ALPHA) < 30
+    assert labels_until_lower_mean(Scores.start(0.9), 0.9, 0.1, ALPHA) == math.inf
 
 
 @pytest.mark.parametrize(("candidate", "share"), [(0.8, 0.5), (0.75, 0.1)])

@@ -118,7 +118,7 @@ def test_few_labels_are_no_verdict() -> None:
 
     assert (judged.verdict, judged.log_e > judged.level.proof if judged.level else None) == (Verdict.INCONCLUSIVE, True)
     assert Life().look(a_sample("a", 0, 30)).verdict is Verdict.DEGRADED
-    assert Life(MINIMUM | {"minimumLabels": 3}).look(a_sample("a", 0, 3)).verdict is Verdict.INCONCLUSIVE, (
+    assert Life(MINIMUM | {"minimumLabels": 2}).look(a_sample("a", 0, 2)).verdict is Verdict.INCONCLUSIVE, (
         "no proof yet"
     )
 

@@ -23,17 +23,17 @@ def after(test: Paired, steps: list[tuple[int, int, int]]) -> Paired:
 
 def by_definition(margin: float, steps: list[tuple[int, int, int]]) -> float:
     """ln M straight from the formulas, in plain arithmetic."""
-    stakes = [0.95 * 2 ** (-k / 2) / (1 + margin) for k in range(BETS)]
-    capital, reserve, suspicion, suspected = [0.6 / BETS] * BETS, 0.4, 0.0, 0
+    stakes = [0.95 * 0.6**k / (1 + margin) for k in range(BETS)]
+    capital, reserve, suspicion, suspected = [0.7 / BETS] * BETS, 0.3, 0.0, 0
     for won, lost, tied in steps:
         factors = [
             (1 + s * (1 - margin)) ** lost * (1 - s * margin) ** tied * (1 - s * (1 + margin)) ** won for s in stakes
         ]
         capital = [bet * factor for bet, factor in zip(capital, factors, strict=True)]
-        suspicion = max(0.0, suspicion + math.log(factors[3]))
+        suspicion = max(0.0, suspicion + math.log(factors[2]))
         if suspicion >= 2:
             suspected += won + lost + tied
-            kept = 0.4 * (1 + suspected / 300) ** -0.3
+            kept = 0.3 * (1 + suspected / 300) ** -0.3
             capital = [bet + (reserve - kept) / BETS for bet in capital]
             reserve = kept
     return math.log(sum(capital) + reserve)
@@ -109,8 +109,8 @@ def test_it_is_stored_and_resumed(margin: float, past: list[tuple[int, int, int]
 
 
 def test_what_was_stored_of_another_test_is_refused() -> None:
-    with pytest.raises(ValueError, match="14 numbers, not 20"):
-        Paired.resume(0.02, [0.0] * 20)
+    with pytest.raises(ValueError, match="10 numbers, not 16"):
+        Paired.resume(0.02, [0.0] * 16)
 
 
 @pytest.mark.parametrize("margin", [-0.1, 1.0, math.nan])

@@ -17,11 +17,13 @@ from modeldeployment_operator.core.evidence.combination import (
 from modeldeployment_operator.core.evidence.comparison import Comparison, Labels
 from modeldeployment_operator.core.evidence.feasibility import (
     labels_until_drop,
+    labels_until_lower_mean,
     labels_until_worse_than_stable,
     pairs_until_proof,
 )
 from modeldeployment_operator.core.evidence.level import Evidence
 from modeldeployment_operator.core.evidence.paired import Paired
+from modeldeployment_operator.core.evidence.scores import Scores
 
 __all__ = [
     "Combined",
@@ -30,9 +32,11 @@ __all__ = [
     "Labels",
     "Paired",
     "Part",
+    "Scores",
     "combine",
     "even_weights",
     "labels_until_drop",
+    "labels_until_lower_mean",
     "labels_until_worse_than_stable",
     "pairs_until_proof",
     "slice_weights",

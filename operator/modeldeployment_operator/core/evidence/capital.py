@@ -1,14 +1,14 @@
 """The capital of a test: bets, and a reserve from which new bets are placed when something seems to be wrong.
 
-A bet multiplies its capital by a factor whose mean is at most 1 under the null hypothesis. Of a capital of 1 six tenths
-are bet at the start. The rest is a reserve for declines that begin later, when the first bets have lost all they had.
-What is moved from the reserve into the bets only changes hands, after the labels it was decided by were counted. So
-whatever decides when and how much, the total stays a nonnegative supermartingale from 1.
+A bet multiplies its capital by a factor whose mean is at most 1 under the null hypothesis. Of a capital of 1 seven
+tenths are bet at the start. The rest is a reserve for declines that begin later, when the first bets have lost all they
+had. What is moved from the reserve into the bets only changes hands, after the labels it was decided by were counted.
+So whatever decides when and how much, the total stays a nonnegative supermartingale from 1.
 
 Here a CUSUM decides, of the bet that fits a middling decline: it is 0 while all is well, and the reserve is spent while
 it is at 2 nats or more. That costs a decline the first 2 nats of its evidence, and spares what bets would lose in
 good times, which is more: a good revision is suspected for a few labels in a hundred. While it is suspected the reserve
-falls with the number of labels n as 0.4·(1 + n/300)^−0.3, so that it is never used up.
+falls with the number of labels n as 0.3·(1 + n/300)^−0.3, so that it is never used up.
 
 Sources: J. Ville, Étude critique de la notion de collectif, 1939; E. S. Page, Continuous inspection schemes, 1954;
 J. Shin, A. Ramdas, A. Rinaldo, E-detectors, 2024.
@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-RESERVE: Final = 0.4
+RESERVE: Final = 0.3
 _LOG_RESERVE: Final = math.log(RESERVE)
 _SUSPICIOUS: Final = 2.0
 """Nats at which the reserve begins to be spent."""
@@ -62,17 +62,17 @@ class Capital:
         """All of it, to be stored."""
         return (*self.log_bets, self.log_reserve, self.suspicion)
 
-    def after(self, log_factors: Sequence[float], labels: float, watched: int) -> Capital:
+    def after(self, log_factors: Sequence[float], labels: float, watched: float) -> Capital:
         """Return the capital after the bets were multiplied by these factors for so many labels (> 0).
 
         Args:
             log_factors: ln of the factor of each bet.
             labels: how many labels these are of.
-            watched: number of the bet that decides whether something seems to be wrong.
+            watched: ln of the factor of the bet that decides whether something seems to be wrong.
 
         """
         log_bets = tuple(map(operator.add, self.log_bets, log_factors))
-        suspicion = max(0.0, self.suspicion + log_factors[watched])
+        suspicion = max(0.0, self.suspicion + watched)
         if suspicion < _SUSPICIOUS:
             return Capital(log_bets, self.log_reserve, suspicion)
         # (1 + n/300), n the labels for which the reserve was spent so far, follows from what is left of it.

@@ -79,7 +79,7 @@ class Comparison:
 
     Attributes:
         margin: by how much the candidate may be worse, in [0, 1).
-        capital: of the twelve bets.
+        capital: of the eight bets.
         known: labels of the stable revision that q_s is estimated from.
         candidate: labels of the candidate that wait for one of the stable revision.
         stable: labels of the stable revision that wait for one of the candidate.
@@ -150,7 +150,7 @@ class Comparison:
         if not _LEAST < level < 1.0 - _LEAST:
             return self.capital
         factors = [_log_factor(candidate, stable, math.exp(log_q), q_s, margin) for log_q, _ in qualities_below(level)]
-        return self.capital.after(factors, min(candidate.number, stable.number), WATCHED)
+        return self.capital.after(factors, min(candidate.number, stable.number), factors[WATCHED])
 
 
 def _log_factor(candidate: Labels, stable: Labels, q_c: float, q_s: float, margin: float) -> float:

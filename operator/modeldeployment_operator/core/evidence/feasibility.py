@@ -17,6 +17,7 @@ from typing import Final, Protocol, TypeVar
 from modeldeployment_operator.core.evidence.comparison import Comparison, Labels
 from modeldeployment_operator.core.evidence.level import Evidence
 from modeldeployment_operator.core.evidence.paired import Paired
+from modeldeployment_operator.core.evidence.scores import Scores
 
 MOST: Final = 1e7
 """Labels after which it is said that a difference is never seen."""
@@ -48,6 +49,24 @@ def labels_until_drop(evidence: Evidence, quality: float, alpha: float) -> float
         return quality * (1.0 - quality) * swing * swing
 
     return _median(evidence, advance, variance, alpha)
+
+
+def labels_until_lower_mean(scores: Scores, mean: float, deviation: float, alpha: float) -> float:
+    """Return after how many more labels with scores of such a mean and deviation a level is proven to be missed.
+
+    Mirrored, exceeded. The median; math.inf if that takes more than ten million, or is never proven.
+    """
+    deviation = min(deviation, math.sqrt(mean * (1.0 - mean)))
+
+    def advance(test: Scores, labels: float) -> Scores:
+        return test.observe(labels, labels * mean, labels * (mean * mean + deviation * deviation))
+
+    def variance(test: Scores) -> float:
+        ends = [min(max(mean + sign * deviation, 0.0), 1.0) for sign in (-1, 1)]
+        low, high = (test.observe(1.0, end, end * end).log_e for end in ends)
+        return ((high - low) * deviation / (ends[1] - ends[0])) ** 2 if deviation else 0.0
+
+    return _median(scores, advance, variance, alpha)
 
 
 def labels_until_worse_than_stable(

@@ -1,6 +1,6 @@
 """Test A: evidence that a revision is worse, or proof that it is better, than a fixed level.
 
-Null hypothesis: every label's expected score, given the past, is at least `level`. Twelve bets at odds that fit
+Null hypothesis: every label's expected score, given the past, is at least `level`. Eight bets at odds that fit
 qualities q_k below the level multiply their capital by the likelihood ratio of what is seen. Of new bets for declines
 that begin late see `capital`.
 
@@ -20,7 +20,7 @@ import math
 from dataclasses import dataclass, replace
 
 from modeldeployment_operator.core.evidence.capital import Capital
-from modeldeployment_operator.core.evidence.odds import BETS, WATCHED, odds_against
+from modeldeployment_operator.core.evidence.odds import BETS, WATCHED, factors_against
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Evidence:
     Attributes:
         level: lowest value, in (0, 1), at which the revision counts as good.
         labels: number of labels seen, n.
-        log_bets: ln of the capital in each of the twelve bets and in the reserve, and the suspicion.
+        log_bets: ln of the capital in each of the eight bets and in the reserve, and the suspicion.
         mirrored: whether it is to be proven that the revision is better than the level.
 
     """
@@ -55,11 +55,10 @@ class Evidence:
         if not new:
             return self
         if self.mirrored:
-            odds, right, against = odds_against(1.0 - self.level), wrong, correct
+            factors = factors_against(1.0 - self.level, wrong, correct)
         else:
-            odds, right, against = odds_against(self.level), correct, wrong
-        factors = [right * gain + against * loss for gain, loss in odds]
-        capital = Capital.of(self.log_bets).after(factors, new, WATCHED)
+            factors = factors_against(self.level, correct, wrong)
+        capital = Capital.of(self.log_bets).after(factors, new, factors[WATCHED])
         return replace(self, labels=self.labels + new, log_bets=capital.numbers)
 
     def observe_scores(self, total: float, labels: float) -> Evidence:

@@ -5,7 +5,7 @@ only the stable revision is wrong) or 0 (tied). Null hypothesis: the expectation
 `margin`.
 
 A bet multiplies its capital by 1 + λ·(y − margin), whose mean is then at most 1; every bet whose validity rests on that
-mean alone is at most such a factor. λ_k = 0.95·2^(−k/2)/(1 + margin), k = 0..11: a factor must not be negative, even if
+mean alone is at most such a factor. λ_k = 0.95·(3/5)^k/(1 + margin), k = 0..7: a factor must not be negative, even if
 y = −1. New bets are placed as `capital` says, for each factor is a fair bet by itself, whenever it begins.
 
 With scores in [0, 1] a pair counts as lost by as much as the candidate's score is lower, as won by as much as it is
@@ -28,8 +28,8 @@ from typing import Final
 
 from modeldeployment_operator.core.evidence.capital import Capital
 
-BETS: Final = 12
-WATCHED: Final = 3
+BETS: Final = 8
+WATCHED: Final = 2
 """The bet of a third of its capital."""
 
 
@@ -39,7 +39,7 @@ class Paired:
 
     Attributes:
         margin: by how much the candidate may be worse, in [0, 1).
-        capital: of the twelve bets.
+        capital: of the eight bets.
         mirrored: whether it is to be proven that the candidate is not worse by the margin.
 
     """
@@ -84,13 +84,13 @@ class Paired:
             for_bet * up + tied * level + against_bet * down
             for up, level, down in _odds(-self.margin if self.mirrored else self.margin)
         ]
-        return replace(self, capital=self.capital.after(factors, pairs, WATCHED))
+        return replace(self, capital=self.capital.after(factors, pairs, factors[WATCHED]))
 
 
 @lru_cache(maxsize=1024)
 def _odds(margin: float) -> tuple[tuple[float, float, float], ...]:
     """Return for each bet ln of the factor for y = 1, 0 and −1."""
-    stakes = [0.95 * 2.0 ** (-k / 2) / (1.0 + margin) for k in range(BETS)]
+    stakes = [0.95 * 0.6**k / (1.0 + margin) for k in range(BETS)]
     return tuple(
         (
             math.log1p(stake * (1.0 - margin)),

@@ -113,6 +113,16 @@ class AccuracyStatus(ApiModel):
         None,
         description="Evidence that the revision is degraded, as a share of what a verdict needs: 1 or more is proof.",
     )
+    labels_per_hour: str | None = Field(None, description="How many labels came in an hour since it took the traffic.")
+    decline: str | None = Field(
+        None, description="Value with half as many errors more than are allowed: the decline that is spoken of next."
+    )
+    decline_labels: int | None = Field(
+        None, ge=0, description="Labels until such a decline is proven, in half of all cases."
+    )
+    decline_within: str | None = Field(
+        None, description="Time until then, if labels go on to come as they did; absent if none come."
+    )
 
 
 class RejectionCause(StrEnum):

@@ -8,15 +8,17 @@ from datetime import datetime
 from typing import Final
 
 from modeldeployment_operator.api import group
+from modeldeployment_operator.api.base import seconds
 from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from modeldeployment_operator.api.status import Rejection, RejectionCause, RolloutStatus, Verdict
 from modeldeployment_operator.core.decision import Decision
+from modeldeployment_operator.core.detection import outlook
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.kinds import OPTIONAL, PROMETHEUS_RULE, SERVICE_MONITOR, Kind
 from modeldeployment_operator.core.observation import Observation, Problem
 from modeldeployment_operator.core.rejection import cause, latched_rejection
 from modeldeployment_operator.core.rollout import needs_approval
-from modeldeployment_operator.core.text import count, ratio, shortened, timestamp
+from modeldeployment_operator.core.text import count, ratio, shortened, span, timestamp
 
 
 @dataclass(frozen=True)
@@ -236,7 +238,7 @@ def _accuracy(view: View) -> Claim:
             "no level to judge against: spec.accuracy.maximumDrop is measured from the predecessor's labels, and it "
             "has none or too few; set spec.accuracy.minimum to judge from the first revision on",
         )
-    facts = _facts(judged)
+    facts = _facts(judged) + _slowness(view, judged)
     if judged.verdict is Verdict.HEALTHY:
         return Claim(kind, ConditionStatus.TRUE, Reason.HEALTHY, facts)
     if judged.verdict is Verdict.DEGRADED:
@@ -266,6 +268,20 @@ def _degraded(view: View) -> tuple[Reason, str]:
         Reason.NO_ROLLBACK_TARGET,
         "it goes on serving because there is no good revision to go back to: apply a better model, or ask whether the "
         "world has changed",
+    )
+
+
+def _slowness(view: View, judged: Judged) -> str:
+    """Warn if labels are too few for a decline to be seen while the previous revision stands by."""
+    found, rollback = outlook(view.observation, judged), view.observation.spec.rollback
+    if found is None or not rollback.enabled or found.seconds <= seconds(rollback.probation):
+        return ""
+    if not judged.labels:
+        return "; no label has come yet, and without any nothing can be proven"
+    within = span(3600 * round(found.seconds / 3600))
+    return (
+        f"; at {found.per_hour:.1f} labels an hour a decline to {found.quality:.2f} would be seen in about {within}, "
+        f"which is longer than probation ({rollback.probation}): send more labels, or make rollback.probation longer"
     )
 
 

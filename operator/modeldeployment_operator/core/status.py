@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -24,18 +25,20 @@ from modeldeployment_operator.api.status import (
 from modeldeployment_operator.core import names
 from modeldeployment_operator.core.conditions import View, conditions, transition_time
 from modeldeployment_operator.core.decision import Decision, revision_status
+from modeldeployment_operator.core.detection import outlook
 from modeldeployment_operator.core.history import kept, recorded
 from modeldeployment_operator.core.judgement import Judged, restarted
 from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.observation import Observation, Problem, StoredRevision
 from modeldeployment_operator.core.rejection import latched_rejection
 from modeldeployment_operator.core.revisions import Template
-from modeldeployment_operator.core.text import precise, ratio, shortened
+from modeldeployment_operator.core.text import precise, ratio, shortened, span
 from modeldeployment_operator.core.traffic import reached
 
 REJECTIONS_KEPT: Final = 32
 _BEGUN: Final = EvidenceState(metric="", log_bets=[])
 """For the evidence of a test, whatever it has come to."""
+_MINUTE: Final = 60
 GROWTH: Final = 1.2
 """By this factor labels must have grown to be told at once."""
 
@@ -68,7 +71,7 @@ def summarise(
         ready_replicas=view.ready,
         selector=_selector(observation, serving) if serving else None,
         endpoint=_endpoint(observation, serving) if serving else None,
-        accuracy=_accuracy(judged.get(serving or "")),
+        accuracy=_accuracy(observation, judged.get(serving or "")),
         revisions=_revisions(observation, judged, decision),
         rejections=_rejections(observation, decision),
         conditions=conditions(view),
@@ -157,7 +160,7 @@ def _endpoint(observation: Observation, serving: str) -> str | None:
     return f"{scheme}://{observation.key.name}.{observation.key.namespace}.svc:{contract.HTTP_PORT}{path}"
 
 
-def _accuracy(judged: Judged | None) -> AccuracyStatus | None:
+def _accuracy(observation: Observation, judged: Judged | None) -> AccuracyStatus | None:
     if judged is None or judged.level is None:
         return None
     low, high = judged.interval
@@ -170,7 +173,21 @@ def _accuracy(judged: Judged | None) -> AccuracyStatus | None:
         labels=judged.labels,
         wrong=judged.state.wrong if judged.state else 0,
         evidence=f"{max(0.0, judged.log_e / judged.level.proof):.3f}",
+        **_outlook(observation, judged),
     )
+
+
+def _outlook(observation: Observation, judged: Judged) -> dict[str, Any]:
+    """Return how long a decline would go unseen."""
+    found = outlook(observation, judged)
+    if found is None:
+        return {}
+    return {
+        "labels_per_hour": f"{found.per_hour:.1f}",
+        "decline": ratio(found.quality),
+        "decline_labels": round(found.labels) if math.isfinite(found.labels) else None,
+        "decline_within": span(_MINUTE * round(found.seconds / _MINUTE)) if math.isfinite(found.seconds) else None,
+    }
 
 
 def _revisions(observation: Observation, judged: Mapping[str, Judged], decision: Decision) -> list[Revision]:

@@ -22,7 +22,7 @@ class Change(StrEnum):
 
 
 HISTORY: Final = 2
-"""Revisions that are kept: so few that all models have them by the end of the warm-up, and what grows then is a leak."""
+"""Revisions that are kept: so few that all models have them by the end of the warm-up. What grows then is a leak."""
 _SHARES: Final = {Change.EDIT: 45, Change.EDIT_TO_BAD: 10, Change.SCALE: 25, Change.RECREATE: 20}
 
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from modeldeployment_operator.cli.text.model import model
 from modeldeployment_operator.cli.text.style import Style
 from modeldeployment_operator.cli.text.why import in_question, why
 from modeldeployment_operator.cli.text.words import hours, percent, span
-from modeldeployment_operator.cli.watch import documents
+from modeldeployment_operator.cli.watch import Watch, documents
 
 from tests.golden import command_line as golden
 from tests.golden.command_line import CANARY, MANUAL, rolling_out, seen
@@ -211,6 +212,18 @@ def test_a_level_that_rests_on_the_predecessor_is_explained() -> None:
 
     assert "1,000 labels of its predecessor warrant, less spec.accuracy.maximumDrop (0.02)" in told
     assert "alpha     0.005:" in told
+
+
+def test_evidence_of_another_version_is_not_taken_for_none() -> None:
+    document = fleets.body("ads", rolling_out("ads", CANARY))
+    document["spec"] = {"model": {"uri": "https://m/x.keras"}, "accuracy": {"minimum": 0.9}, "rollout": CANARY}
+    for one in document["status"]["revisions"]:
+        if one["name"] == "ads-9b27e4":
+            one["evidence"]["logBets"] = ["-1.0"]
+    other = Seen.of(document)
+
+    assert other.reading(other.revision("9b27e4")) is None
+    assert "no labels yet" not in text(model(Style(), other, NOW))
 
 
 # --- Which revision ----------------------------------------------------------------------------------------
@@ -450,3 +463,50 @@ def test_help_loads_nothing_that_it_does_not_need() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+# --- A kubectl that misbehaves -----------------------------------------------------------------------------
+
+
+def stand_in(path: Path, script: str) -> kubectl.Kubectl:
+    """A program that says what kubectl would."""
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return kubectl.Kubectl(program=str(path))
+
+
+def test_what_a_plugin_for_credentials_asks_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    asking = stand_in(
+        tmp_path / "k", "echo 'To sign in, use the code XYZ' >&2; echo 'error: (Unauthorized)' >&2; exit 1"
+    )
+
+    with pytest.raises(CommandError) as problem:
+        asking.get("news").bodies()
+    assert problem.value.code is Exit.NO_RIGHTS
+    assert capfd.readouterr().err == "To sign in, use the code XYZ\n"
+
+
+def test_what_was_deleted_between_two_watches_is_gone(tmp_path: Path) -> None:
+    event = '{"type":"ADDED","object":{"metadata":{"namespace":"team","name":"news"}}}'
+    missing = f"echo 'Error from server (NotFound): x' >&2; touch {tmp_path}/asked; exit 1"
+    ends = stand_in(
+        tmp_path / "k",
+        f"case \"$*\" in *--watch*) test -e {tmp_path}/asked || echo '{event}';; *) {missing};; esac",
+    )
+    with Watch(ends, "news", everywhere=False) as watch:
+        assert watch.changed(30)
+        assert watch.bodies.keys() == {("team", "news")}
+        assert watch.changed(30)
+        assert watch.bodies == {}
+        assert not watch.silent
+
+
+def test_a_watch_that_breaks_keeps_what_was_seen(tmp_path: Path) -> None:
+    event = '{"type":"ADDED","object":{"metadata":{"namespace":"team","name":"news"}}}'
+    once = f"test -e {tmp_path}/seen || {{ touch {tmp_path}/seen; echo '{event}'; exit 0; }}"
+    breaks = stand_in(tmp_path / "k", f"{once}; echo 'Unable to connect to the server: x' >&2; exit 1")
+    with Watch(breaks, "news", everywhere=False) as watch:
+        assert watch.changed(30)
+        assert watch.changed(30)
+        assert watch.silent
+        assert watch.bodies.keys() == {("team", "news")}

@@ -8,7 +8,10 @@ takes longer to load than kubectl to run.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import sys
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -38,6 +41,9 @@ _UNREACHABLE: Final = (
     "ServiceUnavailable",
 )
 
+_COMPLAINT: Final = re.compile(r"(?i)error\b|[EWI]\d{4} |unable to connect|the connection to the server|\s*$")
+"""How lines begin in which kubectl complains; those of its log among them."""
+
 Body = dict[str, Any]
 
 
@@ -45,20 +51,52 @@ class ChangedError(CommandError):
     """The object is another one than was read."""
 
 
-class Answer:
-    """What kubectl says; it runs until it is asked for."""
+class Running:
+    """A kubectl that runs, and what it says of itself.
+
+    A plugin for credentials may ask its user to log in meanwhile, and the API server may warn: that is shown at once.
+    What kubectl complains of is told when it has ended, if it was in vain.
+    """
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout  # noqa: S101 - it was started so,
+        assert process.stderr  # noqa: S101 - both of them.
+        self.output = process.stdout
         self._process = process
+        self._errors = process.stderr
+        self._lines: list[str] = []
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def kill(self) -> None:
+        """End it."""
+        self._process.kill()
+
+    def complaint(self) -> str | None:
+        """Wait for its end; return what it complained of, if it was in vain."""
+        code = self._process.wait()
+        self._thread.join()
+        self.output.close()
+        self._errors.close()
+        return "".join(self._lines) if code else None
 
     def bodies(self) -> list[Body]:
-        """Return the objects."""
-        output, errors = self._process.communicate()
-        if self._process.returncode:
-            raise failure(errors)
+        """Return the objects that it was asked for."""
+        output = self.output.read()
+        complaint = self.complaint()
+        if complaint is not None:
+            raise failure(complaint)
         document: Body = json.loads(output)
         items: list[Body] = document["items"] if document["kind"] == "List" else [document]
         return items
+
+    def _listen(self) -> None:
+        for line in self._errors:
+            if _COMPLAINT.match(line):
+                self._lines.append(line)
+            else:
+                sys.stderr.write(line)
+                sys.stderr.flush()
 
 
 class Kubectl:
@@ -68,11 +106,11 @@ class Kubectl:
         self._flags = tuple(flags)
         self._program = program
 
-    def get(self, name: str | None = None, *, everywhere: bool = False) -> Answer:
+    def get(self, name: str | None = None, *, everywhere: bool = False) -> Running:
         """Ask for one object, or for all of the namespace, or of all namespaces."""
-        return Answer(self.start(["get", *_what(name, everywhere=everywhere), "--output=json"]))
+        return self.start(["get", *_what(name, everywhere=everywhere), "--output=json"])
 
-    def watch(self, name: str | None = None, *, everywhere: bool = False) -> subprocess.Popen[str]:
+    def watch(self, name: str | None = None, *, everywhere: bool = False) -> Running:
         """Have kubectl tell of these objects and of each change of them."""
         told = ["--watch", "--output-watch-events", "--output=json", f"{_TIMEOUT}=0"]
         return self.start(["get", *_what(name, everywhere=everywhere), *told])
@@ -83,26 +121,27 @@ class Kubectl:
         patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "annotations": dict(annotations)}}
         what = ["patch", RESOURCE, metadata["name"], f"--namespace={metadata['namespace']}", "--type=merge"]
         told = [f"--patch={json.dumps(patch)}", f"--field-manager={FIELD_MANAGER}", "--output=json"]
-        (after,) = Answer(self.start([*what, *told])).bodies()
+        (after,) = self.start([*what, *told]).bodies()
         return after
 
-    def start(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
+    def start(self, arguments: Sequence[str]) -> Running:
         """Start kubectl with the user's own flags."""
         given = [*arguments, *(flag for flag in self._flags if not _is_said(flag, arguments))]
         if not any(argument.startswith(f"{_TIMEOUT}=") for argument in given):
             given.append(f"{_TIMEOUT}={_PATIENCE}")
         try:
-            return subprocess.Popen(  # noqa: S603 - kubectl, with arguments that no shell reads.
+            process = subprocess.Popen(  # noqa: S603 - kubectl, with arguments that no shell reads.
                 [self._program, *given],
-                stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
                 encoding="utf-8",
+                errors="replace",
             )
         except FileNotFoundError:
             message = "there is no kubectl on the PATH, by which the cluster is asked: install it, or add it to PATH"
             raise CommandError(Exit.UNREACHABLE, message) from None
+        return Running(process)
 
 
 def failure(errors: str) -> CommandError:

@@ -123,10 +123,14 @@ class Seen:
         return {name: round(100 * share) for name, share in traffic(self.status).items()}
 
     def judged(self, revision: Revision) -> Judged | None:
-        """Return what is known of a revision's quality, as the operator has it; None if nothing is judged."""
+        """Return what is known of a revision's quality, as the operator has it; None if nothing is judged.
+
+        Nor is anything known of a test that is another version's: it would look as if it had just begun.
+        """
         if self.spec is None or self.spec.accuracy is None or revision.evidence is None:
             return None
-        return judge_revision(self.spec.accuracy, revision, None, set())
+        judged = judge_revision(self.spec.accuracy, revision, None, set())
+        return judged if judged.labels == revision.evidence.right + revision.evidence.wrong else None
 
     def reading(self, revision: Revision) -> Reading | None:
         """Return the same in numbers: of the one that serves as the status has it, else from the state of the test."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import queue
-import subprocess
 import threading
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Final, Self
 
-from modeldeployment_operator.cli.kubectl import Body, Kubectl, failure
+from modeldeployment_operator.cli.errors import CommandError, Exit
+from modeldeployment_operator.cli.kubectl import Body, Kubectl, Running, failure
 
 _REST: Final = 2.0
 """Seconds between two watches."""
@@ -23,9 +23,9 @@ class Watch:
         self._kubectl = kubectl
         self._name = name
         self._everywhere = everywhere
-        self._told: queue.SimpleQueue[Body | Exception | None] = queue.SimpleQueue()
+        self._told: queue.SimpleQueue[Body | list[Body] | CommandError | None] = queue.SimpleQueue()
         self._ended = threading.Event()
-        self._process: subprocess.Popen[str] | None = None
+        self._running: Running | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.bodies: dict[tuple[str, str], Body] = {}
         """What is now, by namespace and name."""
@@ -40,8 +40,8 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        if self._process:
-            self._process.kill()
+        if self._running:
+            self._running.kill()
         self._thread.join(timeout=_REST)
 
     def changed(self, seconds: float) -> bool:
@@ -57,13 +57,15 @@ class Watch:
             except queue.Empty:
                 return True
 
-    def _take(self, told: Body | Exception | None) -> None:
-        if isinstance(told, Exception):
+    def _take(self, told: Body | list[Body] | CommandError | None) -> None:
+        if isinstance(told, CommandError):
             raise told
+        self.silent = told is None
         if told is None:
-            self.silent = True
             return
-        self.silent = False
+        if isinstance(told, list):
+            self.bodies = {(body["metadata"]["namespace"], body["metadata"]["name"]): body for body in told}
+            return
         metadata = told["object"]["metadata"]
         if told["type"] == "DELETED":
             self.bodies.pop((metadata["namespace"], metadata["name"]), None)
@@ -71,27 +73,28 @@ class Watch:
             self.bodies[metadata["namespace"], metadata["name"]] = told["object"]
 
     def _run(self) -> None:
-        first = True
-        while not self._ended.is_set():
-            errors = self._watch()
-            if errors and first:
-                self._told.put(failure(errors))
-                return
-            if errors:
+        complaint = self._watch()
+        if complaint is not None:
+            self._told.put(failure(complaint))
+            return
+        while not self._ended.wait(_REST):
+            self._told.put(self._all())
+            if self._watch() is not None:
                 self._told.put(None)
-            first = False
-            self._ended.wait(_REST)
 
-    def _watch(self) -> str:
+    def _watch(self) -> str | None:
         """Watch until it ends; return what kubectl complains of."""
-        self._process = process = self._kubectl.watch(self._name, everywhere=self._everywhere)
-        assert process.stdout  # noqa: S101 - it was started so,
-        assert process.stderr  # noqa: S101 - both of them.
-        with process:
-            for event in documents(process.stdout):
-                self._told.put(event)
-            errors = process.stderr.read()
-        return errors if process.returncode else ""
+        self._running = self._kubectl.watch(self._name, everywhere=self._everywhere)
+        for event in documents(self._running.output):
+            self._told.put(event)
+        return self._running.complaint()
+
+    def _all(self) -> list[Body] | None:
+        """Return what there is: nobody tells of what was deleted between two watches. None if nobody answers."""
+        try:
+            return self._kubectl.get(self._name, everywhere=self._everywhere).bodies()
+        except CommandError as error:
+            return [] if error.code is Exit.NOT_FOUND else None
 
 
 def documents(lines: Iterable[str]) -> Iterator[Body]:

@@ -44,7 +44,7 @@ def _row(seen: Seen, now: datetime) -> Row:
         f"{judged.estimate:.4f} (>={judged.level:g})" if judged else "",
         f"{judged.told.labels:,}" if judged else "",
         Cell(row.verdict, VERDICTS.get(serving.verdict, "") if serving and serving.verdict else ""),
-        f"{bars.bar(judged.evidence, 6)} {percent(judged.evidence)}" if judged else "",
+        f"{bars.bar(judged.evidence, 6)} {percent(min(1.0, judged.evidence))}" if judged else "",
         _on_its_way(seen, now),
     ]
 

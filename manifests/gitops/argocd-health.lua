@@ -7,7 +7,7 @@
 --     '{data: {"resource.customizations.health.modelops.dev_ModelDeployment": $lua}}')"
 --
 -- A model that was rolled back is Degraded although its predecessor serves: what Git asks for is refused, and someone
--- has to choose another model.
+-- has to choose another model. One that waits for a person is Suspended, so that a sync does not wait for it.
 
 local status = obj.status or {}
 local conditions = {}
@@ -24,11 +24,15 @@ if stalled and stalled.status == "True" then
   return { status = "Degraded", message = stalled.message }
 end
 
-if obj.spec.paused then
-  return { status = "Suspended", message = "Paused by spec.paused." }
+local annotations = obj.metadata.annotations or {}
+if obj.spec.paused or annotations["modelops.dev/paused"] == "true" then
+  return { status = "Suspended", message = "Paused: the traffic is held where it is." }
 end
 
 local ready = conditions["Ready"]
+if ready and ready.reason == "AwaitingApproval" then
+  return { status = "Suspended", message = ready.message }
+end
 if ready and ready.status == "True" then
   return { status = "Healthy", message = ready.message }
 end

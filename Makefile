@@ -104,7 +104,7 @@ bench-metrics: deps  ## What a scrape costs, what metrics and traces cost a pred
 	$(PYTHON) -m tests.benchmarks.prometheus_source
 
 bench-serving: deps  ## Requests a second in every protocol, beside the function itself, the bare servers and peers (15 min)
-	$(PYTHON) -m tests.benchmarks.serving
+	$(PYTHON) -m tests.benchmarks.serving $(if $(WEIGHTS),--weights)
 
 bench-operator: deps  ## The operator with 100, 300 and 1000 models, beside plain Deployments and a bare client (25 min)
 	$(PYTHON) -m tests.benchmarks.fleet

@@ -125,7 +125,7 @@ class PredictionApp:
             response = await answering
         except Exception as error:  # It is logged, and the client learns no more than that.
             response = _failed(error)
-        if way.witness is not None and response.status == 200:
+        if way.witness is not None and response.status == 200 and self._admits(way.witness, request):
             # Once the client has its answer.
             asyncio.get_running_loop().call_soon(self._copy, way.witness, request, _token(response))
         return self._finished(request.head, response, trace, Method.COPY if way.is_copy else None)
@@ -181,6 +181,9 @@ class PredictionApp:
         types = [value for name, value in answer.headers if name.lower() == "content-type"]
         others = [(name, value) for name, value in end_to_end(answer.headers) if name.lower() != "content-type"]
         return Response(answer.body, answer.status, types[0] if types else "", others, close=parts.state.is_leaving)
+
+    def _admits(self, address: str, request: Request) -> bool:
+        return self._parts.copier.admits(address, len(request.body))
 
     def _copy(self, address: str, request: Request, token: str | None) -> None:
         head = request.head

@@ -12,6 +12,7 @@ import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from model_server.copying import CALL_COST
 from model_server.errors import Unimplemented
 from model_server.http.limits import FEEDBACK_BYTES, SMALL_BYTES
 from model_server.http.messages import Head, Peer
@@ -143,7 +144,9 @@ class _Table:
                     return forwarded
             answer: bytes = await getattr(await late.get(), name)(call)
             witness = passing.witness(chance)
-            if witness is not None and kind == PREDICT and not call.is_copy:
+            if witness is None or kind != PREDICT or call.is_copy:
+                return answer
+            if parts.copier.admits(witness, len(call.message), CALL_COST):
                 # Once the client has its answer.
                 asyncio.get_running_loop().call_soon(self._copy, witness, call, call.message)
             return answer
@@ -157,7 +160,7 @@ class _Table:
         def ask(seconds: float) -> Coroutine[None, None, dict[str, str] | None]:
             return self._forwarder.copy(address, call.path, message, call.metadata, seconds)
 
-        self._parts.copier.copy_call(address, len(message), token, ask)
+        self._parts.copier.copy_call(len(message), token, ask)
 
     def _labels(self, late: _Late) -> Method:
         """Take labels, unless they have a port of their own: who may predict may not send them then."""

@@ -146,9 +146,9 @@ class Metrics:
         """Count a request that was passed on."""
         self._forwarded.labels(outcome).inc()
 
-    def count_copied(self, outcome: Copied) -> None:
-        """Count a copy of a request."""
-        self._copied.labels(outcome).inc()
+    def count_copied(self, outcome: Copied, number: int) -> None:
+        """Count copies of requests."""
+        self._copied.labels(outcome).inc(number)
 
     def count_agreement(self, revision: str, *, same: int, different: int) -> None:
         """Count instances of which another revision has predicted the same, or something else."""

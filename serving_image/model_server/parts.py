@@ -53,8 +53,8 @@ class RequestMetrics(Protocol):
     def count_forwarded(self, outcome: Forwarded) -> None:
         """Count a request that was passed on."""
 
-    def count_copied(self, outcome: Copied) -> None:
-        """Count a copy of a request."""
+    def count_copied(self, outcome: Copied, number: int) -> None:
+        """Count copies of requests."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -42,7 +42,7 @@ class Copied(StrEnum):
     FAILED = "failed"
     """The other revision could not be reached, took too long, or refused."""
     DROPPED = "dropped"
-    """Too many were under way."""
+    """There were too many in a second, or under way."""
 
 
 @dataclass(frozen=True, slots=True)

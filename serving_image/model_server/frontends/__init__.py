@@ -14,7 +14,7 @@ What they say to each other:
     answer     number, answer or results            cancel     number of what nobody waits for
     error      number, kind, text                   observed   a request, for the metrics
     finish     answer what is asked, and end        forwarded  a request was passed on, and what came of it
-                                                    copied     likewise of a copy
+                                                    copied     likewise of copies, and how many
                                                     expect     a copy is sent of the request with this id
                                                     settle     what is known of the answer to it
                                                     closed     one of the connections it was given

@@ -62,7 +62,7 @@ class FrontEnd:
             "cancel": self._cancel,
             "observed": self._manager.parts.metrics.note_request,
             "forwarded": lambda outcome: self._manager.parts.metrics.count_forwarded(Forwarded(outcome)),
-            "copied": lambda outcome: self._manager.parts.metrics.count_copied(Copied(outcome)),
+            "copied": lambda outcome, number: self._manager.parts.metrics.count_copied(Copied(outcome), number),
             "expect": self._manager.parts.shadows.expect,
             "settle": self._settle,
             "closed": self._closed,

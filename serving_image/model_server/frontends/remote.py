@@ -131,9 +131,9 @@ class RemoteMetrics:
         """Count a request that was passed on."""
         self._link.send("forwarded", outcome.value)
 
-    def count_copied(self, outcome: Copied) -> None:
-        """Count a copy of a request."""
-        self._link.send("copied", outcome.value)
+    def count_copied(self, outcome: Copied, number: int) -> None:
+        """Count copies of requests."""
+        self._link.send("copied", outcome.value, number)
 
 
 class RemoteWitness:

@@ -174,7 +174,7 @@ class Asking:
                     ssl=None if identity is None else identity.client,
                     server_hostname=None if identity is None else identity.name or host.strip("[]"),
                 )
-        except (OSError, TimeoutError, ValueError):
+        except (OSError, TimeoutError, ValueError, OverflowError):  # The last two of a port that is none.
             done(None, False)
         except asyncio.CancelledError:
             done(None, False)

@@ -11,6 +11,7 @@ import binascii
 import contextlib
 import re
 import time
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from model_server import contract
@@ -102,6 +103,7 @@ class CallForwarder:
         self, address: str, path: str, message: bytes, metadata: Sequence[tuple[bytes, bytes]], seconds: float
     ) -> dict[str, str] | None:
         """Send a copy of a call to the pods at HOST:PORT; returns the metadata of the answer, or None if it fails."""
+        await asyncio.to_thread(import_module, "grpc.aio")  # It takes half a second, in which clients would wait.
         import grpc
 
         sent = [*_passed_on(metadata), (MARK, self._seal.mark(Passed.COPY, message))]

@@ -33,6 +33,7 @@ type options struct {
 	requests    int64
 	wait        time.Duration
 	pause       time.Duration
+	think       time.Duration
 	tolerate    map[int]bool
 }
 
@@ -84,6 +85,7 @@ func read() options {
 	flag.Int64Var(&o.requests, "requests", 0, "end after so many instead")
 	flag.DurationVar(&o.wait, "wait", 30*time.Second, "for an answer")
 	flag.DurationVar(&o.pause, "pause", 0, "after an answer that is tolerated, before asking again")
+	flag.DurationVar(&o.think, "think", 0, "after each answer, before asking again")
 	o.tolerate = map[int]bool{}
 	flag.Func("tolerate", "a status that is no error here; repeatable", func(text string) error {
 		var code int
@@ -203,6 +205,9 @@ func (o *options) loop(c client, t *tally, measuring, stopping *atomic.Bool, lef
 		if counts {
 			t.latencies.add(took)
 			t.statuses[status]++
+		}
+		if o.think > 0 {
+			time.Sleep(o.think)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 """Measures how fast the model server answers, and holds that to its limits, its peers and its targets.
 
 make bench-serving            a quarter of an hour; --quick: three minutes
+make bench-serving WEIGHTS=1  what passing requests on costs, and copies (3 min)
 make bench-soak               memory after 200,000 requests, and with a queue held full for a minute
 """
 
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.serving import report, soak
+from tests.benchmarks.serving import report, soak, weights
 from tests.benchmarks.serving.cells import Cell, Result, check, measure
 from tests.benchmarks.serving.generator import generator
 from tests.benchmarks.serving.models import models
@@ -57,6 +58,8 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     if arguments.soak:
         return soak.run()
+    if arguments.weights:
+        return weights.run(arguments.rounds or (1 if arguments.quick else 5), arguments.seconds or 1.6)
     plan = Plan(
         rounds=arguments.rounds or (1 if arguments.quick else 3),
         seconds=arguments.seconds or (0.8 if arguments.quick else 1.6),
@@ -157,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.serving", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--soak", action="store_true", help="memory over many requests instead")
+    parser.add_argument("--weights", action="store_true", help="what passing requests on costs instead, and copies")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--models", nargs="+", default=list(COUNTS), choices=list(COUNTS))

@@ -50,7 +50,7 @@ def test_the_reserve_falls_with_the_labels_that_were_suspected_in_one_step_or_ma
     in_parts = Capital.start(12)
     for part in range(6):
         in_parts = in_parts.after([0.0] * 12, 100, 3.0 if part == 0 else 0.0)
-    expected = math.log(RESERVE * 3**-0.3)
+    expected = math.log(RESERVE * 1.6**-0.5)
     assert at_once.log_reserve == pytest.approx(expected)
     assert in_parts.log_reserve == pytest.approx(expected)
 

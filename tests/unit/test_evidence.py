@@ -20,14 +20,14 @@ COUNTS = st.integers(0, 500)
 def by_definition(level: float, steps: list[tuple[int, int]]) -> float:
     """ln M straight from the formulas, in plain arithmetic."""
     q = [1 / (1 + math.exp(-(math.log(level / (1 - level)) - 0.16 * (5 / 3) ** k))) for k in range(BETS)]
-    capital, reserve, suspicion, suspected = [0.7 / BETS] * BETS, 0.3, 0.0, 0
+    capital, reserve, suspicion, suspected = [0.75 / BETS] * BETS, 0.25, 0.0, 0
     for right, wrong in steps:
         factors = [(q[k] / level) ** right * ((1 - q[k]) / (1 - level)) ** wrong for k in range(BETS)]
         capital = [bet * factor for bet, factor in zip(capital, factors, strict=True)]
-        suspicion = max(0.0, suspicion + math.log(factors[3]))
+        suspicion = max(0.0, suspicion + math.log(factors[2]))
         if suspicion >= 2:
             suspected += right + wrong
-            kept = 0.3 * (1 + suspected / 300) ** -0.3
+            kept = 0.25 * (1 + suspected / 1000) ** -0.5
             capital = [bet + (reserve - kept) / BETS for bet in capital]
             reserve = kept
     return math.log(sum(capital) + reserve)
@@ -156,14 +156,14 @@ def log_e_of_paths(level: float, right: np.ndarray, step: int) -> np.ndarray:
     runs, steps = right.shape
     q = 1 / (1 + np.exp(-(math.log(level / (1 - level)) - 0.16 * (5 / 3) ** np.arange(BETS))))
     gain, loss = np.log(q / level), np.log((1 - q) / (1 - level))
-    bets = np.full((runs, BETS), 0.7 / BETS)
-    reserve, suspicion, suspected = np.full(runs, 0.3), np.zeros(runs), np.zeros(runs)
+    bets = np.full((runs, BETS), 0.75 / BETS)
+    reserve, suspicion, suspected = np.full(runs, 0.25), np.zeros(runs), np.zeros(runs)
     result = np.empty((runs, steps))
     for i in range(steps):
         factors = right[:, i : i + 1] * gain + (step - right[:, i : i + 1]) * loss
-        suspicion = np.maximum(0.0, suspicion + factors[:, 3])
+        suspicion = np.maximum(0.0, suspicion + factors[:, 2])
         suspected += step * (suspicion >= 2)
-        kept = 0.3 * (1 + suspected / 300) ** -0.3
+        kept = 0.25 * (1 + suspected / 1000) ** -0.5
         bets = bets * np.exp(factors) + ((reserve - kept) / BETS)[:, None]
         reserve = kept
         result[:, i] = np.log(bets.sum(axis=1) + reserve)

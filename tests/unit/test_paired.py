@@ -24,7 +24,7 @@ def after(test: Paired, steps: list[tuple[int, int, int]]) -> Paired:
 def by_definition(margin: float, steps: list[tuple[int, int, int]]) -> float:
     """ln M straight from the formulas, in plain arithmetic."""
     stakes = [0.95 * 0.6**k / (1 + margin) for k in range(BETS)]
-    capital, reserve, suspicion, suspected = [0.7 / BETS] * BETS, 0.3, 0.0, 0
+    capital, reserve, suspicion, suspected = [0.75 / BETS] * BETS, 0.25, 0.0, 0
     for won, lost, tied in steps:
         factors = [
             (1 + s * (1 - margin)) ** lost * (1 - s * margin) ** tied * (1 - s * (1 + margin)) ** won for s in stakes
@@ -33,7 +33,7 @@ def by_definition(margin: float, steps: list[tuple[int, int, int]]) -> float:
         suspicion = max(0.0, suspicion + math.log(factors[2]))
         if suspicion >= 2:
             suspected += won + lost + tied
-            kept = 0.3 * (1 + suspected / 300) ** -0.3
+            kept = 0.25 * (1 + suspected / 1000) ** -0.5
             capital = [bet + (reserve - kept) / BETS for bet in capital]
             reserve = kept
     return math.log(sum(capital) + reserve)

@@ -1,14 +1,14 @@
 """The capital of a test: bets, and a reserve from which new bets are placed when something seems to be wrong.
 
-A bet multiplies its capital by a factor whose mean is at most 1 under the null hypothesis. Of a capital of 1 seven
-tenths are bet at the start. The rest is a reserve for declines that begin later, when the first bets have lost all they
-had. What is moved from the reserve into the bets only changes hands, after the labels it was decided by were counted.
-So whatever decides when and how much, the total stays a nonnegative supermartingale from 1.
+A bet multiplies its capital by a factor whose mean is at most 1 under the null hypothesis. Of a capital of 1 three
+quarters are bet at the start. The rest is a reserve for declines that begin later, when the first bets have lost all
+they had. What is moved from the reserve into the bets only changes hands, after the labels it was decided by were
+counted. So whatever decides when and how much, the total stays a nonnegative supermartingale from 1.
 
-Here a CUSUM decides, of the bet that fits a middling decline: it is 0 while all is well, and the reserve is spent while
-it is at 2 nats or more. That costs a decline the first 2 nats of its evidence, and spares what bets would lose in
-good times, which is more: a good revision is suspected for a few labels in a hundred. While it is suspected the reserve
-falls with the number of labels n as 0.3·(1 + n/300)^−0.3, so that it is never used up.
+Here a CUSUM decides, of the bet on a small decline: it is 0 while all is well, and the reserve is spent while it is at
+2 nats or more. That costs a decline the first 2 nats of its evidence, and spares what bets would lose in good times,
+which is more: at a level of 0.90 a revision of 0.92 is suspected for one label in a hundred. While it is suspected the
+reserve falls with the number of labels n as ¼·(1 + n/1000)^−½, so that it is never used up.
 
 Sources: J. Ville, Étude critique de la notion de collectif, 1939; E. S. Page, Continuous inspection schemes, 1954;
 J. Shin, A. Ramdas, A. Rinaldo, E-detectors, 2024.
@@ -22,13 +22,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-RESERVE: Final = 0.3
+RESERVE: Final = 0.25
 _LOG_RESERVE: Final = math.log(RESERVE)
 _SUSPICIOUS: Final = 2.0
 """Nats at which the reserve begins to be spent."""
-_SCALE: Final = 300.0
+_SCALE: Final = 1000.0
 """Suspected labels over which the rate of spending falls off."""
-_POWER: Final = 0.3
+_POWER: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Capital:
         suspicion = max(0.0, self.suspicion + watched)
         if suspicion < _SUSPICIOUS:
             return Capital(log_bets, self.log_reserve, suspicion)
-        # (1 + n/300), n the labels for which the reserve was spent so far, follows from what is left of it.
+        # (1 + n/1000), n the labels for which the reserve was spent so far, follows from what is left of it.
         so_far = math.exp((_LOG_RESERVE - self.log_reserve) / _POWER)
         log_kept = -_POWER * math.log1p(labels / (_SCALE * so_far))
         spent = -math.expm1(log_kept)

@@ -13,8 +13,8 @@ from typing import Final
 
 BETS: Final = 8
 DISTANCES: Final = tuple(0.16 * (5 / 3) ** k for k in range(BETS))
-WATCHED: Final = 3
-"""The bet on a fall by 0.74: from 0.90 to 0.81."""
+WATCHED: Final = 2
+"""The bet on a fall by 0.44: from 0.90 to 0.85."""
 
 
 def qualities_below(level: float) -> tuple[tuple[float, float], ...]:

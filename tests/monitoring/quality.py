@@ -67,6 +67,7 @@ QUALITY = [
         ONE,
     ),
     Case("it was", "ModelRolledBack", {condition("RolledBack", "True", "Degraded"): "1x5"}, "1m", ONE),
+    Case("its user gave it up", "ModelRolledBack", {condition("RolledBack", "True", "Aborted"): "1x5"}, "1m"),
     Case(
         "not any more",
         "ModelRolledBack",

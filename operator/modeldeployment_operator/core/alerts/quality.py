@@ -44,8 +44,8 @@ def degraded(subject: Subject) -> Alert:
 
 
 def rolled_back(subject: Subject) -> Alert:
-    """Fire while the spec asks for a revision that was taken back."""
-    condition = subject.condition(ConditionType.ROLLED_BACK, ConditionStatus.TRUE)
+    """Fire while the spec asks for a revision that was taken back, unless its user has given it up."""
+    condition = subject.condition(ConditionType.ROLLED_BACK, ConditionStatus.TRUE, [Reason.DEGRADED])
     retry = subject.kubectl("annotate", f"mdep {subject.key.name} {group.RETRY_ANNOTATION}=$(date +%s) --overwrite")
     return Alert(
         "ModelRolledBack",

@@ -167,15 +167,34 @@ def test_what_another_version_wrote_is_left_out() -> None:
     assert "news in team: Ready" in text(model(Style(), Seen.of(document), NOW))
 
 
+def outlook_of(within: str | None, rate: str | None = "40.0") -> str:
+    told = fleets.healthy("news").accuracy
+    assert told is not None
+    changed = {"decline": "0.8500", "decline_labels": 470, "labels_per_hour": rate, "decline_within": within}
+    accuracy = told.model_copy(update=changed)
+    one = seen("news", fleets.healthy("news").model_copy(update={"accuracy": accuracy}), rollback={"probation": "24h"})
+    return text(model(Style(width=200), one, NOW))
+
+
+def test_how_long_a_decline_goes_unseen_is_told() -> None:
+    proven = "a decline to 0.85 is proven by 470 labels, half of the time"
+
+    assert f"{proven}: 11h45m at 40 labels an hour" in outlook_of("11h45m")
+    assert "longer than probation" not in outlook_of("11h45m")
+    assert "longer than probation (24h): send more labels" in outlook_of("25h")
+    assert f"{proven}; no labels come" in outlook_of(None, "0.0")
+    assert "longer" not in outlook_of("for ever")
+
+
 # --- why ---------------------------------------------------------------------------------------------------
 
 
 def test_why_tells_what_a_fall_would_lead_to() -> None:
     healthy = seen("news", fleets.healthy("news"))
     revision = healthy.revision("6f1c0a")
-    (line,) = [line for line in why(Style(width=300), healthy, revision, NOW) if "worse from now on" in line]
+    (line,) = [line for line in why(Style(width=400), healthy, revision, NOW) if "worse from now on" in line]
 
-    labels = [int(number.replace(",", "")) for number in re.findall(r"([\d,]+) labels at", line)]
+    labels = [int(number.replace(",", "")) for number in re.findall(r"([\d,]+) labels \(", line)]
     assert labels == sorted(labels), "the smaller the fall, the longer it takes"
     assert 5 < labels[0] < 60
     assert 2000 < labels[-1] < 10000

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
+from modeldeployment_operator.api.base import seconds
 from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from modeldeployment_operator.api.status import Revision, RevisionPhase, Verdict
 from modeldeployment_operator.cli.seen import Reading, Seen, verdict_words
@@ -14,7 +15,7 @@ from modeldeployment_operator.cli.text.layout import Cell, Row, paragraph, table
 from modeldeployment_operator.cli.text.style import Style
 from modeldeployment_operator.cli.text.waiting import waits
 from modeldeployment_operator.cli.text.words import ago, percent
-from modeldeployment_operator.core.fleet import State, location
+from modeldeployment_operator.core.fleet import State, location, number
 from modeldeployment_operator.core.text import count
 
 LOOKS: Final = {
@@ -55,6 +56,8 @@ def model(style: Style, seen: Seen, now: datetime) -> list[str]:
     for revision in _judged(seen):
         if reading := seen.reading(revision):
             lines += ["", *quality(style, seen.short(revision.name), reading)]
+        if revision.name == seen.status.serving_revision:
+            lines += outlook(style, seen)
     for condition in troubles(seen):
         lines += ["", *_trouble(style, condition)]
     waited = list(waits(seen, now))
@@ -85,6 +88,27 @@ def quality(style: Style, revision: str, reading: Reading) -> list[str]:
         f"  {under} is demanded",
         f"  evidence that it is worse: {proof} {words}",
     ]
+
+
+def outlook(style: Style, seen: Seen) -> list[str]:
+    """Return how long a decline of the revision that serves would go unseen, marked if probation is over before."""
+    told = seen.status.accuracy
+    decline = number(told.decline) if told else None
+    if told is None or decline is None or told.decline_labels is None:
+        return []
+    text = f"a decline to {decline:g} is proven by {count(told.decline_labels, 'label')}, half of the time"
+    rate = number(told.labels_per_hour)
+    if not rate or told.decline_within is None:
+        return paragraph(style, f"{text}; no labels come", "  ", "    ")
+    lines = paragraph(style, f"{text}: {told.decline_within} at {rate:,.0f} labels an hour", "  ", "    ")
+    try:
+        late = seen.spec is not None and seconds(told.decline_within) > seconds(seen.spec.rollback.probation)
+    except ValueError:
+        late = False
+    if late and seen.spec is not None:
+        late_words = f"longer than probation ({seen.spec.rollback.probation}): send more labels, or make that longer"
+        lines += [style.paint(line, "yellow") for line in paragraph(style, late_words, "    ")]
+    return lines
 
 
 def troubles(seen: Seen) -> list[Condition]:

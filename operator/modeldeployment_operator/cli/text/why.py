@@ -13,7 +13,7 @@ from modeldeployment_operator.cli.seen import Reading, Seen, reading_of
 from modeldeployment_operator.cli.text.layout import facts, paragraph
 from modeldeployment_operator.cli.text.model import VERDICTS, quality
 from modeldeployment_operator.cli.text.style import Style
-from modeldeployment_operator.cli.text.words import ago, clock, percent
+from modeldeployment_operator.cli.text.words import ago, clock, hours, percent
 from modeldeployment_operator.core.fleet import location, number
 from modeldeployment_operator.core.text import count
 
@@ -176,12 +176,14 @@ def _changes(seen: Seen, revision: Revision, reading: Reading | None, *, back: b
     judged = seen.judged(revision)
     if judged is None:
         return
-    told = []
+    told, serves = [], revision.name == seen.status.serving_revision
+    rate = number(seen.status.accuracy.labels_per_hour) if serves and seen.status.accuracy else None
     for drop in _DROPS:
         value = round(reading.level - drop, 4)
         labels = labels_to_proof(judged, value) if value > 0 else None
         if labels is not None:
-            told.append(f"{count(max(labels, accuracy.minimum_labels - reading.labels), 'label')} at {value:g}")
+            needed = max(labels, accuracy.minimum_labels - reading.labels)
+            told.append(f"{count(needed, 'label')}{f' ({hours(needed / rate)})' if rate else ''} at {value:g}")
     if told:
         yield f"Degraded, if it were worse from now on: half of the time within {', '.join(told)}"
 

@@ -184,7 +184,7 @@ def test_a_candidate_that_is_as_good_is_proven_not_to_be_worse_by_the_margin() -
 def test_harder_requests_do_not_make_a_candidate_worse() -> None:
     """Simpson's paradox: the candidate's share grows from 5 to 50 % while both fall from 0.95 to 0.75.
 
-    Pooled, the candidate's 0.78 would be 0.07 below the stable revision's 0.85: z = 13.
+    Pooled, the candidate's 0.82 would be 0.04 below the stable revision's 0.86: z = 7.
     """
     rng = np.random.default_rng(5)
     highest, right, number = 0.0, np.zeros(2), np.zeros(2)

@@ -1,0 +1,1 @@
+"""What the tests of judgement cost and promise: false rollbacks over whole lives, and labels to detection."""

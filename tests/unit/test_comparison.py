@@ -6,11 +6,14 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from modeldeployment_operator.core.evidence import Comparison, Labels
 from modeldeployment_operator.core.evidence.comparison import closest
 from scipy import optimize
+
+BUSY = settings(deadline=None)
+"""Busy machines are slow, and that is no fault."""
 
 MARGINS = st.sampled_from([0.0, 0.001, 0.02, 0.1, 0.5, 0.9])
 QUALITIES = st.floats(0.0, 1.0)
@@ -40,6 +43,7 @@ def mean_of_ratio(before: Comparison, n_c: int, n_s: int, p_c: float, p_s: float
     )
 
 
+@BUSY
 @given(MARGINS, BLOCKS, QUALITIES, QUALITIES, st.integers(1, 6), st.integers(1, 6))
 def test_no_block_gains_on_average(
     margin: float, past: list[tuple[int, int, int, int]], p_s: float, better: float, n_c: int, n_s: int
@@ -71,6 +75,7 @@ def test_a_quality_that_changes_within_a_block_gains_nothing_either() -> None:
     assert total <= 1 + 1e-12
 
 
+@BUSY
 @given(st.floats(1e-3, 1), st.floats(1e-3, 1 - 1e-3), st.floats(0, 0.9), st.integers(1, 10**6), st.integers(1, 10**6))
 def test_the_closest_point_is_the_closest(part: float, r: float, gap: float, n: int, m: int) -> None:
     """Beside scipy's minimum of the divergence."""
@@ -91,6 +96,7 @@ def test_the_closest_point_is_the_closest(part: float, r: float, gap: float, n: 
         assert divergence(found) <= best * (1 + 1e-9) + 1e-9
 
 
+@BUSY
 @given(BLOCKS, MARGINS)
 def test_it_is_stored_and_resumed(past: list[tuple[int, int, int, int]], margin: float) -> None:
     for mirrored in (False, True):
@@ -117,6 +123,7 @@ def test_impossible_counts_are_refused(counts: tuple[float, float]) -> None:
         Labels(*counts)
 
 
+@BUSY
 @given(st.lists(st.tuples(FEW, FEW), min_size=1, max_size=5), st.integers(1, 40), FEW)
 def test_labels_of_one_side_wait_and_count_once(candidate: list[tuple[int, int]], right: int, wrong: int) -> None:
     """In parts or at once, the same block comes of them, when the other side has a label."""
@@ -132,6 +139,7 @@ def test_labels_of_one_side_wait_and_count_once(candidate: list[tuple[int, int]]
         assert parts.candidate == parts.stable == NOTHING
 
 
+@BUSY
 @given(BLOCKS, FEW, FEW, st.integers(1, 40), st.integers(1, 40))
 def test_what_speaks_against_the_candidate_never_speaks_for_it(
     past: list[tuple[int, int, int, int]], right: int, wrong: int, more: int, stable: int
@@ -145,6 +153,7 @@ def test_what_speaks_against_the_candidate_never_speaks_for_it(
 EXTREME = st.one_of(st.just(0), st.just(1), st.integers(0, 10**12))
 
 
+@BUSY
 @given(MARGINS, st.lists(st.tuples(EXTREME, EXTREME, EXTREME, EXTREME), max_size=5), EXTREME, EXTREME, st.booleans())
 def test_extreme_counts_leave_numbers(
     margin: float, blocks: list[tuple[int, int, int, int]], right: int, wrong: int, mirrored: bool

@@ -6,12 +6,15 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from modeldeployment_operator.core.evidence import Evidence
 from modeldeployment_operator.core.evidence.odds import BETS
 from modeldeployment_operator.core.intervals import anytime_interval, clopper_pearson_lower
 from scipy import stats
+
+BUSY = settings(deadline=None)
+"""Busy machines are slow, and that is no fault."""
 
 LEVELS = st.floats(0.02, 0.98)
 COUNTS = st.integers(0, 500)
@@ -33,6 +36,7 @@ def by_definition(level: float, steps: list[tuple[int, int]]) -> float:
     return math.log(sum(capital) + reserve)
 
 
+@BUSY
 @given(LEVELS, st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=8))
 def test_it_is_the_formula(level: float, steps: list[tuple[int, int]]) -> None:
     evidence = Evidence.start(level)
@@ -41,6 +45,7 @@ def test_it_is_the_formula(level: float, steps: list[tuple[int, int]]) -> None:
     assert evidence.log_e == pytest.approx(by_definition(level, steps), rel=1e-9, abs=1e-9)
 
 
+@BUSY
 @given(LEVELS)
 def test_it_starts_at_one(level: float) -> None:
     assert Evidence.start(level).log_e == pytest.approx(0.0, abs=1e-12)
@@ -58,12 +63,14 @@ def test_impossible_counts_are_refused(counts: tuple[float, float]) -> None:
         Evidence.start(0.9).observe(*counts)
 
 
+@BUSY
 @given(LEVELS, COUNTS, COUNTS)
 def test_the_same_sample_again_changes_nothing(level: float, right: int, wrong: int) -> None:
     evidence = Evidence.start(level).observe(right, wrong)
     assert evidence.observe(0, 0) == evidence
 
 
+@BUSY
 @given(
     LEVELS, st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=6), st.floats(0, 1), st.integers(1, 12)
 )
@@ -81,6 +88,7 @@ def test_no_step_gains_on_average(level: float, past: list[tuple[int, int]], bet
         assert ratio <= 1 + 1e-12
 
 
+@BUSY
 @given(LEVELS, st.floats(0.001, 1), st.lists(st.floats(0, 1), min_size=1, max_size=6), st.floats(0, 1))
 def test_no_step_gains_on_average_with_scores(level: float, spread: float, past: list[float], better: float) -> None:
     """Scores of two values whose mean is the level or above."""
@@ -103,12 +111,14 @@ def test_impossible_scores_are_refused(total: float, labels: float) -> None:
         Evidence.start(0.9).observe_scores(total, labels)
 
 
+@BUSY
 @given(LEVELS, COUNTS, COUNTS)
 def test_the_mirror_is_the_test_of_the_share_that_is_wrong(level: float, right: int, wrong: int) -> None:
     mirrored = Evidence.start(level, mirrored=True).observe(right, wrong)
     assert mirrored.log_e == Evidence.start(1 - level).observe(wrong, right).log_e
 
 
+@BUSY
 @given(LEVELS, COUNTS, COUNTS, st.integers(1, 50))
 def test_what_speaks_against_it_never_speaks_for_it(level: float, right: int, wrong: int, more: int) -> None:
     """Of two samples of the same size, the one with more wrong labels is more evidence."""
@@ -118,6 +128,7 @@ def test_what_speaks_against_it_never_speaks_for_it(level: float, right: int, wr
     assert mirrored.observe(right, wrong + more).log_e <= mirrored.observe(right + more, wrong).log_e
 
 
+@BUSY
 @given(LEVELS, st.lists(st.tuples(st.integers(0, 10**13), st.integers(0, 10**13)), max_size=5), st.booleans())
 def test_extreme_counts_leave_numbers(level: float, steps: list[tuple[int, int]], mirrored: bool) -> None:
     evidence = Evidence.start(level, mirrored=mirrored)
@@ -213,6 +224,7 @@ def test_a_late_decline_is_found() -> None:
         assert labels <= 1000
 
 
+@BUSY
 @given(COUNTS, COUNTS, st.sampled_from([0.001, 0.01, 0.1]))
 def test_the_interval_holds_the_estimate(right: int, wrong: int, alpha: float) -> None:
     low, high = anytime_interval(right, wrong, alpha)
@@ -241,6 +253,7 @@ def test_the_interval_covers_at_all_times_at_once() -> None:
     assert missed / 300 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
 
 
+@BUSY
 @given(st.integers(1, 3000), st.floats(0, 1), st.sampled_from([0.001, 0.005, 0.05]))
 def test_clopper_pearson_is_scipys(labels: int, share: float, alpha: float) -> None:
     right = round(labels * share)

@@ -6,10 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from modeldeployment_operator.core.evidence import Paired
 from modeldeployment_operator.core.evidence.paired import BETS
+
+BUSY = settings(deadline=None)
+"""Busy machines are slow, and that is no fault."""
 
 MARGINS = st.floats(0.0, 0.95)
 PAIRS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(0, 300)), max_size=5)
@@ -39,11 +42,13 @@ def by_definition(margin: float, steps: list[tuple[int, int, int]]) -> float:
     return math.log(sum(capital) + reserve)
 
 
+@BUSY
 @given(st.floats(0.0, 0.2), st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 90)), max_size=4))
 def test_it_is_the_formula(margin: float, steps: list[tuple[int, int, int]]) -> None:
     assert after(Paired.start(margin), steps).log_e == pytest.approx(by_definition(margin, steps), rel=1e-9, abs=1e-9)
 
 
+@BUSY
 @given(MARGINS, PAIRS, st.floats(0, 1), st.floats(0, 1), st.integers(1, 6))
 def test_no_step_gains_on_average(
     margin: float, past: list[tuple[int, int, int]], often: float, better: float, pairs: int
@@ -71,6 +76,7 @@ def test_no_step_gains_on_average(
         assert ratio <= 1 + 1e-12
 
 
+@BUSY
 @given(MARGINS, st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 def test_no_step_gains_on_average_with_scores(margin: float, low: float, high: float, part: float) -> None:
     """Differences of scores of two values with the margin as their mean."""
@@ -84,12 +90,14 @@ def test_no_step_gains_on_average_with_scores(margin: float, low: float, high: f
     assert ratio <= 1 + 1e-12
 
 
+@BUSY
 @given(MARGINS, st.lists(st.tuples(*[st.integers(0, 10**13)] * 3), max_size=5), st.booleans())
 def test_extreme_counts_leave_numbers(margin: float, steps: list[tuple[int, int, int]], mirrored: bool) -> None:
     test = after(Paired.start(margin, mirrored=mirrored), steps)
     assert all(math.isfinite(number) for number in (*test.numbers, test.log_e))
 
 
+@BUSY
 @given(MARGINS, PAIRS, st.integers(0, 20), st.integers(0, 20), st.integers(1, 20))
 def test_what_speaks_against_the_candidate_never_speaks_for_it(
     margin: float, past: list[tuple[int, int, int]], won: int, lost: int, more: int
@@ -100,6 +108,7 @@ def test_what_speaks_against_the_candidate_never_speaks_for_it(
     assert ends[0].log_e >= ends[1].log_e >= ends[2].log_e
 
 
+@BUSY
 @given(MARGINS, PAIRS)
 def test_it_is_stored_and_resumed(margin: float, past: list[tuple[int, int, int]]) -> None:
     for mirrored in (False, True):

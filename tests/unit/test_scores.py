@@ -6,9 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from modeldeployment_operator.core.evidence import Evidence, Scores
+
+BUSY = settings(deadline=None)
+"""Busy machines are slow, and that is no fault."""
 
 LEVELS = st.floats(0.02, 0.98)
 SCORES = st.lists(st.floats(0, 1), max_size=8)
@@ -18,6 +21,7 @@ def after(test: Scores, scores: list[float]) -> Scores:
     return test.observe(len(scores), math.fsum(scores), math.fsum(x * x for x in scores))
 
 
+@BUSY
 @given(LEVELS, SCORES, st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 def test_no_step_gains_on_average(level: float, past: list[float], low: float, high: float, better: float) -> None:
     """From any state, for scores of two values whose mean is the level or better: all others mix such."""
@@ -33,6 +37,7 @@ def test_no_step_gains_on_average(level: float, past: list[float], low: float, h
         assert ratio <= 1 + 1e-12
 
 
+@BUSY
 @given(LEVELS, st.integers(0, 8), st.integers(0, 8), st.booleans())
 def test_no_sample_of_several_gains_on_average(level: float, ones: int, halves: int, mirrored: bool) -> None:
     """Three labels at once, of scores 0, 1/2 and 1."""
@@ -70,6 +75,7 @@ def test_scores_that_are_right_or_wrong_are_found_nearly_as_soon_as_by_test_a() 
     assert plain.log_e - test.log_e <= 0.8
 
 
+@BUSY
 @given(LEVELS, st.lists(st.tuples(st.floats(0, 1e12), st.floats(0, 1), st.floats(0, 1)), max_size=5), st.booleans())
 def test_extreme_numbers_leave_numbers(level: float, steps: list[tuple[float, float, float]], mirrored: bool) -> None:
     test = Scores.start(level, mirrored=mirrored)
@@ -79,6 +85,7 @@ def test_extreme_numbers_leave_numbers(level: float, steps: list[tuple[float, fl
         assert all(math.isfinite(number) for number in (*test.numbers, test.log_e))
 
 
+@BUSY
 @given(LEVELS, SCORES)
 def test_it_is_stored_and_resumed(level: float, scores: list[float]) -> None:
     test = after(Scores.start(level), scores)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+import yaml
 from modeldeployment_operator.api.spec import Accuracy, AccuracyMetric
 from modeldeployment_operator.cli.__main__ import main
 from modeldeployment_operator.cli.backtest import Outcome, backtest
@@ -87,6 +91,16 @@ def test_simulate_from_end_to_end(capsys: pytest.CaptureFixture[str]) -> None:
         (0.5, 5, False),
         (0.95, 0, True),
     ]
+
+
+def test_yaml_is_ascii_where_nothing_else_can_be_shown(tmp_path: Path) -> None:
+    path = tmp_path / "counts.csv"
+    path.write_text("\n".join(csv((1, 5, 1, "größer"), head="time,correct,wrong,revision")), encoding="utf-8")
+    command = [sys.executable, "-m", "modeldeployment_operator.cli", "backtest", str(path), "--minimum=.9", "-oyaml"]
+    for encoding in ("ascii", "utf-8"):
+        environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(command, env=environment, capture_output=True, check=True)
+        assert yaml.safe_load(done.stdout.decode(encoding))["revisions"][0]["revision"] == "größer"
 
 
 @pytest.mark.parametrize(

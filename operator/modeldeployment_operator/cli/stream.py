@@ -34,7 +34,7 @@ def show_document(document: Any, form: str) -> None:
         return
     import yaml
 
-    show([yaml.safe_dump(document, sort_keys=False, allow_unicode=True).rstrip()])
+    show([yaml.safe_dump(document, sort_keys=False, allow_unicode=style().unicode).rstrip()])
 
 
 def confirm(question: str, how: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import os
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -13,7 +15,7 @@ import model_server.runtime  # noqa: F401  # Before TensorFlow's messages.
 import pytest
 from grpc_health.v1 import health_pb2
 from model_server import grpc_server
-from model_server.contract import Env
+from model_server.contract import Env, Metric
 from model_server.http.access import Access
 from model_server.listening import bind
 from model_server.pods import PodClient
@@ -51,6 +53,7 @@ async def pod(folder: Path, revision: str = "r1", **environment: str) -> AsyncIt
     parts = serving_parts(folder, client, given, place)
     async with contextlib.aclosing(client), grpc_server.listen(parts, bind(address, PORT)):
         yield parts
+        parts.copier.close()
 
 
 def half() -> bytes:
@@ -139,8 +142,14 @@ async def test_pods_pass_calls_on_with_their_certificate(tmp_path: Path, *, show
     ):
         bad.state.rotate(Passing(f"{good.settings.place.host}:8501"))
         code, metadata = await ask(bad, credentials=trusting(ca, own), token="a token")
-
-    assert (code, metadata["model-revision"]) == (CODES.OK, "good")
+        assert (code, metadata["model-revision"]) == (CODES.OK, "good")
+        bad.state.rotate(Passing(f"{good.settings.place.host}:8501", copy=True))
+        deadline = time.monotonic() + 20
+        while f'{Metric.COPIED}{{outcome="answered"}} 0.0' in bad.page.expose("")[0].decode():
+            assert time.monotonic() < deadline  # On a busy machine the first one may be too late.
+            code, metadata = await ask(bad, credentials=trusting(ca, own), token="a token")
+            assert (code, metadata["model-revision"]) == (CODES.OK, "bad")
+            await asyncio.sleep(0.5)
 
 
 async def test_labels_that_have_a_port_of_their_own_are_not_taken_here(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 from model_server import contract
-from model_server.contract import Env
+from model_server.contract import Env, Metric
 from model_server.errors import StartError
 from model_server.http.access import Access
 from model_server.http.tls import read_identity
@@ -63,6 +63,7 @@ async def pod(folder: Path, revision: str = "r1", **environment: str) -> AsyncIt
     parts = serving_parts(folder, client, given, place)
     async with contextlib.aclosing(client), answering(parts, TOKEN.encode()):
         yield parts
+        parts.copier.close()
     await asyncio.sleep(0.1)  # Clients say farewell over TLS after they have closed.
 
 
@@ -229,6 +230,15 @@ async def test_pods_pass_things_on_to_pods_with_their_secret_alone(tmp_path: Pat
             "GET", f"{new.settings.place.host}:{new.settings.place.http_port}", MODEL, headers={}, body=b"", seconds=5
         )
         assert own.status == 200  # It shows its own token.
+        for target, outcome in ((new, "answered"), (stranger, "failed")):
+            old.state.rotate(Passing(f"{target.settings.place.host}:{target.settings.place.http_port}", copy=True))
+            deadline = time.monotonic() + 20
+            while f'{Metric.COPIED}{{outcome="{outcome}"}} 0.0' in old.page.expose("")[0].decode():
+                assert time.monotonic() < deadline
+                assert await predict(old, pair, secret) == (200, "old")
+                await asyncio.sleep(0.5)
+            assert stranger.book is not None
+            assert stranger.book.predictions.made == 0
 
 
 async def predict(parts: Parts, pair: Pair, secret: Path) -> tuple[int, str]:

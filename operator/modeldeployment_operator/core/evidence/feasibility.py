@@ -3,7 +3,7 @@
 The test itself is run from its present state, on labels that come exactly as often as expected, until its evidence
 suffices. Chance is added to that: the logarithm of the evidence is about a random walk with drift, whose first passage
 of a height B at drift g and variance v a label has an inverse Gaussian distribution with mean B/g and shape B²/v; its
-median is what is told. The figures are within a fifth of simulated ones (`make bench-judgement`).
+median is what is told. The figures are within a quarter of simulated ones (`make bench-judgement`).
 
 Source: R. S. Chhikara, J. L. Folks, The inverse Gaussian distribution, 1989.
 """

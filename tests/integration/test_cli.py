@@ -228,3 +228,24 @@ def test_a_revision_is_named_by_its_hash(served: Story, model: CommandLine) -> N
 
     assert first in model.says("why", "news", first[:4])
     assert f"its revisions: {first}" in model.fails(Exit.NOT_FOUND, "why", "news", "zzz")
+
+
+def test_what_was_recorded_comes_to_the_same(model: CommandLine, served: Story) -> None:
+    first, second = follow(served)
+    served.count(second, correct=10, wrong=50)
+    served.wait_for(lambda status: status["servingRevision"] == first, "the rollback")
+    (verdict,) = json.loads(served.kubectl("get", "modelverdicts", "-o", "json"))["items"]
+    name = verdict["metadata"]["name"]
+
+    told = model.says("replay", name)
+    assert "120 labels, 100 against it" in told
+    assert "The record comes to the same." in told
+    again = json.loads(model.says("replay", name, "-o", "json"))
+    assert (again["labels"], again["degraded"], again["differences"]) == (120, True, [])
+
+    forged = {"apiVersion": verdict["apiVersion"], "kind": verdict["kind"], "metadata": {"name": "forged"}}
+    served.kubectl("apply", "-f", "-", stdin=json.dumps(forged | {"spec": verdict["spec"] | {"estimate": "0.9900"}}))
+    done = model.run("replay", "forged")
+    assert done.returncode == Exit.FAILED
+    assert "estimate is 0.9900, and comes to 0.1667" in done.stdout
+    assert "not found" in model.fails(Exit.NOT_FOUND, "replay", "another")

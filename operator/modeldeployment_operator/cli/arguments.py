@@ -76,6 +76,9 @@ def _add_looking(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     why.add_argument("name", metavar="NAME", help="ModelDeployment")
     why.add_argument("revision", metavar="REVISION", nargs="?", help="revision, or its hash; the one most in question")
     _add_output(why)
+    replay = add("replay", "a recorded decision, reckoned once more from what it rests on")
+    replay.add_argument("name", metavar="VERDICT", help="ModelVerdict; kubectl get modelverdicts lists them")
+    _add_output(replay)
 
 
 def _add_asking(add: Callable[[str, str], argparse.ArgumentParser]) -> None:

@@ -19,6 +19,7 @@ from modeldeployment_operator.cli.errors import CommandError, Exit
 
 RESOURCE: Final = "modeldeployments.modelops.dev"
 """Not from `api/group.py`, which takes time to load: kubectl runs while the rest of us is loaded."""
+VERDICTS: Final = "modelverdicts.modelops.dev"
 FIELD_MANAGER: Final = "kubectl-model"
 """Owns the annotations, so that no apply of the same manifests takes them away."""
 _TIMEOUT: Final = "--request-timeout"
@@ -109,6 +110,10 @@ class Kubectl:
     def get(self, name: str | None = None, *, everywhere: bool = False) -> Running:
         """Ask for one object, or for all of the namespace, or of all namespaces."""
         return self.start(["get", *_what(name, everywhere=everywhere), "--output=json"])
+
+    def verdict(self, name: str) -> Running:
+        """Ask for one ModelVerdict."""
+        return self.start(["get", VERDICTS, name, "--output=json"])
 
     def watch(self, name: str | None = None, *, everywhere: bool = False) -> Running:
         """Have kubectl tell of these objects and of each change of them."""

@@ -137,8 +137,15 @@ def without_counts(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
 
 def has_grown(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> bool:
     """Return whether there are so many more labels that a reader would want to know."""
-    seen = before.accuracy.labels if before.accuracy else 0
-    return after.accuracy is not None and after.accuracy.labels >= max(1, seen * GROWTH)
+    seen, now = _labels(before), _labels(after)
+    return any(labels >= max(1, seen.get(name, 0) * GROWTH) for name, labels in now.items())
+
+
+def _labels(status: ModelDeploymentStatus) -> Mapping[str, int]:
+    """Return the labels of the revisions that people look at: the one that serves, and the candidate."""
+    looked_at = {status.serving_revision, status.candidate_revision}
+    states = {one.name: one.evidence for one in status.revisions if one.name in looked_at}
+    return {name: state.right + state.wrong for name, state in states.items() if state and state.right + state.wrong}
 
 
 def document(status: ModelDeploymentStatus) -> dict[str, Any]:

@@ -194,7 +194,14 @@ class Engine:
             for namespace in self._namespaces:
                 try:
                     await self._look(kind, namespace)
+                except NotFoundError as error:
+                    if kind is not kinds.MODEL_VERDICT:
+                        raise
+                    _log.error("no ModelVerdicts are recorded or remembered: apply crds/ of this version: %s", error)
                 except RefusedError as error:
+                    if kind is kinds.MODEL_VERDICT:
+                        _log.error("no ModelVerdicts are remembered: apply the roles of this version: %s", error)
+                        continue
                     if len(self._namespaces) == 1:
                         raise
                     _log.warning("namespace %s is left out: %s", namespace, error)

@@ -131,6 +131,7 @@ class ObservationBuilder:
 
     def serving(self, name: str, **fields: Any) -> ObservationBuilder:
         fields = {"serving_since": ago(hours=1)} | fields
+        fields = {"judged_since": fields["serving_since"]} | fields
         return self.remembers(serving_revision=name).revision(name, RevisionPhase.SERVING, **fields)
 
     def candidate(self, name: str, **fields: Any) -> ObservationBuilder:

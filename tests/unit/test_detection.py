@@ -57,7 +57,7 @@ def test_the_status_tells_of_it() -> None:
     accuracy = summarise(observation, {"m-1": healthy(392, 8)}, decide(observation, {"m-1": healthy(392, 8)})).accuracy
 
     assert accuracy is not None
-    assert (accuracy.labels_per_hour, accuracy.decline) == ("40.0", "0.8500")
+    assert (accuracy.labels_per_hour, accuracy.decline) == ("40", "0.8500")
     assert accuracy.decline_labels is not None
     assert accuracy.decline_within is not None
     assert accuracy.decline_within.endswith("m") or accuracy.decline_within.endswith("h")
@@ -66,7 +66,7 @@ def test_the_status_tells_of_it() -> None:
 def test_a_warning_if_probation_is_over_before() -> None:
     told = message(serving(hours=100), healthy(98, 2))
 
-    assert "at 1.0 labels an hour a decline to 0.85 would be seen in about" in told
+    assert "at 1 labels an hour a decline to 0.85 would be seen in about" in told
     assert "longer than probation (24h)" in told
     assert "decline" not in message(serving(hours=100, probation="8760h"), healthy(98, 2))
     assert "decline" not in message(serving(hours=1), healthy(98, 2))

@@ -10,6 +10,7 @@ from modeldeployment_operator.api.status import RejectionCause, RolloutStatus
 from modeldeployment_operator.core.decision import Decision, decide
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Asked
+from modeldeployment_operator.core.status import summarise
 
 from tests.support.observations import ObservationBuilder, ago, an_observation, degraded, healthy, inconclusive
 
@@ -27,9 +28,9 @@ def ready(**rollout: Any) -> ObservationBuilder:
     return builder.candidate("m-2").ready("m-2")
 
 
-def at(step: int, minutes: int = 10, **fields: Any) -> RolloutStatus:
+def at(step: int, minutes: int = 10, strategy: Strategy = Strategy.CANARY, **fields: Any) -> RolloutStatus:
     """m-2 has been at a step for so long."""
-    return RolloutStatus(revision="m-2", strategy=Strategy.CANARY, step=step, since=ago(minutes=minutes), **fields)
+    return RolloutStatus(revision="m-2", strategy=strategy, step=step, since=ago(minutes=minutes), **fields)
 
 
 def decided(builder: ObservationBuilder, **judged: Judged) -> Decision:
@@ -70,7 +71,9 @@ def test_after_the_last_step_it_takes_the_traffic() -> None:
 def test_steps_wait_for_pods_and_do_not_begin_anew() -> None:
     rollout = at(2, minutes=40)
     decision = decided(ready(**CANARY).ready("m-2", 1).remembers(rollout=rollout), m_2=healthy())
-    assert (decision.serving, decision.rollout) == ("m-1", rollout)
+    assert decision.rollout is not None
+    assert (decision.serving, decision.rollout.since, decision.rollout.step) == ("m-1", rollout.since, 2)
+    assert decision.weight == 50, "as the spec has it now"
 
 
 @pytest.mark.parametrize("pause", [{"spec": True}, {"annotation": True}], ids=str)
@@ -98,9 +101,18 @@ def test_without_rollback_a_candidate_that_is_worse_stays_where_it_is() -> None:
 
 def test_both_falling_is_drift_and_takes_nothing_back() -> None:
     builder = ready(**CANARY).standby("m-0").ready("m-0").remembers(rollout=at(1, weight=5))
-    decision = decided(builder, m_1=degraded(), m_2=degraded())
+    outlasted = builder.serving("m-1", serving_since=ago(days=2))
+    decision = decided(outlasted, m_1=degraded(), m_2=degraded())
     assert (decision.serving, decision.candidate, decision.rejection, decision.drift) == ("m-1", "m-2", None, True)
     assert decision.weight == 0
+    assert decided(outlasted.having(asked=Asked(promote="m-2")), m_1=degraded(), m_2=degraded()).serving == "m-2"
+
+
+def test_on_probation_a_shared_fault_is_no_drift() -> None:
+    """The successor may have inherited it, and the revision before both stands by."""
+    builder = ready(**CANARY).standby("m-0").ready("m-0").remembers(rollout=at(1, weight=5))
+    decision = decided(builder, m_1=degraded(), m_2=degraded())
+    assert (decision.serving, decision.drift) == ("m-0", False)
 
 
 def test_a_stable_that_falls_alone_is_taken_back_and_the_canary_goes_on() -> None:
@@ -136,17 +148,78 @@ def test_what_is_given_up_is_given_up_once() -> None:
     decision = decided(builder.having(asked=Asked(abort="m-2")))
     assert (decision.serving, decision.candidate, decision.rejection) == ("m-1", None, None)
 
+    tried_again = ready(**CANARY).remembers(rollout=at(1), aborted="m-2", promoted="m-2")
+    left = tried_again.having(asked=Asked(retry="1", abort="m-2", promote="m-2"))
+    assert (decided(left).candidate, decided(left).weight) == ("m-2", 5), "words that were acted on mean nothing more"
+
+
+def test_a_word_is_acted_on_once_and_forgotten_when_it_is_gone() -> None:
+    builder = ready(**CANARY).remembers(rollout=at(1))
+    for asked, acted_on in ((Asked(promote="m-2"), ("m-2", None)), (Asked(abort="m-2"), (None, "m-2"))):
+        observation = builder.having(asked=asked).obj()
+        status = summarise(observation, {}, decide(observation, {}))
+        assert (status.promoted, status.aborted) == acted_on
+        for later, remembered in ((asked, acted_on), (Asked(promote="m-7", abort="m-7"), (None, None))):
+            after = builder.remembers(promoted=status.promoted, aborted=status.aborted).having(asked=later).obj()
+            again = summarise(after, {}, decide(after, {}))
+            assert (again.promoted, again.aborted) == remembered
+
+
+def test_one_that_is_tried_again_may_be_given_up() -> None:
+    builder = ready(**CANARY).rejected("m-2", retry="0").candidate("m-2").remembers(rollout=at(1))
+    decision = decided(builder.having(asked=Asked(retry="1", abort="m-2")))
+    assert decision.rejection is not None
+    assert decision.rejection.reason is RejectionCause.ABORTED
+
+
+def test_another_strategy_begins_anew() -> None:
+    builder = ready(strategy="BlueGreen", hold=HELD).remembers(rollout=at(1, minutes=180))
+    rollout = decided(builder).rollout
+    assert rollout is not None
+    assert (rollout.strategy, rollout.since) == (Strategy.BLUE_GREEN, ago())
+
+
+def test_what_it_is_measured_from_is_fixed_when_its_rollout_begins() -> None:
+    """One test, and one alpha, from its first label on."""
+    builder = ready(**CANARY).spec(accuracy={"maximumDrop": 0.02})
+    observation = builder.obj()
+    judged = {"m-1": healthy(960, 40)}
+    status = summarise(observation, judged, decide(observation, judged))
+    baselines = {one.name: one.baseline for one in status.revisions}
+    assert baselines["m-2"] is not None
+    assert (baselines["m-2"].right, baselines["m-2"].wrong) == (960, 40)
+
+    later = builder.remembers(rollout=at(2, minutes=30), revisions=status.revisions).obj()
+    judged = {"m-1": healthy(9600, 400), "m-2": healthy()}
+    taken = summarise(later, judged, decide(later, judged))
+    assert taken.serving_revision == "m-2"
+    assert {one.name: one.baseline for one in taken.revisions}["m-2"] == baselines["m-2"]
+
+
+def test_autoscaling_takes_no_pods_from_a_rollout() -> None:
+    """The one that serves has less to do at each step, and must be able to take all of it back."""
+    scaled = ready(**CANARY).spec(
+        replicas=None,
+        autoscaling={"minReplicas": 1, "maxReplicas": 20, "podMetrics": [{"name": "x", "averageValue": 1}]},
+    )
+    begun = decided(scaled.ready("m-1", 10, of=10).ready("m-2", 10, of=10)).rollout
+    assert begun is not None
+    assert begun.replicas == 10
+    shrunk = scaled.ready("m-1", 1, of=1).ready("m-2", 10, of=10).remembers(rollout=begun).obj()
+    assert shrunk.replicas == shrunk.least_replicas == 10
+
 
 @pytest.mark.parametrize(("strategy", "copies"), [("BlueGreen", False), ("Shadow", True)])
 def test_without_a_share_it_waits_beside(strategy: str, *, copies: bool) -> None:
     builder = ready(strategy=strategy, hold=HELD)
     decision = decided(builder)
     assert (decision.serving, decision.candidate, decision.weight, decision.copies) == ("m-1", "m-2", 0, copies)
-    assert decided(builder.remembers(rollout=at(1, minutes=30))).serving == "m-2"
+    assert decided(builder.remembers(rollout=at(1, 30, Strategy(strategy)))).serving == "m-2"
 
 
 def test_approval_is_waited_for_when_all_else_has_come_true() -> None:
-    builder = ready(strategy="BlueGreen", hold=HELD | {"approval": True}).remembers(rollout=at(1, minutes=60))
+    rollout = at(1, 60, Strategy.BLUE_GREEN)
+    builder = ready(strategy="BlueGreen", hold=HELD | {"approval": True}).remembers(rollout=rollout)
     assert decided(builder).serving == "m-1"
     assert decided(builder.having(asked=Asked(promote="m-2"))).serving == "m-2"
 

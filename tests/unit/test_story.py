@@ -93,7 +93,6 @@ class Story(RuleBasedStateMachine):
     @rule(kept=st.booleans())
     def the_user_tries_again(self, *, kept: bool) -> None:
         """With another value of the annotation, which may be taken away once the revision serves."""
-        self.world.asked = replace(self.world.asked, abort=None)
         self.the_user_asks_for(self.world.memory.rejections[0].revision)
         self.the_user_asks_for_a_retry("1" if self.world.asked.retry != "1" else "2")
         self.everything_gets_ready()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,13 +11,12 @@ from modeldeployment_operator.api.status import RejectionCause, RolloutStatus
 from modeldeployment_operator.api.verdict import ModelVerdictSpec, Outcome
 from modeldeployment_operator.core.decision import decide
 from modeldeployment_operator.core.judgement import Judged
-from modeldeployment_operator.core.observation import Asked, Key
+from modeldeployment_operator.core.observation import Asked
 from modeldeployment_operator.core.rejection import latched_rejection, recall
 from modeldeployment_operator.core.resources import build_verdict
-from modeldeployment_operator.core.revisions import Snapshot
+from modeldeployment_operator.core.revisions import Snapshot, content_of
 
 from tests.support.observations import (
-    KEY,
     ObservationBuilder,
     a_template,
     ago,
@@ -104,7 +104,10 @@ def test_the_same_decision_has_the_same_name_and_another_one_another() -> None:
 
 
 def a_verdict(model: str = "m", revision: str = "m-2", time: str = "2026-01-01", **fields: Any) -> ModelVerdictSpec:
-    values: dict[str, Any] = {"outcome": Outcome.ROLLED_BACK, "estimate": "0.7000", "model_uri": "s3://b/m"} | fields
+    known = {"metric": "accuracy", "level": "0.9000", "estimate": "0.7000", "model_uri": "s3://b/m"}
+    if "digest" in fields:
+        known["content"] = content_of(a_template(revision, digest=fields["digest"]))
+    values: dict[str, Any] = {"outcome": Outcome.ROLLED_BACK} | known | fields
     return ModelVerdictSpec(model=model, model_uid="u", revision=revision, time=time, message="", **values)
 
 
@@ -118,7 +121,8 @@ def a_verdict(model: str = "m", revision: str = "m-2", time: str = "2026-01-01",
         (a_verdict(model="other"), None, False),
         (a_verdict(revision="m-7"), None, False),
         (a_verdict(model="other", revision="other-7", digest=DIGEST), DIGEST, True),
-        (a_verdict(digest="sha256:" + "cd" * 32), DIGEST, False),
+        (a_verdict(model="other", digest="sha256:" + "cd" * 32), DIGEST, False),
+        (a_verdict(model="other", digest=DIGEST, content="0123456789"), DIGEST, False),
     ],
     ids=[
         "the same revision of a former object",
@@ -128,7 +132,8 @@ def a_verdict(model: str = "m", revision: str = "m-2", time: str = "2026-01-01",
         "another model's",
         "another revision's",
         "the same content by another name",
-        "other content by the same name",
+        "another file",
+        "the same file with other classes",
     ],
 )
 def test_who_was_proven_worse_is_not_served_again(
@@ -136,34 +141,50 @@ def test_who_was_proven_worse_is_not_served_again(
 ) -> None:
     desired = Snapshot("m-2", a_template("m-2", **({"digest": digest} if digest else {})))
     observation = an_observation().asks_for("m-2").obj()
-    status = recall(observation.status, desired, KEY, {"v": verdict})
+    status = recall(replace(observation, desired=desired), {"v": verdict})
 
     assert [(one.revision, one.verdict) for one in status.rejections] == ([("m-2", "v")] if condemned else [])
 
 
 def test_the_latest_verdict_holds() -> None:
-    desired, before, after = Snapshot("m-2", a_template("m-2")), a_verdict(), a_verdict(time="2026-01-02")
-    status = an_observation().obj().status
+    before, after = a_verdict(), a_verdict(time="2026-01-02")
+    observation = an_observation().asks_for("m-2").obj()
     promoted = after.model_copy(update={"outcome": Outcome.PROMOTED})
 
-    assert recall(status, desired, KEY, {"a": before, "b": promoted}).rejections == []
-    assert recall(status, desired, KEY, {"a": after, "b": promoted.model_copy(update={"time": "2026"})}).rejections
+    assert recall(observation, {"a": before, "b": promoted}).rejections == []
+    assert recall(observation, {"a": after, "b": promoted.model_copy(update={"time": "2026"})}).rejections
 
 
 @pytest.mark.parametrize(
     "builder",
-    [an_observation().serving("m-2"), an_observation().candidate("m-2"), an_observation().rejected("m-2")],
-    ids=["it serves", "it is being tried", "it is known"],
+    [
+        an_observation().serving("m-2"),
+        an_observation().candidate("m-2"),
+        an_observation().rejected("m-2"),
+        an_observation().standby("m-2", serving_since=ago(hours=2)),
+        an_observation(rollback={"enabled": False}),
+        an_observation(accuracy={"minimum": 0.7}),
+        an_observation(accuracy={"minimum": 0.9, "metric": "recall"}),
+    ],
+    ids=[
+        "it serves",
+        "it is being tried",
+        "it is known",
+        "it stands by",
+        "nothing is taken back here",
+        "less is demanded",
+        "something else is demanded",
+    ],
 )
 def test_what_is_under_way_goes_on(builder: ObservationBuilder) -> None:
-    status = builder.obj().status
+    observation = builder.asks_for("m-2").obj()
 
-    assert recall(status, Snapshot("m-2", a_template("m-2")), Key("team", "m"), {"v": a_verdict()}) == status
+    assert recall(observation, {"v": a_verdict()}) == observation.status
 
 
 def test_its_user_may_ask_for_another_try() -> None:
     builder = an_observation().asks_for("m-2")
-    status = recall(builder.obj().status, builder.obj().desired, KEY, {"v": a_verdict(retry="1")})
+    status = recall(builder.obj(), {"v": a_verdict(retry="1")})
     recalled = builder.remembers(rejections=status.rejections)
 
     rejection = latched_rejection(recalled.obj(), "m-2")

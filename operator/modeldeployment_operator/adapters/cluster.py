@@ -33,6 +33,8 @@ _REFUSED_SECONDS: Final = 60.0
 """After which an object of an optional kind that was refused is tried again."""
 _FAILED_SECONDS: Final = 5.0
 """After which it is if something else went wrong."""
+_TRIES: Final = 2
+"""Of a record: the first may have met a connection that was closed in that moment."""
 _MERGED: Final = frozenset({kinds.SERVICE, kinds.PROMETHEUS_RULE})
 """Kinds of which an object of somebody else's may have room for all that is applied, beside what it has."""
 _PRUNED: Final = (
@@ -132,11 +134,18 @@ class Cluster:
         return failures
 
     async def record(self, observation: Observation, verdict: Manifest) -> None:
-        """Record what is decided, before it is done. If the cluster refuses that, it must not hold up a rollback."""
-        try:
-            await self._api.record(verdict)
-        except (RefusedError, NotFoundError) as error:
-            _log.warning("%s: the ModelVerdict is not recorded: %s", observation.key, error)
+        """Record what is decided, before it is done. If that fails, it must not hold up a rollback."""
+        for _ in range(_TRIES):
+            try:
+                await self._api.record(verdict)
+            except (RefusedError, NotFoundError) as error:
+                problem: ApiError = error
+                break
+            except ApiError as error:
+                problem = error
+            else:
+                return
+        _log.error("%s: the ModelVerdict is not recorded: %s", observation.key, problem)
 
     async def apply_status(self, key: Key, uid: str, version: str, status: dict[str, Any]) -> str:
         """Write the status and return the object's resourceVersion after that.

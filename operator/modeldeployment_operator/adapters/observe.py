@@ -89,7 +89,6 @@ class Observer:
             return None
         seen = self._look(key, resource.uid)
         desired = self._desired(key, resource.spec, seen.stored)
-        verdicts = self._cache.verdicts(key.namespace)
         observation = Observation(
             key=key,
             uid=resource.uid,
@@ -97,7 +96,7 @@ class Observer:
             version=str(resource.version),
             spec=resource.spec,
             desired=desired,
-            status=recall(recover(self.status(key), seen.stored), desired, key, verdicts),
+            status=recover(self.status(key), seen.stored),
             asked=resource.asked,
             stored=seen.stored,
             workloads=seen.workloads,
@@ -108,7 +107,8 @@ class Observer:
             operator_namespace=self._operator_namespace,
             now=self._now(),
         )
-        return await self._labels.read(observation, self._sampled(key))
+        status = recall(observation, self._cache.verdicts(key.namespace))
+        return await self._labels.read(replace(observation, status=status), self._sampled(key))
 
     def look_again(self, observation: Observation) -> Observation:
         """Return the observation with the children as they are by now: what was applied is seen at once."""

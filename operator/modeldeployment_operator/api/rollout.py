@@ -85,6 +85,12 @@ class Rollout(ApiModel):
             message="hold is given for the strategies BlueGreen and Shadow; the steps of a Canary have their own",
         ),
         Rule(
+            cel="!has(self.steps) || self.steps.map(step, has(step.hold.approval) && step.hold.approval)"
+            ".indexOf(true) in [-1, size(self.steps) - 1]",
+            holds=lambda self: not any(step.hold.approval for step in (self.steps or ())[:-1]),
+            message="only the last step may wait for approval: a promotion leads to all of the traffic",
+        ),
+        Rule(
             cel="!has(self.steps) || self.steps.map(step, step.weight).isSorted() && "
             "self.steps.all(step, self.steps.exists_one(other, other.weight == step.weight))",
             holds=lambda self: (

@@ -95,6 +95,7 @@ class Revision(ApiModel):
     ready_replicas: int = Field(0, ge=0, description="Pods of it that answer.")
     verdict: Verdict | None = Field(None, description="What the labels say of it.")
     evidence: EvidenceState | None = Field(None, description="State of the test.")
+    judged_since: Timestamp | None = Field(None, description="When that test began.", json_schema_extra=TIME)
 
 
 class AccuracyStatus(ApiModel):
@@ -113,7 +114,10 @@ class AccuracyStatus(ApiModel):
         None,
         description="Evidence that the revision is degraded, as a share of what a verdict needs: 1 or more is proof.",
     )
-    labels_per_hour: str | None = Field(None, description="How many labels came in an hour since it took the traffic.")
+    counted_until: Timestamp | None = Field(
+        None, description="When labels were last more than before.", json_schema_extra=TIME
+    )
+    labels_per_hour: str | None = Field(None, description="How many labels came in an hour since the test began.")
     decline: str | None = Field(
         None, description="Value with half as many errors more than are allowed: the decline that is spoken of next."
     )
@@ -166,6 +170,9 @@ class RolloutStatus(ApiModel):
     """How far a new revision has come on its way to the traffic."""
 
     revision: str = Field(description="Name of the new revision.")
+    replicas: int = Field(
+        0, ge=0, description="Pods that carried the traffic when it began; none fewer while it lasts."
+    )
     strategy: Strategy = Field(description="How it comes to the traffic.")
     step: int = Field(1, ge=1, description="Step it is at.")
     steps: int = Field(1, ge=1, description="Number of steps.")
@@ -191,6 +198,8 @@ class ModelDeploymentStatus(ApiModel):
     rollout: RolloutStatus | None = Field(
         None, description="How far the candidate has come, once its pods are ready; absent if nothing is on its way."
     )
+    promoted: str | None = Field(None, description="Value of the promote annotation that was acted on.")
+    aborted: str | None = Field(None, description="Value of the abort annotation that was acted on.")
     replicas: int = Field(0, ge=0, description="Pods of the revision that serves.")
     ready_replicas: int = Field(0, ge=0, description="Those that answer.")
     selector: str | None = Field(None, description="Label selector of the pods of the revision that serves.")

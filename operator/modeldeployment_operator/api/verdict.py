@@ -49,6 +49,7 @@ class ModelVerdictSpec(ApiModel):
     message: str = Field(max_length=4096, description="Why, in a sentence.")
     model_uri: str = Field(description="Where the revision's model lies.")
     digest: str | None = Field(None, description="SHA-256 that its model was demanded to have.")
+    content: str | None = Field(None, description="Hash of what decides the answers, wherever the model lies.")
     serves: str | None = Field(None, description="Revision that has the traffic by this decision.")
     serving_since: Timestamp | None = Field(
         None, description="When the revision took the traffic, if it had it.", json_schema_extra=TIME

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +19,7 @@ from modeldeployment_operator.core.kinds import OPTIONAL, PROMETHEUS_RULE, SERVI
 from modeldeployment_operator.core.observation import Observation, Problem
 from modeldeployment_operator.core.rejection import cause, latched_rejection
 from modeldeployment_operator.core.rollout import needs_approval
-from modeldeployment_operator.core.text import count, ratio, shortened, span, timestamp
+from modeldeployment_operator.core.text import count, ratio, shortened, timestamp
 
 
 @dataclass(frozen=True)
@@ -165,11 +166,25 @@ def _rolling_out(view: View, rollout: RolloutStatus) -> Claim:
     if view.decision.drift:
         message = f"{view.wish} waits: it and {view.decision.serving}, which serves, are both worse than demanded"
         return Claim(kind, no, Reason.DRIFT, message)
+    if view.candidate is not None and view.candidate.verdict is Verdict.DEGRADED:
+        message = (
+            f"{view.wish} {share}, is proven worse, and goes no further; it is not taken back because "
+            f"spec.rollback.enabled is false: kubectl model abort or promote, or apply another model"
+        )
+        return Claim(kind, no, Reason.DEGRADED, _with_fallback(view, message))
+    if not view.is_whole:
+        message = f"{steps}{view.wish} {share}, and waits for its pods: {_pods(view)}"
+        return Claim(kind, no, Reason.ROLLING_OUT, _with_fallback(view, message))
     if needs_approval(view.observation, rollout, view.candidate):
         message = f"{steps}{view.wish} {share}, and waits for its user: kubectl model promote"
         return Claim(kind, no, Reason.AWAITING_APPROVAL, _with_fallback(view, message))
     message = f"{steps}{view.wish} {share}, and waits for {rollout.waits_for}"
     return Claim(kind, no, Reason.ROLLING_OUT, _with_fallback(view, message))
+
+
+def _pods(view: View) -> str:
+    workload = view.observation.workloads.get(view.wish)
+    return f"{workload.ready if workload else 0} of {count(view.needed, 'pod')} ready"
 
 
 def _pause(view: View) -> str:
@@ -278,10 +293,12 @@ def _slowness(view: View, judged: Judged) -> str:
         return ""
     if not judged.labels:
         return "; no label has come yet, and without any nothing can be proven"
-    within = span(3600 * round(found.seconds / 3600))
+    if math.isinf(found.seconds):
+        return f"; a decline to {found.quality:.4g} would never be seen: choose a lower minimum, or a larger alpha"
     return (
-        f"; at {found.per_hour:.1f} labels an hour a decline to {found.quality:.2f} would be seen in about {within}, "
-        f"which is longer than probation ({rollback.probation}): send more labels, or make rollback.probation longer"
+        f"; at {found.per_hour:g} labels an hour a decline to {found.quality:.2f} would be seen in about "
+        f"{found.within}, which is longer than probation ({rollback.probation}): send more labels, or make "
+        "rollback.probation longer"
     )
 
 
@@ -381,7 +398,7 @@ def _refusal(view: View, rejection: Rejection) -> str:
     key = view.observation.key
     return (
         f"{rejection.revision} was taken back at {rejection.time}: {cause(rejection)}; "
-        f"{view.decision.serving} serves. Apply another model, or to try this one again: kubectl "
+        f"{view.decision.serving or 'nothing'} serves. Apply another model, or to try this one again: kubectl "
         f"annotate -n {key.namespace} mdep {key.name} {group.RETRY_ANNOTATION}=$(date +%s) --overwrite"
     )
 

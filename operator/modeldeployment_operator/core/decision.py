@@ -20,7 +20,7 @@ from modeldeployment_operator.api.status import Rejection, Revision, RolloutStat
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.rejection import is_given_up, latched_rejection, reject
-from modeldeployment_operator.core.rollout import advance, known_rollout
+from modeldeployment_operator.core.rollout import advance, as_planned, is_promoted, known_rollout
 
 LINGER: Final = timedelta(seconds=90)
 """How long a revision that gave its traffic away goes on running. Clients that keep their connections are passed on
@@ -91,13 +91,15 @@ def decide(observation: Observation, judged: Mapping[str, Judged]) -> Decision:
     proven = rollout is not None and _is_degraded(judged, wish)
     if is_given_up(observation, wish) or (proven and _may_roll_back(observation) and not drift):
         return _give_up(kept, reject(observation, judged.get(wish), wish, serving))
-    if drift and rollout is not None:
+    asked = is_promoted(observation, wish)
+    if drift and rollout is not None and not asked:
         return replace(kept, rollout=rollout.model_copy(update={"weight": 0}), drift=True)
-    if not proven and _may_start(observation, wish) and _is_ready(observation, wish):
+    is_ready = _is_ready(observation, wish)
+    if is_ready and _may_start(observation, wish) and (asked or not proven):
         rollout = advance(observation, judged.get(wish), wish)
         if rollout is None:
             return _promote(observation, judged, serving, wish, standby)
-    return replace(kept, rollout=rollout)
+    return replace(kept, rollout=rollout and as_planned(observation, rollout))
 
 
 def serving_revision(observation: Observation) -> str | None:
@@ -140,8 +142,16 @@ def _standby(observation: Observation, judged: Mapping[str, Judged], serving: st
 
 
 def _both_fall(observation: Observation, judged: Mapping[str, Judged], serving: str) -> bool:
-    """Return whether the candidate and the revision that serves are worse than demanded, both of them."""
-    if known_rollout(observation, observation.desired.name) is None:
+    """Return whether the candidate and the revision that serves are worse than demanded, both of them.
+
+    It says something of the world only if the one that serves has been good: one that is on probation may share its
+    fault with its successor, and there is another to go back to.
+    """
+    ends = probation_ends(observation)
+    on_probation = ends is None or observation.now < ends
+    if known_rollout(observation, observation.desired.name) is None or (
+        on_probation and _standby(observation, judged, serving) is not None
+    ):
         return False
     both = [judged.get(serving), judged.get(observation.desired.name)]
     falling = [one for one in both if one is not None and one.is_falling]
@@ -251,7 +261,7 @@ def _give_up(kept: Decision, rejection: Rejection) -> Decision:
 
 def _roll_back(observation: Observation, judged: Mapping[str, Judged], serving: str, standby: str) -> Decision:
     wish = observation.desired.name
-    other = wish not in {serving, standby} and _may_start(observation, wish)
+    other = wish not in {serving, standby} and _candidate(observation) == wish
     return Decision(
         standby,
         candidate=wish if other else None,

@@ -54,10 +54,12 @@ def _of_revisions(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -
         else:
             yield Event(Reason.PROMOTED, f"{after.serving_revision} has the traffic")
         return
+    known = {(one.revision, one.time) for one in before.rejections}
     for rejection in after.rejections:
-        if rejection.revision == before.candidate_revision and rejection not in before.rejections:
-            message = f"{rejection.revision} was given up on its way to the traffic: {cause(rejection)}"
-            yield Event(Reason.ROLLED_BACK, message, warning=True)
+        if (rejection.revision, rejection.time) in known:
+            continue
+        what = "is not served again" if rejection.verdict else "was given up on its way to the traffic"
+        yield Event(Reason.ROLLED_BACK, f"{rejection.revision} {what}: {cause(rejection)}", warning=True)
     if after.rollout and _step(after) != _step(before):
         yield Event(Reason.STEP_STARTED, _told_step(after.rollout))
 

@@ -190,8 +190,17 @@ class Observation:
     def replicas(self) -> int:
         """Pods that carry the traffic: what the spec says, or as many as the revision that serves has just now."""
         if self.spec.autoscaling:
-            return self.spec.autoscaling.clamp(self._size)
+            return self.spec.autoscaling.clamp(max(self._size, self.least_replicas))
         return 1 if self.spec.replicas is None else self.spec.replicas
+
+    @property
+    def least_replicas(self) -> int:
+        """Pods that there must be whatever the load is.
+
+        In a rollout the revision that serves has less to do with each step, and has to be able to take all of it back.
+        """
+        least = self.spec.autoscaling.min_replicas if self.spec.autoscaling else 0
+        return max(least, self.status.rollout.replicas) if self.status.rollout else least
 
     @property
     def most_replicas(self) -> int:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
-from modeldeployment_operator.api.status import ModelDeploymentStatus, Rejection, RejectionCause
+from modeldeployment_operator.api.spec import Accuracy
+from modeldeployment_operator.api.status import ModelDeploymentStatus, Rejection, RejectionCause, Verdict
 from modeldeployment_operator.api.verdict import PROVEN_WORSE, ModelVerdictSpec
 from modeldeployment_operator.core.judgement import Judged
-from modeldeployment_operator.core.observation import Key, Observation
-from modeldeployment_operator.core.revisions import Snapshot
+from modeldeployment_operator.core.observation import Observation
+from modeldeployment_operator.core.revisions import content_of
 from modeldeployment_operator.core.text import count, precise, ratio
+
+_ROUNDING: Final = 5e-5
+"""Of a level in a record."""
 
 
 def latched_rejection(observation: Observation, revision: str) -> Rejection | None:
@@ -26,20 +31,20 @@ def latched_rejection(observation: Observation, revision: str) -> Rejection | No
 
 
 def is_given_up(observation: Observation, revision: str) -> bool:
-    """Return whether its user wants a revision taken back that was not taken back yet."""
-    known = {rejection.revision for rejection in observation.status.rejections}
-    return observation.asked.abort == revision and revision not in known
+    """Return whether its user wants a revision taken back, and has not been obeyed yet."""
+    return observation.asked.abort == revision != observation.status.aborted
 
 
 def reject(observation: Observation, judged: Judged | None, revision: str, successor: str) -> Rejection:
     """Return the record of a revision that is taken back now, in favour of another."""
     known = next((one for one in observation.status.revisions if one.name == revision), None)
+    is_proven = judged is not None and judged.verdict is Verdict.DEGRADED
     stored = observation.stored.get(revision)
     rejection = Rejection(
         revision=revision,
         model_uri=stored.template.model.uri if stored else "",
         time=precise(observation.now),
-        reason=RejectionCause.ABORTED if is_given_up(observation, revision) else RejectionCause.DEGRADED,
+        reason=RejectionCause.DEGRADED if is_proven else RejectionCause.ABORTED,
         serving_since=known.serving_since if known else None,
         rolled_back_to=successor,
         retry=observation.asked.retry,
@@ -65,37 +70,59 @@ def facts_of(judged: Judged) -> dict[str, str | None]:
     }
 
 
-def recall(
-    status: ModelDeploymentStatus, desired: Snapshot, key: Key, verdicts: Mapping[str, ModelVerdictSpec]
-) -> ModelDeploymentStatus:
-    """Return a status with the rejection of what the spec asks for, should its model have been proven worse before.
+def recall(observation: Observation, verdicts: Mapping[str, ModelVerdictSpec]) -> ModelDeploymentStatus:
+    """Return the status with the rejection of what the spec asks for, should its model have been proven worse before.
 
     `verdicts` are those of the namespace by their names: of this ModelDeployment, of a former one of its name, or of
-    another that had the same model. The latest holds; one that serves, or is being tried again, goes on.
+    another that had the same model. The latest holds. A revision that runs, or that this object knows already, is
+    judged by what is known of it here.
     """
-    known = {status.serving_revision, status.candidate_revision, *(one.revision for one in status.rejections)}
-    if desired.name in known:
+    status, desired = observation.status, observation.desired
+    here: set[str | None] = {one.revision for one in status.rejections}
+    here |= {one.name for one in status.revisions if one.serving_since}
+    here |= {status.serving_revision, status.candidate_revision, observation.selected}
+    if not verdicts or desired.name in here or not observation.spec.rollback.enabled:
         return status
-    about = {name: one for name, one in verdicts.items() if _is_about(one, desired, key)}
+    about = {name: one for name, one in verdicts.items() if _is_about(one, observation)}
     latest = max(about, key=lambda name: about[name].time, default=None)
     if latest is None or about[latest].outcome not in PROVEN_WORSE:
         return status
-    recalled = _condemned(about[latest], desired.name, latest)
+    recalled = _condemned(about[latest], observation, latest)
     return status.model_copy(update={"rejections": [*status.rejections, recalled]})
 
 
-def _is_about(verdict: ModelVerdictSpec, desired: Snapshot, key: Key) -> bool:
-    """Return whether a verdict is about the model that is asked for: the same content, or the same revision."""
+def _is_about(verdict: ModelVerdictSpec, observation: Observation) -> bool:
+    """Return whether a verdict speaks of the model that is asked for, and of what is demanded of it.
+
+    Of another ModelDeployment's, only one that speaks against the same content counts.
+    """
+    if not _demands_as_much(verdict, observation.spec.accuracy):
+        return False
+    desired = observation.desired
+    if (verdict.model, verdict.revision) == (observation.key.name, desired.name):
+        return True
     digest = desired.template.model.digest
-    if digest is not None and verdict.digest is not None:
-        return digest == verdict.digest
-    return (verdict.model, verdict.revision) == (key.name, desired.name)
+    same = digest is not None and (verdict.digest, verdict.content) == (digest, content_of(desired.template))
+    return same and (verdict.model == observation.key.name or verdict.outcome in PROVEN_WORSE)
 
 
-def _condemned(verdict: ModelVerdictSpec, revision: str, name: str) -> Rejection:
-    """Return why a revision may not serve whose model was proven worse before, by whatever name."""
+def _demands_as_much(verdict: ModelVerdictSpec, accuracy: Accuracy | None) -> bool:
+    """Return whether what was missed then is demanded now: who lowers the minimum may have the model tried again."""
+    if accuracy is None or (verdict.metric or accuracy.metric.value) != accuracy.metric.value:
+        return False
+    if verdict.outcome not in PROVEN_WORSE or verdict.level is None or accuracy.minimum is None:
+        return True
+    return accuracy.maximum_drop is not None or float(verdict.level) <= accuracy.minimum + _ROUNDING
+
+
+def _condemned(verdict: ModelVerdictSpec, observation: Observation, name: str) -> Rejection:
+    """Return why a revision may not serve whose model was proven worse before, by whatever name.
+
+    What another object's user has asked for there says nothing here: a retry has to be asked for from now on.
+    """
+    is_former = verdict.model == observation.key.name
     return Rejection(
-        revision=revision,
+        revision=observation.desired.name,
         model_uri=verdict.model_uri,
         time=verdict.time,
         verdict=name,
@@ -108,7 +135,7 @@ def _condemned(verdict: ModelVerdictSpec, revision: str, name: str) -> Rejection
         wrong=verdict.evidence.wrong if verdict.evidence else 0,
         log_e=verdict.log_e,
         alpha=verdict.alpha,
-        retry=verdict.retry,
+        retry=verdict.retry if is_former else observation.asked.retry,
     )
 
 

@@ -61,6 +61,13 @@ def snapshot_of(name: str, spec: ModelDeploymentSpec, default_image: str) -> Sna
     return Snapshot(f"{name}-{digest_of(wish)}", template)
 
 
+def content_of(template: Template) -> str:
+    """Return a hash of what decides the answers and what they are held against, wherever the model lies."""
+    model = document_of(template.model)
+    known = {key: value for key, value in model.items() if key not in {"uri", "name", "env"}}
+    return digest_of({"model": known, "env": [document_of(one) for one in template.env or ()]})
+
+
 def _given(part: ApiModel) -> dict[str, Any]:
     """Return what a user wrote, so that a default that comes later changes no name."""
     return part.model_dump(mode="json", by_alias=True, exclude_unset=True)

@@ -3,8 +3,8 @@
     ready ──▶ step 1 ──hold──▶ step 2 ──hold──▶ … ──▶ all of the traffic
                  └── Degraded, or given up by its user ──▶ rejected, and every request goes to who serves
 
-A step begins when it is decided, and the status remembers since when and with how many labels. It is never begun anew:
-pods that are not ready for a moment stop the steps, not the count of time and labels.
+A step begins when it is decided, and the status remembers since when and with how many labels. Pods that are not ready
+for a moment stop the steps, not the count of time and labels. Another strategy begins anew, and so does a lost status.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ def known_rollout(observation: Observation, revision: str) -> RolloutStatus | No
 def advance(observation: Observation, judged: Judged | None, revision: str) -> RolloutStatus | None:
     """Return where a revision that is ready is by now; None if there is nothing more to wait for."""
     stages = plan(observation.spec)
-    if observation.asked.promote == revision or not stages:
+    if is_promoted(observation, revision) or not stages:
         return None
     labels = judged.labels if judged else 0
     known = known_rollout(observation, revision)
-    if known is None:
+    if known is None or known.strategy is not observation.spec.rollout.strategy:
         return _at(observation, stages, 0, labels)
     if labels < known.labels_before:  # They are counted anew, of another metric.
         known = known.model_copy(update={"labels_before": labels})
@@ -68,6 +68,19 @@ def advance(observation: Observation, judged: Judged | None, revision: str) -> R
     if _is_over(observation, known, stages[number].hold, judged):
         return _at(observation, stages, number + 1, labels) if number + 1 < len(stages) else None
     return _as_planned(known, stages, number)
+
+
+def as_planned(observation: Observation, rollout: RolloutStatus) -> RolloutStatus:
+    """Return where a revision is with the share that the spec gives it there now, while it goes no further."""
+    stages = plan(observation.spec)
+    if not stages or rollout.strategy is not observation.spec.rollout.strategy:
+        return rollout
+    return _as_planned(rollout, stages, min(rollout.step, len(stages)) - 1)
+
+
+def is_promoted(observation: Observation, revision: str) -> bool:
+    """Return whether its user wants a revision to take the traffic at once, and has not been obeyed yet."""
+    return observation.asked.promote == revision != observation.status.promoted
 
 
 def waits_until(observation: Observation, rollout: RolloutStatus) -> datetime | None:
@@ -91,6 +104,7 @@ def _at(observation: Observation, stages: tuple[Stage, ...], number: int, labels
         step=number + 1,
         since=precise(observation.now),
         labels_before=labels,
+        replicas=observation.replicas,
     )
     return _as_planned(begun, stages, number)
 

@@ -17,6 +17,7 @@ from modeldeployment_operator.api.status import (
     EvidenceState,
     ModelDeploymentStatus,
     Rejection,
+    RejectionCause,
     Revision,
     RevisionPhase,
     RolloutStatus,
@@ -32,13 +33,13 @@ from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.observation import Observation, Problem, StoredRevision
 from modeldeployment_operator.core.rejection import latched_rejection
 from modeldeployment_operator.core.revisions import Template
-from modeldeployment_operator.core.text import precise, ratio, shortened, span
+from modeldeployment_operator.core.rollout import known_rollout
+from modeldeployment_operator.core.text import precise, ratio, shortened
 from modeldeployment_operator.core.traffic import reached
 
 REJECTIONS_KEPT: Final = 32
 _BEGUN: Final = EvidenceState(metric="", log_bets=[])
 """For the evidence of a test, whatever it has come to."""
-_MINUTE: Final = 60
 GROWTH: Final = 1.2
 """By this factor labels must have grown to be told at once."""
 
@@ -67,6 +68,8 @@ def summarise(
         candidate_revision=decision.candidate,
         standby_revision=decision.standby,
         rollout=_rollout(observation, decision),
+        promoted=_acted_on(observation.asked.promote, observation.status.promoted, decision.serving),
+        aborted=_acted_on(observation.asked.abort, observation.status.aborted, _given_up(decision)),
         replicas=workload.replicas if workload else 0,
         ready_replicas=view.ready,
         selector=_selector(observation, serving) if serving else None,
@@ -180,8 +183,15 @@ def _accuracy(observation: Observation, judged: Judged | None) -> AccuracyStatus
         labels=judged.labels,
         wrong=judged.state.wrong if judged.state else 0,
         evidence=f"{max(0.0, judged.log_e / judged.level.proof):.3f}",
+        counted_until=_counted_until(observation, judged),
         **_outlook(observation, judged),
     )
+
+
+def _counted_until(observation: Observation, judged: Judged) -> str:
+    told = observation.status.accuracy
+    unchanged = told is not None and told.labels == judged.labels
+    return told.counted_until if told and unchanged and told.counted_until else precise(observation.now)
 
 
 def _outlook(observation: Observation, judged: Judged) -> dict[str, Any]:
@@ -190,10 +200,10 @@ def _outlook(observation: Observation, judged: Judged) -> dict[str, Any]:
     if found is None:
         return {}
     return {
-        "labels_per_hour": f"{found.per_hour:.1f}",
+        "labels_per_hour": f"{found.per_hour:g}",
         "decline": ratio(found.quality),
         "decline_labels": round(found.labels) if math.isfinite(found.labels) else None,
-        "decline_within": span(_MINUTE * round(found.seconds / _MINUTE)) if math.isfinite(found.seconds) else None,
+        "decline_within": found.within if math.isfinite(found.seconds) else None,
     }
 
 
@@ -226,6 +236,10 @@ def _revision(
         verdict=judged[name].verdict if name in judged else _last_verdict(observation, decision, old),
         evidence=judged[name].state if name in judged and name in decision.running else None,
     )
+    revision = revision.model_copy(update={"judged_since": _judged_since(observation, old, revision)})
+    if revision.baseline is None and decision.rollout and decision.rollout.revision == name:
+        # What it is judged against on its way is what it is judged against from then on: one test, one alpha.
+        revision = revision.model_copy(update={"baseline": _baseline(judged.get(decision.serving or ""))})
     if decision.switched:
         return revision.model_copy(update=_switch(observation, judged, decision, name))
     if name == decision.serving and revision.serving_since is None:
@@ -233,10 +247,37 @@ def _revision(
     return revision
 
 
+def _acted_on(asked: str | None, before: str | None, done: str | None) -> str | None:
+    """Return the word of a user that is done with: it means nothing any more until it is another one."""
+    return asked if asked is not None and asked in {before, done} else None
+
+
+def _given_up(decision: Decision) -> str | None:
+    aborted = decision.rejection is not None and decision.rejection.reason is RejectionCause.ABORTED
+    return decision.rejection.revision if decision.rejection and aborted else None
+
+
 def _rollout(observation: Observation, decision: Decision) -> RolloutStatus | None:
     if decision.rollout is None:
         return None
-    return decision.rollout.model_copy(update={"reached": reached(observation, decision)})
+    share = reached(observation, decision)
+    return decision.rollout if share is None else decision.rollout.model_copy(update={"reached": share})
+
+
+def _judged_since(observation: Observation, old: Revision | None, new: Revision) -> str | None:
+    if new.evidence is None:
+        return None
+    before = old.evidence if old else None
+    same = before is not None and (before.metric, before.level) == (new.evidence.metric, new.evidence.level)
+    return old.judged_since if same and old and old.judged_since else precise(observation.now)
+
+
+def _baseline(predecessor: Judged | None) -> Baseline | None:
+    """Return the labels of a predecessor that its successor is measured from."""
+    state = predecessor.state if predecessor else None
+    if state is None or not state.right + state.wrong:
+        return None
+    return Baseline(metric=state.metric, right=state.right, wrong=state.wrong)
 
 
 def _afresh(observation: Observation, judged: Mapping[str, Judged], decision: Decision) -> Mapping[str, Judged]:
@@ -271,10 +312,9 @@ def _switch(
     if name != decision.serving:
         return {}
     taken: dict[str, str | Baseline | None] = {"serving_since": now, "serving_until": None}
-    before = judged.get(left or "")
-    predecessor = before.state if before else None
-    if decision.rejection is None and predecessor is not None and predecessor.right + predecessor.wrong:
-        taken["baseline"] = Baseline(metric=predecessor.metric, right=predecessor.right, wrong=predecessor.wrong)
+    baseline = _baseline(judged.get(left or ""))
+    if decision.rejection is None and baseline is not None and known_rollout(observation, name) is None:
+        taken["baseline"] = baseline
     return taken
 
 

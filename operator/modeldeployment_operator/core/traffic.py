@@ -58,7 +58,8 @@ def reached(observation: Observation, decision: Decision) -> int | None:
     told = [observation.told.get(pod.uid) for pod in observation.pods_of(decision.serving) if pod.ready]
     if not told or None in told:
         return None
-    shares = [one.share if one is not None and one.to is not None and not one.copy else 0.0 for one in told]
+    to = _address(observation, decision.rollout.revision)
+    shares = [one.share if one is not None and one.to == to and not one.copy else 0.0 for one in told]
     return round(100 * sum(shares) / len(shares))
 
 

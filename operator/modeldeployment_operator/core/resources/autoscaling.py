@@ -23,7 +23,7 @@ def build_autoscaler(observation: Observation, scaling: Autoscaling, revision: s
     return autoscaler | {
         "spec": {
             "scaleTargetRef": target,
-            "minReplicas": scaling.min_replicas,
+            "minReplicas": scaling.clamp(observation.least_replicas),
             "maxReplicas": scaling.max_replicas,
             "metrics": _metrics(scaling),
             "behavior": {"scaleDown": {"stabilizationWindowSeconds": round(seconds(scaling.scale_down_after))}},

@@ -14,7 +14,7 @@ from modeldeployment_operator.core.kinds import MODEL_VERDICT
 from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.rejection import cause, facts_of
 from modeldeployment_operator.core.resources.metadata import Manifest
-from modeldeployment_operator.core.revisions import Template, document_of
+from modeldeployment_operator.core.revisions import Template, content_of, document_of
 from modeldeployment_operator.core.rollout import known_rollout
 from modeldeployment_operator.core.text import precise, shortened
 
@@ -42,10 +42,11 @@ def build_verdict(observation: Observation, judged: Mapping[str, Judged], decisi
         message=shortened(_message(revision, decision.rejection, decision.serving)),
         model_uri=template.model.uri if template else "",
         digest=template.model.digest if template else None,
+        content=content_of(template) if template else None,
         serves=decision.serving,
         serving_since=status.serving_since if status else None,
         minimum_labels=accuracy.minimum_labels if accuracy and known and known.level else None,
-        evidence=known.state if known else None,
+        evidence=known.state.model_copy(update={"pods": []}) if known and known.state else None,
         retry=observation.asked.retry,
         **(facts_of(known) if known else {}),
     )

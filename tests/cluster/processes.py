@@ -169,7 +169,8 @@ def kill(cluster: Cluster, component: str) -> None:
         return
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    wait_gone(lambda: alive(cluster, component), component)
+    # It loses its environment, by which it is known, a moment before its ports.
+    wait_gone(lambda: alive(cluster, component) or not _has_ended(Path(f"/proc/{pid}")), component)
 
 
 def kill_marked(paths: ClusterPaths) -> None:
@@ -205,6 +206,14 @@ def wait_gone(is_there: Callable[[], bool], what: str, seconds: float = GOING_SE
         if time.monotonic() > deadline:
             raise ClusterError(f"{what} is still there {seconds:.0f} s after it was told to go; run `down` again.")
         time.sleep(0.01)
+
+
+def _has_ended(entry: Path) -> bool:
+    """Whether a process has nothing left but its exit status, if as much."""
+    try:
+        return (entry / "stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
 
 
 def _carries(proc: Path, pid: int, value: str) -> bool:

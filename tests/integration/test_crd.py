@@ -63,7 +63,7 @@ def test_columns(control_plane: ControlPlane, news: str) -> None:
 def test_wide_columns(control_plane: ControlPlane, news: str) -> None:
     heads, values = control_plane.kubectl("get", "mdep", "-n", news, "-o", "wide").splitlines()
 
-    assert heads.split()[7:] == ["MODEL", "CANDIDATE", "REASON"]
+    assert heads.split()[7:] == ["MODEL", "CANDIDATE", "WEIGHT", "REASON"]
     assert values.split()[7:] == ["s3://models/news/3", "Serving"]  # There is no candidate.
 
 

@@ -140,6 +140,7 @@ def _from_create_to_rollback(story: Story, proxy: CrashProxy) -> None:
     rejection = status["rejections"][0]
     assert (rejection["revision"], rejection["labels"], rejection["wrong"]) == (second, 120, 60)
     assert [entry["revision"] for entry in status["rejections"]] == [second]
+    assert len(story.kubectl("get", "modelverdicts", "-o", "name").split()) == 1, "one decision, however often made"
     assert status["accuracy"]["wrong"] == 10
     assert story.resource()["metadata"]["generation"] == 2
     assert story.condition("Ready")["reason"] == "RolledBack"

@@ -64,7 +64,7 @@ def advance(observation: Observation, judged: Judged | None, revision: str) -> R
         return _at(observation, stages, 0, labels)
     if labels < known.labels_before:  # They are counted anew, of another metric.
         known = known.model_copy(update={"labels_before": labels})
-    number = min(known.step, len(stages)) - 1  # The spec may have fewer by now.
+    number = _place(known, stages)
     if _is_over(observation, known, stages[number].hold, judged):
         return _at(observation, stages, number + 1, labels) if number + 1 < len(stages) else None
     return _as_planned(known, stages, number)
@@ -75,7 +75,7 @@ def as_planned(observation: Observation, rollout: RolloutStatus) -> RolloutStatu
     stages = plan(observation.spec)
     if not stages or rollout.strategy is not observation.spec.rollout.strategy:
         return rollout
-    return _as_planned(rollout, stages, min(rollout.step, len(stages)) - 1)
+    return _as_planned(rollout, stages, _place(rollout, stages))
 
 
 def is_promoted(observation: Observation, revision: str) -> bool:
@@ -85,16 +85,24 @@ def is_promoted(observation: Observation, revision: str) -> bool:
 
 def waits_until(observation: Observation, rollout: RolloutStatus) -> datetime | None:
     """Return when the time is over for which a step is held; None if there is none."""
-    stages = plan(observation.spec)
-    hold = stages[min(rollout.step, len(stages)) - 1].hold if stages else None
+    hold = _hold(observation, rollout)
     return _since(rollout) + timedelta(seconds=seconds(hold.duration)) if hold and hold.duration else None
 
 
 def needs_approval(observation: Observation, rollout: RolloutStatus, judged: Judged | None) -> bool:
     """Return whether its user's word is all that a revision waits for."""
-    stages = plan(observation.spec)
-    hold = stages[min(rollout.step, len(stages)) - 1].hold if stages else None
+    hold = _hold(observation, rollout)
     return hold is not None and hold.approval and _has_come_true(observation, rollout, hold, judged)
+
+
+def _hold(observation: Observation, rollout: RolloutStatus) -> Hold | None:
+    """Return what its step waits for as the spec has it now, which may have fewer steps."""
+    stages = plan(observation.spec)
+    return stages[_place(rollout, stages)].hold if stages else None
+
+
+def _place(rollout: RolloutStatus, stages: tuple[Stage, ...]) -> int:
+    return min(rollout.step, len(stages)) - 1
 
 
 def _at(observation: Observation, stages: tuple[Stage, ...], number: int, labels: int) -> RolloutStatus:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from modeldeployment_operator.api.status import Rejection, RejectionCause
 from modeldeployment_operator.api.verdict import ModelVerdictSpec, Outcome
 from modeldeployment_operator.core import names
-from modeldeployment_operator.core.decision import Decision
+from modeldeployment_operator.core.decision import Decision, revision_status
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.kinds import MODEL_VERDICT
 from modeldeployment_operator.core.observation import Observation
@@ -31,7 +31,7 @@ def build_verdict(observation: Observation, judged: Mapping[str, Judged], decisi
         return None
     revision, outcome = found
     template, known = _template(observation, revision), judged.get(revision)
-    status = next((one for one in observation.status.revisions if one.name == revision), None)
+    status = revision_status(observation, revision)
     accuracy = observation.spec.accuracy
     spec = ModelVerdictSpec(
         model=observation.key.name,

@@ -115,7 +115,19 @@ class Kubelet:
                 self._stopped.wait(0.5)  # Pods run on while there is no API server.
 
     def _follow(self) -> None:
-        stream = watch.Watch().stream(self._core.list_namespaced_pod, self._namespace, timeout_seconds=1)
+        there = self._core.list_namespaced_pod(self._namespace)
+        for pod in there.items:
+            self._see("ADDED", pod)
+        uids = {pod.metadata.uid for pod in there.items}
+        for uid, one in list(self.pods.items()):
+            if uid not in uids:
+                self._stop(one)  # It ended between two watches.
+        stream = watch.Watch().stream(
+            self._core.list_namespaced_pod,
+            self._namespace,
+            resource_version=there.metadata.resource_version,
+            timeout_seconds=1,
+        )
         for event in stream:
             self._see(event["type"], event["object"])
             if self._stopped.is_set():

@@ -88,7 +88,7 @@ class World:
             "model": {"uri": f"https://models/{self.wish}.keras"},
             "replicas": self.replicas,
             "paused": self.paused,
-            "rollout": self.rollout,
+            "rollout": {"progressDeadline": "20m", **self.rollout},
             "rollback": {"enabled": self.rollback, "probation": "1h"},
             "accuracy": {"minimum": 0.9, "alpha": 0.05},
             "revisionHistoryLimit": 2,

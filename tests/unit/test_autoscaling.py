@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
-from modeldeployment_operator.core.conditions import View, conditions
+from modeldeployment_operator.core.claims import View
+from modeldeployment_operator.core.conditions import conditions
 from modeldeployment_operator.core.decision import Decision, decide
 from modeldeployment_operator.core.observation import Autoscaler, Problem, Workload
 from modeldeployment_operator.core.resources import desired

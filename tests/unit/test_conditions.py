@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from modeldeployment_operator.api.status import Verdict
-from modeldeployment_operator.core.conditions import View, conditions
+from modeldeployment_operator.core.claims import View
+from modeldeployment_operator.core.conditions import conditions
 from modeldeployment_operator.core.decision import decide
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.kinds import OPTIONAL, PROMETHEUS_RULE, SERVICE_MONITOR, Kind

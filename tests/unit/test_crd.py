@@ -116,6 +116,7 @@ def test_every_plain_default_is_told(schema: dict[str, Any]) -> None:
         ".rollout.steps[].hold.approval",
         ".rollout.steps[].hold.healthy",
         ".rollout.strategy",
+        ".rollout.progressDeadline",
         ".rollback.enabled",
         ".rollback.probation",
         ".monitoring.serviceMonitor.enabled",

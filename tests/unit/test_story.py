@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -207,6 +207,13 @@ class Story(RuleBasedStateMachine):
         name = rejection.revision
         if rejection.reason is RejectionCause.ABORTED:
             assert observation.asked.abort == name
+        elif rejection.reason is RejectionCause.PROGRESS_DEADLINE_EXCEEDED:
+            starting = observation.status.starting
+            assert starting is not None
+            assert (starting.revision, name) == (name, observation.status.candidate_revision)
+            assert observation.now - datetime.fromisoformat(starting.since) >= timedelta(minutes=20)
+            assert self.world.ready.get(name, 0) <= starting.ready
+            assert decision.serving is not None, "the first of all is never given up"
         else:
             assert look.judged[name].verdict is Verdict.DEGRADED
             assert self.labels.get(name, 0) > self.labels_at_rejection.get(name, 0), "the same labels twice"

@@ -58,6 +58,7 @@ class Reason(StrEnum):
     PAUSED = "Paused"
     ROLLING_OUT = "RollingOut"
     AWAITING_APPROVAL = "AwaitingApproval"
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     # Stalled: a pod could not start (the first five are what a pod says of itself)
     FETCH_FAILED = "FetchFailed"
     DIGEST_MISMATCH = "DigestMismatch"

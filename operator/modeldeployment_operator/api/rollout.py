@@ -12,6 +12,9 @@ from modeldeployment_operator.api.base import ApiModel, Rule, lasts
 
 HoldDuration = Annotated[str, Field(max_length=16), lasts("1s", "720h")]
 Weight = Annotated[int, Field(ge=1, le=99)]
+ProgressDeadline = Annotated[str, Field(max_length=16), lasts("0s", "720h")]
+PROGRESS_DEADLINE: Final = "2h"
+"""Fetching a model may take an hour, and is tried again when it fails; then it is loaded."""
 MOST_STEPS: Final = 20
 
 
@@ -71,6 +74,12 @@ class Rollout(ApiModel):
     )
     hold: Hold | None = Field(
         None, description="Of BlueGreen and Shadow: what must have come true until it takes the traffic."
+    )
+
+    progress_deadline: ProgressDeadline = Field(
+        PROGRESS_DEADLINE,
+        description="How long a candidate may go without one more of its pods getting ready until it is taken back; "
+        "0s: for ever. The first revision of all is never given up.",
     )
 
     rules = (

@@ -7,7 +7,7 @@ out, so that an operator that dies at any moment goes on where it stopped. Fract
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 from pydantic.config import JsonDict
@@ -16,6 +16,8 @@ from modeldeployment_operator.api.base import ApiModel, NoTwins
 from modeldeployment_operator.api.conditions import Condition
 from modeldeployment_operator.api.rollout import Strategy
 
+MESSAGE_KEPT: Final = 1024
+"""Characters of why a revision was taken back."""
 Timestamp = str
 TIME: JsonDict = {"format": "date-time"}
 
@@ -136,6 +138,8 @@ class RejectionCause(StrEnum):
     """Its labels have proven it worse."""
     ABORTED = "Aborted"
     """Its user gave it up."""
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    """Its pods did not get ready in time."""
 
 
 class Rejection(ApiModel):
@@ -145,7 +149,11 @@ class Rejection(ApiModel):
     model_uri: str = Field(description="Where its model lies.")
     time: Timestamp = Field(description="When it was decided.", json_schema_extra=TIME)
     reason: RejectionCause = Field(
-        RejectionCause.DEGRADED, description="Degraded by its labels, or Aborted by its user."
+        RejectionCause.DEGRADED,
+        description="Degraded by its labels, Aborted by its user, or what else happened on its way to the traffic.",
+    )
+    message: str | None = Field(
+        None, max_length=MESSAGE_KEPT, description="Why, in words, if it was neither its labels nor its user."
     )
     metric: str | None = Field(None, description="What was judged.")
     level: str | None = Field(None, description="Lowest value at which the revision would have counted as good.")
@@ -164,6 +172,16 @@ class Rejection(ApiModel):
     verdict: str | None = Field(
         None, description="ModelVerdict that says so, if it was decided for another object or before this one was made."
     )
+
+
+class StartingStatus(ApiModel):
+    """How a candidate gets on while its pods start; `rollout.progressDeadline` counts from here."""
+
+    revision: str = Field(description="Name of the candidate.")
+    since: Timestamp = Field(
+        description="When it began to start, or when a pod more was ready than ever before.", json_schema_extra=TIME
+    )
+    ready: int = Field(0, ge=0, description="Pods of it that answered at that time.")
 
 
 class RolloutStatus(ApiModel):
@@ -194,6 +212,9 @@ class ModelDeploymentStatus(ApiModel):
     candidate_revision: str | None = Field(None, description="Revision that the spec asks for, while it starts.")
     standby_revision: str | None = Field(
         None, description="Last good revision, to go back to. It runs while the one that serves is on probation."
+    )
+    starting: StartingStatus | None = Field(
+        None, description="How the candidate gets on while its pods start; absent once they are all ready."
     )
     rollout: RolloutStatus | None = Field(
         None, description="How far the candidate has come, once its pods are ready; absent if nothing is on its way."

@@ -31,6 +31,8 @@ class Outcome(StrEnum):
     """Its labels have proven it worse on its way to the traffic."""
     ABORTED = "Aborted"
     """Its user gave it up."""
+    WITHDRAWN = "Withdrawn"
+    """It was taken back for another reason, which proves nothing against it."""
 
 
 PROVEN_WORSE: Final = frozenset({Outcome.ROLLED_BACK, Outcome.REJECTED})
@@ -43,7 +45,8 @@ class ModelVerdictSpec(ApiModel):
     model_uid: str = Field(description="Its UID.")
     revision: str = Field(description="Name of the revision that was decided on.")
     outcome: Outcome = Field(
-        description="Promoted, RolledBack, Rejected on its way to the traffic, or Aborted by its user."
+        description="Promoted, RolledBack, Rejected on its way to the traffic, Aborted by its user, or Withdrawn "
+        "without proof against it."
     )
     time: Timestamp = Field(description="When it was decided.", json_schema_extra=TIME)
     message: str = Field(max_length=4096, description="Why, in a sentence.")

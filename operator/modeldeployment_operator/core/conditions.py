@@ -3,109 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from modeldeployment_operator.api import group
 from modeldeployment_operator.api.base import seconds
 from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
-from modeldeployment_operator.api.status import Rejection, RejectionCause, RolloutStatus, Verdict
-from modeldeployment_operator.core.decision import Decision
+from modeldeployment_operator.api.status import Rejection, Verdict
+from modeldeployment_operator.core.claims import Claim, View, pause_words
 from modeldeployment_operator.core.detection import outlook
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.kinds import OPTIONAL, PROMETHEUS_RULE, SERVICE_MONITOR, Kind
-from modeldeployment_operator.core.observation import Observation, Problem
-from modeldeployment_operator.core.rejection import cause, latched_rejection
-from modeldeployment_operator.core.rollout import needs_approval
+from modeldeployment_operator.core.observation import Problem
+from modeldeployment_operator.core.rejection import cause
+from modeldeployment_operator.core.rollout_claims import rolling_out, starting_up
 from modeldeployment_operator.core.text import count, ratio, shortened, timestamp
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A condition without its times."""
-
-    type: ConditionType
-    status: ConditionStatus
-    reason: Reason
-    message: str
-
-
-@dataclass(frozen=True)
-class View:
-    """What the claims are made from."""
-
-    observation: Observation
-    decision: Decision
-    judged: Judged | None
-    """Of the revision that serves; None if nothing is judged."""
-    problem: Problem | None
-    """Why the operator could not do what it decided."""
-    monitoring: Mapping[Kind, Problem] | None = None
-    """Why objects of optional kinds are not what they should be; None if that was not tried yet."""
-    candidate: Judged | None = None
-    """Of the revision that the spec asks for."""
-
-    @property
-    def wish(self) -> str:
-        """The revision that the spec asks for."""
-        return self.observation.desired.name
-
-    @property
-    def rejection(self) -> Rejection | None:
-        """Why the revision that the spec asks for may not serve."""
-        if self.decision.rejection and self.decision.rejection.revision == self.wish:
-            return self.decision.rejection
-        return latched_rejection(self.observation, self.wish)
-
-    @property
-    def ready(self) -> int:
-        """Pods that answer of the revision that serves."""
-        workload = self.observation.workloads.get(self.decision.serving or "")
-        return workload.ready if workload else 0
-
-    @property
-    def needed(self) -> int:
-        """Pods that must answer of the revision that the spec asks for.
-
-        What an autoscaler adds to one that serves is no fault while it starts; but a revision that is to take the
-        traffic must be as large as the one that has it.
-        """
-        scaling = self.observation.spec.autoscaling
-        return scaling.min_replicas if scaling and self.decision.serving == self.wish else self.observation.replicas
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all of these answer, as the spec wants them.
-
-        A Deployment that is scaled is not settled for a moment: what was reached for this spec is not lost by that.
-        """
-        workload = self.observation.workloads.get(self.wish)
-        if workload is None or workload.ready < self.needed:
-            return False
-        return workload.settled or (self.observation.spec.autoscaling is not None and self._was_ready)
-
-    @property
-    def _was_ready(self) -> bool:
-        return any(
-            (one.type, one.status, one.observed_generation)
-            == (ConditionType.READY, ConditionStatus.TRUE, self.observation.generation)
-            for one in self.observation.status.conditions
-        )
-
-    @property
-    def start_problem(self) -> Problem | None:
-        """Why the revision that the spec asks for does not come up."""
-        if self.decision.serving != self.wish and self.decision.candidate != self.wish:
-            return None
-        if self.is_whole:
-            return None
-        workload = self.observation.workloads.get(self.wish)
-        if workload and workload.problem:
-            return workload.problem
-        problems = [pod.problem for pod in self.observation.pods_of(self.wish) if pod.problem and not pod.ready]
-        return problems[0] if problems else None
 
 
 def conditions(view: View) -> list[Condition]:
@@ -139,13 +51,13 @@ def _ready(view: View) -> Claim:
     if view.problem:
         return Claim(ConditionType.READY, no, view.problem.reason, view.problem.message)
     if problem := view.start_problem:
-        return Claim(ConditionType.READY, no, problem.reason, _with_fallback(view, problem.message))
+        return starting_up(view, problem)
     if view.decision.serving != view.wish:
         if view.observation.paused:
-            return Claim(ConditionType.READY, no, Reason.PAUSED, f"{view.wish} waits, because {_pause(view)}")
+            return Claim(ConditionType.READY, no, Reason.PAUSED, f"{view.wish} waits, because {pause_words(view)}")
         if rollout := view.decision.rollout:
-            return _rolling_out(view, rollout)
-        return Claim(ConditionType.READY, no, Reason.STARTING, _with_fallback(view, f"{view.wish} is starting"))
+            return rolling_out(view, rollout)
+        return starting_up(view, None)
     wanted = view.observation.replicas
     if not view.is_whole:
         message = f"{view.ready} of {count(view.needed, 'pod')} of {view.wish} ready"
@@ -154,44 +66,6 @@ def _ready(view: View) -> Claim:
         return Claim(ConditionType.READY, no, Reason.SWITCHING, f"the traffic is moving to {view.wish}")
     reason = Reason.SERVING if wanted else Reason.SCALED_TO_ZERO
     return Claim(ConditionType.READY, ConditionStatus.TRUE, reason, f"{view.wish} serves with {count(wanted, 'pod')}")
-
-
-def _rolling_out(view: View, rollout: RolloutStatus) -> Claim:
-    """Say how far a revision has come on its way to the traffic."""
-    kind, no = ConditionType.READY, ConditionStatus.FALSE
-    share = f"answers {rollout.weight}% of the requests"
-    if not rollout.weight:
-        share = "is sent copies of the requests" if rollout.copies else "is ready, and answers no requests yet"
-    steps = f"step {rollout.step} of {rollout.steps}: " if rollout.steps > 1 else ""
-    if view.decision.drift:
-        message = f"{view.wish} waits: it and {view.decision.serving}, which serves, are both worse than demanded"
-        return Claim(kind, no, Reason.DRIFT, message)
-    if view.candidate is not None and view.candidate.verdict is Verdict.DEGRADED:
-        message = (
-            f"{view.wish} {share}, is proven worse, and goes no further; it is not taken back because "
-            f"spec.rollback.enabled is false: kubectl model abort or promote, or apply another model"
-        )
-        return Claim(kind, no, Reason.DEGRADED, _with_fallback(view, message))
-    if not view.is_whole:
-        message = f"{steps}{view.wish} {share}, and waits for its pods: {_pods(view)}"
-        return Claim(kind, no, Reason.ROLLING_OUT, _with_fallback(view, message))
-    if needs_approval(view.observation, rollout, view.candidate):
-        message = f"{steps}{view.wish} {share}, and waits for its user: kubectl model promote"
-        return Claim(kind, no, Reason.AWAITING_APPROVAL, _with_fallback(view, message))
-    message = f"{steps}{view.wish} {share}, and waits for {rollout.waits_for}"
-    return Claim(kind, no, Reason.ROLLING_OUT, _with_fallback(view, message))
-
-
-def _pods(view: View) -> str:
-    workload = view.observation.workloads.get(view.wish)
-    return f"{workload.ready if workload else 0} of {count(view.needed, 'pod')} ready"
-
-
-def _pause(view: View) -> str:
-    """Say why everything is held, and how to go on."""
-    if view.observation.spec.paused:
-        return "spec.paused is true: set spec.paused to false to go on"
-    return f"the annotation {group.PAUSED_ANNOTATION} is true: remove it to go on (kubectl model resume)"
 
 
 _PASSING = {Reason.STARTING, Reason.SCALING, Reason.SWITCHING, Reason.UNSCHEDULABLE, Reason.ROLLING_OUT}
@@ -276,7 +150,7 @@ def _degraded(view: View) -> tuple[Reason, str]:
             "model. Nothing is taken back: look at the data, and train on what is true now",
         )
     if view.observation.paused:
-        return Reason.PAUSED, f"it goes on serving because {_pause(view)}"
+        return Reason.PAUSED, f"it goes on serving because {pause_words(view)}"
     if view.decision.returning:
         return Reason.DEGRADED, f"{view.decision.standby} is being started to take the traffic back"
     return (
@@ -390,8 +264,7 @@ def _rolled_back(view: View) -> list[Claim]:
     if view.rejection is None:
         return []
     message = _refusal(view, view.rejection)
-    reason = Reason.DEGRADED if view.rejection.reason is RejectionCause.DEGRADED else Reason.ABORTED
-    return [Claim(ConditionType.ROLLED_BACK, ConditionStatus.TRUE, reason, message)]
+    return [Claim(ConditionType.ROLLED_BACK, ConditionStatus.TRUE, Reason(view.rejection.reason.value), message)]
 
 
 def _refusal(view: View, rejection: Rejection) -> str:
@@ -401,8 +274,3 @@ def _refusal(view: View, rejection: Rejection) -> str:
         f"{view.decision.serving or 'nothing'} serves. Apply another model, or to try this one again: kubectl "
         f"annotate -n {key.namespace} mdep {key.name} {group.RETRY_ANNOTATION}=$(date +%s) --overwrite"
     )
-
-
-def _with_fallback(view: View, message: str) -> str:
-    serving = view.decision.serving
-    return f"{message}; {serving} goes on serving" if serving and serving != view.wish else message

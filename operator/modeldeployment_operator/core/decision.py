@@ -16,11 +16,12 @@ from typing import Final
 
 from modeldeployment_operator.api.base import seconds
 from modeldeployment_operator.api.conditions import Reason
-from modeldeployment_operator.api.status import Rejection, Revision, RolloutStatus, Verdict
+from modeldeployment_operator.api.status import Rejection, RejectionCause, Revision, RolloutStatus, Verdict
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.rejection import is_given_up, latched_rejection, reject
 from modeldeployment_operator.core.rollout import advance, as_planned, is_promoted, known_rollout
+from modeldeployment_operator.core.starting import is_overdue, is_ready, problem_of
 
 LINGER: Final = timedelta(seconds=90)
 """How long a revision that gave its traffic away goes on running. Clients that keep their connections are passed on
@@ -91,11 +92,12 @@ def decide(observation: Observation, judged: Mapping[str, Judged]) -> Decision:
     proven = rollout is not None and _is_degraded(judged, wish)
     if is_given_up(observation, wish) or (proven and _may_roll_back(observation) and not drift):
         return _give_up(kept, reject(observation, judged.get(wish), wish, serving))
+    if rollout is None and is_overdue(observation):
+        return _give_up(kept, _too_late(observation, judged.get(wish), serving))
     asked = is_promoted(observation, wish)
     if drift and rollout is not None and not asked:
         return replace(kept, rollout=rollout.model_copy(update={"weight": 0}), drift=True)
-    is_ready = _is_ready(observation, wish)
-    if is_ready and _may_start(observation, wish) and (asked or not proven):
+    if is_ready(observation, wish) and _may_start(observation, wish) and (asked or not proven):
         rollout = advance(observation, judged.get(wish), wish)
         if rollout is None:
             return _promote(observation, judged, serving, wish, standby)
@@ -177,12 +179,6 @@ def _is_degraded(judged: Mapping[str, Judged], name: str | None) -> bool:
     return name is not None and name in judged and judged[name].verdict is Verdict.DEGRADED
 
 
-def _is_ready(observation: Observation, name: str) -> bool:
-    """Return whether all pods of a revision answer."""
-    workload = observation.workloads.get(name)
-    return workload is not None and workload.settled and workload.ready >= max(observation.replicas, workload.replicas)
-
-
 def _can_take_back(observation: Observation, name: str) -> bool:
     """Return whether enough pods answer to carry the traffic: a quarter may be missing, as in a Deployment's update."""
     workload, needed = observation.workloads.get(name), observation.replicas
@@ -196,7 +192,7 @@ def _can_take_back(observation: Observation, name: str) -> bool:
 def _first(observation: Observation) -> Decision:
     """Nothing has ever served."""
     wish = observation.desired.name
-    if _may_start(observation, wish) and _is_ready(observation, wish):
+    if _may_start(observation, wish) and is_ready(observation, wish):
         # The same as before if only its record was lost.
         return Decision(wish, switched=wish != observation.status.serving_revision)
     return Decision(None, candidate=_candidate(observation))
@@ -257,6 +253,15 @@ def _give_up(kept: Decision, rejection: Rejection) -> Decision:
     if kept.standby == rejection.revision:
         kept = replace(kept, standby=None, standby_runs=False)
     return replace(kept, candidate=None, rejection=rejection)
+
+
+def _too_late(observation: Observation, judged: Judged | None, serving: str) -> Rejection:
+    """Return why a candidate is tried no longer whose pods do not get ready."""
+    wish = observation.desired.name
+    problem = problem_of(observation, wish)
+    why = f": {problem.message}" if problem else ""
+    message = f"its pods were not all ready within {observation.spec.rollout.progress_deadline}{why}"
+    return reject(observation, judged, wish, serving, RejectionCause.PROGRESS_DEADLINE_EXCEEDED, message)
 
 
 def _roll_back(observation: Observation, judged: Mapping[str, Judged], serving: str, standby: str) -> Decision:

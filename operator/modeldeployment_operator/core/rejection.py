@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from modeldeployment_operator.api.spec import Accuracy
-from modeldeployment_operator.api.status import ModelDeploymentStatus, Rejection, RejectionCause, Verdict
+from modeldeployment_operator.api.status import MESSAGE_KEPT, ModelDeploymentStatus, Rejection, RejectionCause, Verdict
 from modeldeployment_operator.api.verdict import PROVEN_WORSE, ModelVerdictSpec
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.revisions import content_of
-from modeldeployment_operator.core.text import count, precise, ratio
+from modeldeployment_operator.core.text import count, precise, ratio, shortened
 
 _ROUNDING: Final = 5e-5
 """Of a level in a record."""
@@ -35,8 +35,18 @@ def is_given_up(observation: Observation, revision: str) -> bool:
     return observation.asked.abort == revision != observation.status.aborted
 
 
-def reject(observation: Observation, judged: Judged | None, revision: str, successor: str) -> Rejection:
-    """Return the record of a revision that is taken back now, in favour of another."""
+def reject(
+    observation: Observation,
+    judged: Judged | None,
+    revision: str,
+    successor: str,
+    why: RejectionCause | None = None,
+    message: str | None = None,
+) -> Rejection:
+    """Return the record of a revision that is taken back now, in favour of another.
+
+    Without another cause, its labels have proven it worse, or its user has given it up.
+    """
     known = next((one for one in observation.status.revisions if one.name == revision), None)
     is_proven = judged is not None and judged.verdict is Verdict.DEGRADED
     stored = observation.stored.get(revision)
@@ -44,7 +54,8 @@ def reject(observation: Observation, judged: Judged | None, revision: str, succe
         revision=revision,
         model_uri=stored.template.model.uri if stored else "",
         time=precise(observation.now),
-        reason=RejectionCause.DEGRADED if is_proven else RejectionCause.ABORTED,
+        reason=why or (RejectionCause.DEGRADED if is_proven else RejectionCause.ABORTED),
+        message=message and shortened(message, MESSAGE_KEPT),
         serving_since=known.serving_since if known else None,
         rolled_back_to=successor,
         retry=observation.asked.retry,
@@ -149,6 +160,8 @@ def cause(rejection: Rejection) -> str:
     )
     if rejection.verdict is not None:
         facts += f" (ModelVerdict {rejection.verdict}, of {rejection.time})"
+    if rejection.message is not None:
+        return f"{rejection.message}{f', at {facts}' if facts else ''}"
     if rejection.reason is RejectionCause.ABORTED:
         return f"its user gave it up{f', at {facts}' if facts else ''}"
     return f"{facts}, should have been at least {rejection.level}"

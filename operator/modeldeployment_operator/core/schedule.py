@@ -11,6 +11,7 @@ from modeldeployment_operator.api.spec import LabelSource
 from modeldeployment_operator.core.decision import LINGER, Decision, lingers_until, probation_ends
 from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.rollout import waits_until
+from modeldeployment_operator.core.starting import overdue_at, starting_of
 
 REPAIR_INTERVAL: Final = timedelta(seconds=10)
 """How often pods are asked whether they know of the rotation, while more than one revision runs."""
@@ -81,6 +82,9 @@ def _deadlines(observation: Observation, decision: Decision) -> Iterator[datetim
         yield ends
     if decision.rollout and (over := waits_until(observation, decision.rollout)) and over > observation.now:
         yield over
+    starting = starting_of(observation, decision)
+    if starting and (late := overdue_at(observation, starting)) and late > observation.now:
+        yield late
     for revision in observation.status.revisions:
         until = lingers_until(revision)
         if until is not None and until > observation.now:

@@ -24,7 +24,8 @@ from modeldeployment_operator.api.status import (
     Verdict,
 )
 from modeldeployment_operator.core import names
-from modeldeployment_operator.core.conditions import View, conditions, transition_time
+from modeldeployment_operator.core.claims import View
+from modeldeployment_operator.core.conditions import conditions, transition_time
 from modeldeployment_operator.core.decision import Decision, revision_status
 from modeldeployment_operator.core.detection import outlook
 from modeldeployment_operator.core.history import kept, recorded
@@ -34,6 +35,7 @@ from modeldeployment_operator.core.observation import Observation, Problem, Stor
 from modeldeployment_operator.core.rejection import latched_rejection
 from modeldeployment_operator.core.revisions import Template
 from modeldeployment_operator.core.rollout import known_rollout
+from modeldeployment_operator.core.starting import starting_of
 from modeldeployment_operator.core.text import precise, ratio, shortened
 from modeldeployment_operator.core.traffic import reached
 
@@ -67,6 +69,7 @@ def summarise(
         serving_revision=serving,
         candidate_revision=decision.candidate,
         standby_revision=decision.standby,
+        starting=starting_of(observation, decision),
         rollout=_rollout(observation, decision),
         promoted=_acted_on(observation.asked.promote, observation.status.promoted, decision.serving),
         aborted=_acted_on(observation.asked.abort, observation.status.aborted, _given_up(decision)),

@@ -38,6 +38,6 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def shortened(message: str) -> str:
-    """Return the beginning of a message that is longer than a condition may say."""
-    return message if len(message) <= MESSAGE_LENGTH else message[: MESSAGE_LENGTH - 1] + "…"
+def shortened(message: str, longest: int = MESSAGE_LENGTH) -> str:
+    """Return the beginning of a message that is longer than it may be: if nothing is said, than in a condition."""
+    return message if len(message) <= longest else message[: longest - 1] + "…"

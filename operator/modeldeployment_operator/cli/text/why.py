@@ -95,6 +95,8 @@ def _taken_back(seen: Seen, name: str, rejection: Rejection, reading: Reading | 
     when = f"{name} was taken back at {clock(rejection.time)} UTC"
     if rejection.reason is RejectionCause.ABORTED:
         return f"{when}, because its user gave it up{to}."
+    if rejection.message is not None:
+        return f"{when}: {rejection.message}{to}. Nothing is proven against it."
     proven = ": its labels prove that it is worse than demanded" if reading else ""
     return f"{when}{proven}{to}."
 

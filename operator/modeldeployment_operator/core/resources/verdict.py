@@ -68,6 +68,8 @@ def _decided(observation: Observation, decision: Decision) -> tuple[str, Outcome
     if rejection is not None:
         if rejection.reason is RejectionCause.ABORTED:
             return rejection.revision, Outcome.ABORTED
+        if rejection.reason is not RejectionCause.DEGRADED:
+            return rejection.revision, Outcome.WITHDRAWN
         return rejection.revision, Outcome.ROLLED_BACK if decision.switched else Outcome.REJECTED
     if not decision.switched or serving is None:
         return None
@@ -90,6 +92,7 @@ def _template(observation: Observation, revision: str) -> Template | None:
 
 def _distinction(observation: Observation, spec: ModelVerdictSpec) -> str:
     """Return what tells this decision from others of the same kind about the same revision."""
-    rollout = known_rollout(observation, spec.revision)
-    parts = (spec.model_uid, spec.serving_since or (rollout.since if rollout else ""), spec.retry or "")
+    rollout, starting = known_rollout(observation, spec.revision), observation.status.starting
+    begun = rollout.since if rollout else starting.since if starting else ""
+    parts = (spec.model_uid, spec.serving_since or begun, spec.retry or "")
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:_HASH_LENGTH]

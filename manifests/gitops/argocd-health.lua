@@ -30,7 +30,7 @@ if obj.spec.paused or annotations["modelops.dev/paused"] == "true" then
 end
 
 local ready = conditions["Ready"]
-if ready and ready.reason == "AwaitingApproval" then
+if ready and (ready.reason == "AwaitingApproval" or ready.reason == "Paused") then
   return { status = "Suspended", message = ready.message }
 end
 if ready and ready.status == "True" then

@@ -50,7 +50,7 @@ def pair(stage: Stage, monitoring: Monitoring) -> Iterator[Pair]:
     """Two revisions that have answered and got labels, some right and some wrong."""
     with stage.namespace() as namespace:
         model = ModelDeployment(stage, namespace)
-        seen = {"monitoring": scraped(), "rollback": {"enabled": False}}
+        seen = {"monitoring": scraped(), "policies": {"degraded": {"action": "Alert"}}}
         model.apply(model.document("good", **seen))
         first = model.wait_ready()
         _label(model, CLASSES[0], CLASSES[0], CLASSES[1])

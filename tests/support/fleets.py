@@ -70,7 +70,8 @@ def degraded(key: Key | str = "churn") -> ModelDeploymentStatus:
     """Proven worse, and serving all the same: rollback is off."""
     name = _name(key)
     builder = replace(
-        _served(name, f"{name}-6f1c0a"), document=_demanding({"minimum": 0.9}) | {"rollback": {"enabled": False}}
+        _served(name, f"{name}-6f1c0a"),
+        document=_demanding({"minimum": 0.9}) | {"policies": {"degraded": {"action": "Alert"}}},
     )
     return _status(key, builder, {f"{name}-6f1c0a": _judged(400, 100)})
 

@@ -7,7 +7,7 @@ the serving Service selects), and one operator that may lose its memory at any t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -42,7 +42,7 @@ class World:
 
     wish: str = "m-1"
     paused: bool = False
-    rollback: bool = True
+    policies: dict[str, Any] = field(default_factory=dict)
     replicas: int = 2
     asked: Asked = field(default_factory=Asked)
     rollout: dict[str, Any] = field(default_factory=dict)
@@ -74,9 +74,12 @@ class World:
         """Somebody restores the object without its status."""
         self.persisted = self.memory = ModelDeploymentStatus()
 
-    def look(self, *, read: bool = True) -> Look:
-        """Reconcile once, with or without reading the pods."""
+    def look(self, *, read: bool = True, down: bool = False) -> Look:
+        """Reconcile once, with or without reading the pods; none of them can be read where all is down."""
         observation = self._observe(read=read)
+        if down:
+            unread = frozenset(pod.revision for pod in observation.pods if pod.running)
+            observation = replace(observation, samples={}, silence="down", silent=unread, unread=unread)
         judged = judge(observation)
         decision = decide(observation, judged)
         status = summarise(observation, judged, decision)
@@ -89,7 +92,8 @@ class World:
             "replicas": self.replicas,
             "paused": self.paused,
             "rollout": {"progressDeadline": "20m", **self.rollout},
-            "rollback": {"enabled": self.rollback, "probation": "1h"},
+            "rollback": {"probation": "1h"},
+            "policies": self.policies,
             "accuracy": {"minimum": 0.9, "alpha": 0.05},
             "revisionHistoryLimit": 2,
         }

@@ -8,6 +8,7 @@ import pytest
 from modeldeployment_operator.api import group
 from modeldeployment_operator.api.base import seconds
 from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from modeldeployment_operator.api.policies import Action
 from modeldeployment_operator.api.spec import AccuracyMetric, ModelDeploymentSpec
 from modeldeployment_operator.api.status import ModelDeploymentStatus
 from pydantic import ValidationError
@@ -41,7 +42,7 @@ def test_absent_fields_have_their_defaults() -> None:
     spec = ModelDeploymentSpec.parse(LEAST | {"accuracy": {"minimum": 0.9}})
 
     assert spec.replicas is None
-    assert spec.rollback.enabled
+    assert spec.policies.degraded.action is Action.ROLL_BACK
     assert seconds(spec.rollback.probation) == 24 * 3600
     assert spec.monitoring.service_monitor.enabled
     assert spec.revision_history_limit == 10

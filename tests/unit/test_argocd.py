@@ -10,12 +10,16 @@ import lupa.lua51
 import pytest
 import yaml
 from modeldeployment_operator.api import group
+from modeldeployment_operator.api.policies import Action, Situation
+from modeldeployment_operator.api.rollout import Strategy
+from modeldeployment_operator.api.spec import AccuracyMetric
+from modeldeployment_operator.api.status import RolloutStatus, SituationStatus, Verdict
 from modeldeployment_operator.core.decision import decide
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Asked
 from modeldeployment_operator.core.status import document, summarise
 
-from tests.support.observations import ObservationBuilder, an_observation, degraded, healthy
+from tests.support.observations import ObservationBuilder, ago, an_observation, degraded, healthy
 
 GITOPS = Path(__file__).parents[2] / "manifests/gitops"
 HEALTH = (GITOPS / "argocd-health.lua").read_text(encoding="utf-8")
@@ -25,6 +29,17 @@ RETRY = group.RETRY_ANNOTATION
 SERVES = an_observation().serving("m-1").ready("m-1").having(selected="m-1")
 BESIDE = SERVES.spec(rollout={"strategy": "BlueGreen", "hold": {"approval": True}}).candidate("m-2").ready("m-2")
 ROLLED_BACK = an_observation().rejected("m-2").serving("m-1").ready("m-1").asks_for("m-2").having(selected="m-1")
+
+
+SILENT = Judged(AccuracyMetric.ACCURACY, Verdict.UNAVAILABLE, before=Verdict.HEALTHY)
+AT = RolloutStatus(revision="m-2", strategy=Strategy.BLUE_GREEN, since=ago(hours=1))
+HELD = BESIDE.remembers(rollout=AT)
+DRIFTING = HELD.serving("m-1", serving_since=ago(days=9))
+PAUSED = HELD.spec(policies={"sourceDown": {"action": "Pause", "after": "1s"}}).remembers(
+    situations=[
+        SituationStatus(situation=Situation.SOURCE_DOWN, revision="m-2", since=ago(hours=1), action=Action.PAUSE)
+    ]
+)
 
 
 def as_applied(builder: ObservationBuilder, **judged: Judged) -> dict[str, Any]:
@@ -60,9 +75,23 @@ def plain(value: Any) -> Any:
         (as_applied(SERVES.asks_for("m-2").paused()), "Suspended"),
         (as_applied(SERVES.asks_for("m-2").having(asked=Asked(paused=True))), "Suspended"),
         (as_applied(ROLLED_BACK), "Degraded"),
+        (as_applied(HELD, m_1=SILENT), "Progressing"),
+        (as_applied(PAUSED, m_1=SILENT), "Suspended"),
+        (as_applied(DRIFTING, m_1=degraded(), m_2=degraded()), "Degraded"),
         ({"metadata": {"generation": 1}, "spec": {}}, "Progressing"),
     ],
-    ids=["serves", "starting", "to approve", "paused", "paused by annotation", "rolled back", "new"],
+    ids=[
+        "serves",
+        "starting",
+        "to approve",
+        "paused",
+        "paused by annotation",
+        "rolled back",
+        "held",
+        "paused by a policy",
+        "drift",
+        "new",
+    ],
 )
 def test_health(obj: dict[str, Any], health: str) -> None:
     told = run(HEALTH, obj)
@@ -116,6 +145,15 @@ def test_a_retry_is_a_new_value_and_ends_an_abort() -> None:
 
     assert asked.abort is None
     assert asked.retry not in {None, "1"}
+
+
+def test_a_pause_by_a_policy_is_ended_by_a_new_value() -> None:
+    before = as_applied(PAUSED, m_1=SILENT)
+    assert "resume" in enabled(before)
+    asked = Asked.of(acted("resume", before)["metadata"]["annotations"])
+
+    assert asked.resume is not None
+    assert not asked.paused
 
 
 def acted(name: str, obj: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from modeldeployment_operator.api import group
-from modeldeployment_operator.api.status import ModelDeploymentStatus, RejectionCause, Verdict
+from modeldeployment_operator.api.policies import Action, Situation
+from modeldeployment_operator.api.status import ModelDeploymentStatus, RejectionCause, SituationStatus, Verdict
 from modeldeployment_operator.cli import kubectl
 from modeldeployment_operator.cli.arguments import cluster_flags, parse, parser
 from modeldeployment_operator.cli.asking import REQUESTS, Request
@@ -24,9 +25,11 @@ from modeldeployment_operator.cli.text.fleet import fleet
 from modeldeployment_operator.cli.text.layout import Cell, table
 from modeldeployment_operator.cli.text.model import model
 from modeldeployment_operator.cli.text.style import Style
+from modeldeployment_operator.cli.text.waiting import waits
 from modeldeployment_operator.cli.text.why import in_question, why
 from modeldeployment_operator.cli.text.words import hours, percent, span
 from modeldeployment_operator.cli.watch import Watch, documents
+from modeldeployment_operator.core.text import timestamp
 
 from tests.golden import command_line as golden
 from tests.golden.command_line import CANARY, MANUAL, rolling_out, seen
@@ -374,6 +377,41 @@ def test_pause_and_resume() -> None:
     assert "by spec.paused" in ask("resume", seen("news", news, held, paused=True)).said
     assert "it runs" in refusal("resume", seen("news", news))
     assert "spec.paused holds it" in refusal("resume", seen("news", news, paused=True))
+
+
+def held(action: Action) -> Seen:
+    """A canary that a policy has something to say of."""
+    situation = SituationStatus(
+        situation=Situation.SOURCE_DOWN,
+        revision="ads-9b27e4",
+        since=timestamp(NOW),
+        action=action,
+        message="the labels of ads-9b27e4 cannot be read",
+        resume=str(int(NOW.timestamp())),
+    )
+    status = rolling_out("ads", CANARY).model_copy(update={"situations": [situation]})
+    return seen("ads", status, {group.RESUME_ANNOTATION: str(int(NOW.timestamp()))}, rollout=CANARY)
+
+
+def test_a_pause_that_a_policy_has_made_is_ended_by_a_new_value() -> None:
+    request = ask("resume", held(Action.PAUSE))
+    assert request.annotations == {group.RESUME_ANNOTATION: str(int(NOW.timestamp()) + 1)}
+    assert "9b27e4 goes on, although the labels of ads-9b27e4 cannot be read" in request.said
+    assert "it runs" in refusal("resume", held(Action.HOLD))
+
+
+def test_what_a_policy_holds_is_waited_for() -> None:
+    assert "kubectl model resume ads, because the labels" in " ".join(waits(held(Action.PAUSE), NOW))
+    assert "the end of this: the labels of ads-9b27e4" in " ".join(waits(held(Action.HOLD), NOW))
+    assert "cannot be read" not in " ".join(waits(held(Action.ALERT), NOW))
+
+
+def test_a_candidate_that_is_worse_may_be_promoted_where_its_user_decides() -> None:
+    status = rolling_out("ads", CANARY)
+    worse = [one.model_copy(update={"verdict": Verdict.DEGRADED}) for one in status.revisions]
+    fields = {"rollout": CANARY, "policies": {"degraded": {"action": "Hold"}}}
+    one = seen("ads", status.model_copy(update={"revisions": worse}), **fields)
+    assert ask("promote", one).annotations == {group.PROMOTE_ANNOTATION: "ads-9b27e4"}
 
 
 # --- For programs ------------------------------------------------------------------------------------------

@@ -185,11 +185,11 @@ NO_LABELS = replace(inconclusive(), state=None)
             SERVES, degraded(), FALSE, Reason.NO_ROLLBACK_TARGET, "apply a better model, or ask whether", id="no target"
         ),
         pytest.param(
-            PROBATION.spec(rollback={"enabled": False}),
+            PROBATION.spec(policies={"degraded": {"action": "Hold"}}),
             degraded(),
             FALSE,
             Reason.ROLLBACK_DISABLED,
-            "because spec.rollback.enabled is false",
+            "because spec.policies.degraded.action is Hold",
             id="rollback disabled",
         ),
         pytest.param(PROBATION.paused(), degraded(), FALSE, Reason.PAUSED, "because spec.paused is true", id="paused"),

@@ -12,11 +12,11 @@ from modeldeployment_operator.core.decision import (
     Decision,
     decide,
     lingers_until,
-    probation_ends,
 )
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Asked, StoredRevision
 from modeldeployment_operator.core.rejection import latched_rejection
+from modeldeployment_operator.core.standing import probation_ends
 from modeldeployment_operator.core.status import recover
 
 from tests.support.observations import (
@@ -92,7 +92,7 @@ CASES: dict[str, tuple[ObservationBuilder, dict[str, Judged], Decision]] = {
         Decision("m-2", standby="m-1", lingering=frozenset({"m-1"}), switched=True),
     ),
     "without rollback no standby is kept running": (
-        SUCCESSOR.spec(rollback={"enabled": False}).ready("m-2"),
+        SUCCESSOR.spec(policies={"degraded": {"action": "Alert"}}).ready("m-2"),
         {},
         Decision("m-2", standby="m-1", lingering=frozenset({"m-1"}), switched=True),
     ),
@@ -165,7 +165,11 @@ CASES: dict[str, tuple[ObservationBuilder, dict[str, Judged], Decision]] = {
         {"m-2": replace(inconclusive(), verdict=Verdict.UNAVAILABLE)},
         Decision("m-2", standby="m-1", standby_runs=True),
     ),
-    "rollback disabled": (PROBATION.spec(rollback={"enabled": False}), BAD, Decision("m-2", standby="m-1")),
+    "rollback disabled": (
+        PROBATION.spec(policies={"degraded": {"action": "Alert"}}),
+        BAD,
+        Decision("m-2", standby="m-1"),
+    ),
     "rollback paused": (PROBATION.paused(), BAD, Decision("m-2", standby="m-1", standby_runs=True)),
     "no target": (SERVES, {"m-1": degraded()}, Decision("m-1")),
     "a target that was rejected": (PROBATION.rejected("m-1"), BAD, Decision("m-2")),
@@ -233,7 +237,7 @@ CASES: dict[str, tuple[ObservationBuilder, dict[str, Judged], Decision]] = {
 
 @pytest.mark.parametrize(("builder", "judged", "expected"), CASES.values(), ids=CASES)
 def test_decide(builder: ObservationBuilder, judged: dict[str, Judged], expected: Decision) -> None:
-    assert decide(builder.obj(), judged) == expected
+    assert replace(decide(builder.obj(), judged), situations=()) == expected
 
 
 def test_a_degraded_revision_gives_the_traffic_back() -> None:
@@ -315,13 +319,18 @@ LATE = THREE.serving("m-2", serving_since=ago(days=2))
             id="proven by its labels before they could not be read",
         ),
         pytest.param(LATE, {}, "m-2", id="proven by outlasting its probation"),
-        pytest.param(LATE.spec(rollback={"enabled": False}), BAD, "m-1", id="worse, whatever else it is"),
+        pytest.param(
+            LATE.spec(policies={"degraded": {"action": "Alert"}}), BAD, "m-1", id="worse, whatever else it is"
+        ),
         pytest.param(
             SERVES.asks_for("m-3").ready("m-3"), {"m-1": inconclusive()}, "m-1", id="unproven, but there is no other"
         ),
         pytest.param(SERVES.asks_for("m-3").ready("m-3"), {"m-1": degraded()}, None, id="worse, and there is no other"),
         pytest.param(
-            PROBATION.asks_for("m-1").spec(rollback={"enabled": False}), BAD, None, id="back to the standby itself"
+            PROBATION.asks_for("m-1").spec(policies={"degraded": {"action": "Alert"}}),
+            BAD,
+            None,
+            id="back to the standby itself",
         ),
     ],
 )

@@ -40,7 +40,7 @@ def several(*kinds: Any) -> list[Row]:
         (fleets.healthy(), State.READY, "serves with 2 pods", "Healthy"),
         (fleets.rolled_back(), State.ROLLED_BACK, "was taken back", "Healthy"),
         (fleets.on_probation(), State.READY, "serves with 2 pods", "Inconclusive"),
-        (fleets.degraded(), State.DEGRADED, "spec.rollback.enabled is false", "Degraded"),
+        (fleets.degraded(), State.DEGRADED, "spec.policies.degraded.action is Alert", "Degraded"),
         (fleets.failing(message="no such bucket"), State.STALLED, "no such bucket", "Healthy"),
         (fleets.unjudged(), State.READY, "serves with 2 pods", "Not judged"),
         (fleets.starting(), State.PROGRESSING, "is starting", "None yet"),

@@ -55,7 +55,7 @@ def test_what_decides_the_answers_makes_another_revision(change: dict[str, Any])
         {"replicas": 5},
         {"accuracy": {"minimum": 0.5}},
         {"paused": True},
-        {"rollback": {"enabled": False}},
+        {"policies": {"degraded": {"action": "Alert"}}},
         {"monitoring": {"serviceMonitor": {"enabled": False}}},
         {"revisionHistoryLimit": 3},
         {"serving": FULL["serving"] | {"nodeSelector": {"a": "b"}, "resources": {"limits": {"cpu": 1}}}},

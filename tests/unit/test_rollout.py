@@ -94,7 +94,9 @@ def test_a_candidate_that_is_proven_worse_gets_nothing_more() -> None:
 
 
 def test_without_rollback_a_candidate_that_is_worse_stays_where_it_is() -> None:
-    builder = ready(**CANARY).spec(rollback={"enabled": False}).remembers(rollout=at(2, minutes=40, weight=50))
+    builder = (
+        ready(**CANARY).spec(policies={"degraded": {"action": "Hold"}}).remembers(rollout=at(2, minutes=40, weight=50))
+    )
     decision = decided(builder, m_1=healthy(), m_2=degraded())
     assert (decision.serving, decision.weight, decision.rejection) == ("m-1", 50, None)
 

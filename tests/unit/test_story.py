@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from modeldeployment_operator.api.conditions import ConditionStatus, ConditionType
+from modeldeployment_operator.api.policies import Action, Situation
 from modeldeployment_operator.api.status import ModelDeploymentStatus, RejectionCause, Verdict
-from modeldeployment_operator.core.decision import Decision, serving_revision
+from modeldeployment_operator.core.decision import Decision
 from modeldeployment_operator.core.rejection import latched_rejection
+from modeldeployment_operator.core.standing import on_probation, serving_revision
 from modeldeployment_operator.core.status import document
 
 from tests.support.world import Look, World
@@ -25,6 +27,15 @@ ROLLOUTS: list[dict[str, Any]] = [
     {"strategy": "Canary", "steps": [{"weight": 5, "hold": HOLDS}, {"weight": 50, "hold": {"healthy": True}}]},
     {"strategy": "Shadow", "hold": {"labels": 40}},
 ]
+
+
+CAUTIOUS = st.sampled_from(["RollBack", "Hold", "Pause", "Alert"])
+POLICIES: dict[str, Any] = {
+    "degraded": st.fixed_dictionaries({"action": CAUTIOUS}),
+    "drift": st.fixed_dictionaries({"action": CAUTIOUS}),
+    "sourceDown": st.fixed_dictionaries({"action": CAUTIOUS, "after": st.sampled_from(["1s", "10m"])}),
+}
+PRESSING = {situation.value for situation in Situation if situation is not Situation.DEGRADED}
 
 
 class Story(RuleBasedStateMachine):
@@ -122,10 +133,21 @@ class Story(RuleBasedStateMachine):
             self.world.paused = not self.world.paused
         self.look()
 
-    @rule(rollback=st.booleans())
-    def the_user_switches(self, *, rollback: bool) -> None:
-        self.world.rollback = rollback
+    @rule(policies=st.fixed_dictionaries({}, optional=POLICIES))
+    def the_user_chooses_policies(self, policies: dict[str, Any]) -> None:
+        self.world.policies = policies
         self.look()
+
+    @rule(value=st.sampled_from([None, "1", "2"]))
+    def the_user_says_go_on(self, value: str | None) -> None:
+        self.world.asked = replace(self.world.asked, resume=value)
+        self.look()
+
+    @rule(seconds=st.sampled_from([1, 61, 601]))
+    def the_source_is_down(self, seconds: int) -> None:
+        """For so long that it is told."""
+        self.world.now += timedelta(seconds=seconds)
+        self.look(down=True)
 
     @rule(replicas=st.sampled_from([0, 1, 2, 4]))
     def the_user_scales(self, replicas: int) -> None:
@@ -157,10 +179,10 @@ class Story(RuleBasedStateMachine):
         self.world.label(name, right, wrong)
         self.labels[name] = self.labels.get(name, 0) + right + wrong
 
-    def look(self, *, read: bool = True) -> None:
+    def look(self, *, read: bool = True, down: bool = False) -> None:
         """Look until nothing changes any more, and hold every look against what must be."""
         for _ in range(8):
-            look = self.world.look(read=read)
+            look = self.world.look(read=read, down=down)
             self.check(look)
             if at_rest(look.status) == at_rest(look.observation.status):
                 self.check_that_it_says_what_it_waits_for(look)
@@ -184,6 +206,7 @@ class Story(RuleBasedStateMachine):
             assert decision.serving in decision.running
             assert decision.serving in self.world.stored
         self.check_share(decision, status)
+        self.check_situations(look)
         before = observation.selected
         if decision.serving != before:
             assert decision.serving is not None, "traffic does not go away"
@@ -214,13 +237,41 @@ class Story(RuleBasedStateMachine):
             assert observation.now - datetime.fromisoformat(starting.since) >= timedelta(minutes=20)
             assert self.world.ready.get(name, 0) <= starting.ready
             assert decision.serving is not None, "the first of all is never given up"
+        elif rejection.reason.value in PRESSING:
+            situation = Situation(rejection.reason.value)
+            assert observation.spec.policies.action(situation) is Action.ROLL_BACK
+            assert not observation.paused
+            assert rejection.message
+            if name != observation.status.candidate_revision:
+                assert on_probation(observation)
         else:
+            assert observation.spec.policies.degraded.action is Action.ROLL_BACK or observation.asked.abort == name
             assert look.judged[name].verdict is Verdict.DEGRADED
             assert self.labels.get(name, 0) > self.labels_at_rejection.get(name, 0), "the same labels twice"
             self.labels_at_rejection[name] = self.labels[name]
         served = serving_revision(observation)
         assert decision.serving == (observation.status.standby_revision if name == served else served)
         self.rejected[name] = observation.asked.retry
+
+    @staticmethod
+    def check_situations(look: Look) -> None:
+        """What is held stays where it is, and it is told why."""
+        observation, decision, before = look.observation, look.decision, look.observation.status.rollout
+        for one in decision.situations:
+            wanted = observation.spec.policies.action(one.situation)
+            assert one.revision in {decision.serving, decision.candidate, observation.desired.name}
+            assert one.action is wanted or one.action in {Action.ALERT, Action.HOLD}
+            assert not one.resumed or one.action is not Action.PAUSE
+        told = {condition.type: condition.message for condition in look.status.conditions}
+        assert bool(decision.situations) <= (ConditionType.NEEDS_ATTENTION in told)
+        held = [one for one in decision.situations if one.action in {Action.HOLD, Action.PAUSE}]
+        about = [one for one in held if one.revision == observation.desired.name != decision.serving]
+        if not about or before is None or before.revision != decision.candidate:
+            return
+        assert observation.asked.promote != decision.serving or not decision.switched
+        if decision.rollout is not None and before.strategy is observation.spec.rollout.strategy:
+            assert decision.rollout.step <= before.step
+            assert decision.rollout.since == before.since
 
     @staticmethod
     def check_share(decision: Decision, status: ModelDeploymentStatus) -> None:

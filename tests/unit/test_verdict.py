@@ -162,7 +162,7 @@ def test_the_latest_verdict_holds() -> None:
         an_observation().candidate("m-2"),
         an_observation().rejected("m-2"),
         an_observation().standby("m-2", serving_since=ago(hours=2)),
-        an_observation(rollback={"enabled": False}),
+        an_observation(policies={"degraded": {"action": "Alert"}}),
         an_observation(accuracy={"minimum": 0.7}),
         an_observation(accuracy={"minimum": 0.9, "metric": "recall"}),
     ],

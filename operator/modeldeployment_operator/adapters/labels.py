@@ -57,7 +57,8 @@ class Labels:
             self._prometheus.forget(observation.key)
         interval = self._interval(observation)
         if interval is None or not self._is_due(interval, sampled):
-            return replace(observation, silence=self._silence(observation.key).problem)
+            silence = self._silence(observation.key)
+            return replace(observation, silence=silence.problem, unread=frozenset(silence.since))
         if from_prometheus:
             samples, problem = await self._prometheus.sample(observation, interval / 2)
         else:
@@ -97,7 +98,14 @@ class Labels:
         self._silences[observation.key] = silence
         mends = self._prometheus.is_set or not reads_prometheus(observation)
         lasting = silence.lasting(patience(observation) if mends else timedelta(0), seconds)
-        return replace(observation, samples=samples, silence=problem, silent=lasting, now=self._now())
+        return replace(
+            observation,
+            samples=samples,
+            silence=problem,
+            silent=lasting,
+            unread=frozenset(silence.since),
+            now=self._now(),
+        )
 
     def _interval(self, observation: Observation) -> timedelta | None:
         """Return how often labels are to be read as things are; None if there are none."""

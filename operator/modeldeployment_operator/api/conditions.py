@@ -35,6 +35,8 @@ class ConditionType(StrEnum):
     """The number of pods follows the load."""
     ROLLED_BACK = "RolledBack"
     """The revision that the spec asks for was taken back."""
+    NEEDS_ATTENTION = "NeedsAttention"
+    """Something that `spec.policies` speaks of, or a word of its user that cannot be obeyed; only while it is so."""
 
 
 class ConditionStatus(StrEnum):
@@ -80,6 +82,7 @@ class Reason(StrEnum):
     SAMPLES_UNAVAILABLE = "SamplesUnavailable"
     NOT_JUDGED = "NotJudged"
     DRIFT = "Drift"
+    SOURCE_DOWN = "SourceDown"
     ABORTED = "Aborted"
     ROLLED_BACK = "RolledBack"
     ROLLBACK_DISABLED = "RollbackDisabled"

@@ -16,6 +16,7 @@ from modeldeployment_operator.api.base import ApiModel, Rule, lasts, seconds
 from modeldeployment_operator.api.feedback import MATURE_AT_ONCE, Feedback
 from modeldeployment_operator.api.kubernetes import LabelMap, Opaque
 from modeldeployment_operator.api.model import ModelSource, Task
+from modeldeployment_operator.api.policies import Action, Policies
 from modeldeployment_operator.api.rollout import Rollout
 from modeldeployment_operator.api.serving import Serving
 
@@ -103,11 +104,8 @@ class Accuracy(ApiModel):
 
 
 class Rollback(ApiModel):
-    """What happens to a revision that is proven worse."""
+    """What is kept to go back to."""
 
-    enabled: bool = Field(
-        True, description="Give the traffic back to the last good revision. If false, a verdict is only reported."
-    )
     probation: Probation = Field(
         PROBATION, description="How long the previous revision is kept running, ready to take the traffic back at once."
     )
@@ -199,7 +197,10 @@ class ModelDeploymentSpec(ApiModel):
         None, description="The quality demanded of the model. Without it nothing is judged and nothing rolled back."
     )
     rollout: Rollout = Field(default_factory=Rollout, description="How a new revision comes to the traffic.")
-    rollback: Rollback = Field(default_factory=Rollback, description="What happens to a revision that is proven worse.")
+    rollback: Rollback = Field(default_factory=Rollback, description="What is kept to go back to.")
+    policies: Policies = Field(
+        default_factory=Policies, description="What is done when things are not as they should be."
+    )
     monitoring: Monitoring = Field(default_factory=Monitoring, description="How the pods are watched by others.")
     revision_history_limit: int = Field(
         10, ge=0, le=100, description="How many revisions are kept that neither serve nor stand by."
@@ -262,14 +263,15 @@ class ModelDeploymentSpec(ApiModel):
             message="a rollout that waits for labels or for a verdict needs accuracy: without it nothing is counted",
         ),
         Rule(
-            cel=f"!({_HAS_MATURITY}) || !has(self.accuracy) || has(self.rollback) && has(self.rollback.enabled) && "
-            "!self.rollback.enabled || duration(self.feedback.maturity) < "
+            cel=f"!({_HAS_MATURITY}) || !has(self.accuracy) || has(self.policies) && has(self.policies.degraded) && "
+            "has(self.policies.degraded.action) && self.policies.degraded.action != 'RollBack' || "
+            "duration(self.feedback.maturity) < "
             f"duration(has(self.rollback) && has(self.rollback.probation) ? self.rollback.probation : '{PROBATION}')",
             holds=lambda self: (
                 self.feedback is None
                 or self.feedback.maturity == MATURE_AT_ONCE
                 or self.accuracy is None
-                or not self.rollback.enabled
+                or self.policies.degraded.action is not Action.ROLL_BACK
                 or seconds(self.feedback.maturity) < seconds(self.rollback.probation)
             ),
             message="rollback.probation must be longer than feedback.maturity: until then no label counts, and nothing "

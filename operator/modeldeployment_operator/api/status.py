@@ -14,6 +14,7 @@ from pydantic.config import JsonDict
 
 from modeldeployment_operator.api.base import ApiModel, NoTwins
 from modeldeployment_operator.api.conditions import Condition
+from modeldeployment_operator.api.policies import Action, Situation
 from modeldeployment_operator.api.rollout import Strategy
 
 MESSAGE_KEPT: Final = 1024
@@ -138,6 +139,10 @@ class RejectionCause(StrEnum):
     """Its labels have proven it worse."""
     ABORTED = "Aborted"
     """Its user gave it up."""
+    DRIFT = "Drift"
+    """It fell together with the revision that serves."""
+    SOURCE_DOWN = "SourceDown"
+    """Its labels could not be read for too long."""
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     """Its pods did not get ready in time."""
 
@@ -172,6 +177,20 @@ class Rejection(ApiModel):
     verdict: str | None = Field(
         None, description="ModelVerdict that says so, if it was decided for another object or before this one was made."
     )
+
+
+class SituationStatus(ApiModel):
+    """Something that `spec.policies` speaks of, and what is done about it."""
+
+    situation: Situation = Field(description="What is so.")
+    revision: str = Field(description="Name of the revision that it is about.")
+    since: Timestamp = Field(description="Since when.", json_schema_extra=TIME)
+    action: Action = Field(description="What is done about it.")
+    message: str = Field("", max_length=MESSAGE_KEPT, description="What was seen.")
+    resume: str | None = Field(
+        None, description="Value of the resume annotation when it was paused; another one lets it go on."
+    )
+    resumed: bool = Field(False, description="Its user has said go on: until it is over, it is only told.")
 
 
 class StartingStatus(ApiModel):
@@ -218,6 +237,9 @@ class ModelDeploymentStatus(ApiModel):
     )
     rollout: RolloutStatus | None = Field(
         None, description="How far the candidate has come, once its pods are ready; absent if nothing is on its way."
+    )
+    situations: list[SituationStatus] = Field(
+        default_factory=list, max_length=16, description="What is not as it should be, and what is done about it."
     )
     promoted: str | None = Field(None, description="Value of the promote annotation that was acted on.")
     aborted: str | None = Field(None, description="Value of the abort annotation that was acted on.")

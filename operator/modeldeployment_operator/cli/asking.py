@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from modeldeployment_operator.api import group
+from modeldeployment_operator.api.policies import Action
 from modeldeployment_operator.api.rollout import Strategy
 from modeldeployment_operator.api.status import Revision, Verdict
 from modeldeployment_operator.cli.errors import CommandError, Exit
@@ -42,10 +43,7 @@ def retry(seen: Seen, revision: str | None, now: datetime) -> Request:
     if rejection is None:
         wish = "what the spec asks for was not taken back, so there is nothing to try again"
         raise _no(seen, f"{wish}; see kubectl model history {seen.name}")
-    known = (seen.resource.asked.retry, rejection.retry)
-    value = str(int(now.timestamp()))
-    while value in known:
-        value = str(int(value) + 1)
+    value = _new_value(now, {seen.resource.asked.retry, rejection.retry})
     later = f", once kubectl model resume {seen.name} ends the pause" if seen.paused else ""
     serving = f"; {seen.short(seen.status.serving_revision)} goes on serving" if seen.status.serving_revision else ""
     said = f"{seen.short(rejection.revision)} starts again and is judged from new labels alone{later}{serving}"
@@ -67,7 +65,7 @@ def promote(seen: Seen, revision: str | None, now: datetime) -> Request:
     name = seen.short(candidate.name)
     if seen.paused:
         raise _no(seen, f"{name} cannot take the traffic while everything is held: {_end_of_pause(seen)}")
-    if candidate.verdict is Verdict.DEGRADED:
+    if candidate.verdict is Verdict.DEGRADED and not _is_left_to_its_user(seen):
         raise _no(seen, f"{name} is proven worse than demanded, and is not promoted: see kubectl model why {seen.name}")
     if seen.resource.asked.promote == candidate.name:
         raise _no(seen, f"that was asked for already: {name} takes the traffic as soon as all its pods are ready")
@@ -132,7 +130,13 @@ def pause(seen: Seen, revision: str | None, now: datetime) -> Request:
 
 
 def resume(seen: Seen, revision: str | None, now: datetime) -> Request:
-    """End a pause that was asked for by `pause`."""
+    """End a pause that was asked for by `pause`, or that a policy has made."""
+    held = seen.held
+    if held is not None:
+        known = {seen.resource.asked.resume, held.resume}
+        end = {group.PAUSED_ANNOTATION: None} if seen.resource.asked.paused else {}
+        what = f"{seen.short(held.revision)} goes on, although {held.message}; until that is over it is only told"
+        return Request(what, {group.RESUME_ANNOTATION: _new_value(now, known), **end})
     if not seen.resource.asked.paused:
         reason = (
             "spec.paused holds it: set that to false where the spec comes from" if seen.paused_by_spec else "it runs"
@@ -155,6 +159,14 @@ REQUESTS: Final[Mapping[str, Callable[[Seen, str | None, datetime], Request]]] =
 }
 
 
+def _new_value(now: datetime, known: set[str | None]) -> str:
+    """Return a value for an annotation that is not one of these: the time, mostly."""
+    value = int(now.timestamp())
+    while str(value) in known:
+        value += 1
+    return str(value)
+
+
 def _in_question(seen: Seen) -> Revision:
     """Return the candidate if there is one, else the revision that serves."""
     status = seen.status
@@ -162,6 +174,11 @@ def _in_question(seen: Seen) -> Revision:
     if revision is None:
         raise _no(seen, "there is neither a candidate nor a revision that serves")
     return revision
+
+
+def _is_left_to_its_user(seen: Seen) -> bool:
+    """Return whether a candidate that is proven worse is not taken back by itself."""
+    return seen.spec is not None and seen.spec.policies.degraded.action is not Action.ROLL_BACK
 
 
 def _taken_back(seen: Seen, revision: str, kept: str) -> dict[str, str | None]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType
+from modeldeployment_operator.api.policies import Action
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
-from modeldeployment_operator.api.status import ModelDeploymentStatus, Rejection, Revision, Verdict
+from modeldeployment_operator.api.status import ModelDeploymentStatus, Rejection, Revision, SituationStatus, Verdict
 from modeldeployment_operator.cli.errors import CommandError, Exit
 from modeldeployment_operator.core.errors import InvalidSpecError
 from modeldeployment_operator.core.fleet import Model, Row, number, row, short, traffic
@@ -81,6 +82,11 @@ class Seen:
     def paused(self) -> bool:
         """Whether everything is held."""
         return self.paused_by_spec or self.resource.asked.paused
+
+    @property
+    def held(self) -> SituationStatus | None:
+        """What a policy has paused for, if one has."""
+        return next((one for one in self.status.situations if one.action is Action.PAUSE), None)
 
     def short(self, revision: str) -> str:
         """Return the name of a revision without that of the model."""

@@ -9,7 +9,9 @@ from typing import Final
 from modeldeployment_operator.api import group
 from modeldeployment_operator.api.base import seconds
 from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from modeldeployment_operator.api.policies import Action
 from modeldeployment_operator.api.status import Rejection, Verdict
+from modeldeployment_operator.core.attention import needs_attention
 from modeldeployment_operator.core.claims import Claim, View, pause_words
 from modeldeployment_operator.core.detection import outlook
 from modeldeployment_operator.core.judgement import Judged
@@ -23,7 +25,7 @@ from modeldeployment_operator.core.text import count, ratio, shortened, timestam
 def conditions(view: View) -> list[Condition]:
     """Return all conditions; a time of transition is kept until a status changes."""
     claims = [_ready(view), *_progress(view), _available(view), _accuracy(view)]
-    claims += [*_monitored(view), *_autoscaled(view), *_rolled_back(view)]
+    claims += [*needs_attention(view), *_monitored(view), *_autoscaled(view), *_rolled_back(view)]
     before = {condition.type: condition for condition in view.observation.status.conditions}
     return [
         Condition(
@@ -68,7 +70,14 @@ def _ready(view: View) -> Claim:
     return Claim(ConditionType.READY, ConditionStatus.TRUE, reason, f"{view.wish} serves with {count(wanted, 'pod')}")
 
 
-_PASSING = {Reason.STARTING, Reason.SCALING, Reason.SWITCHING, Reason.UNSCHEDULABLE, Reason.ROLLING_OUT}
+_PASSING = {
+    Reason.STARTING,
+    Reason.SCALING,
+    Reason.SWITCHING,
+    Reason.UNSCHEDULABLE,
+    Reason.ROLLING_OUT,
+    Reason.SOURCE_DOWN,
+}
 """What may end by waiting; for a pod that fits no node an autoscaler may bring one."""
 
 
@@ -140,9 +149,9 @@ def _accuracy(view: View) -> Claim:
 
 def _degraded(view: View) -> tuple[Reason, str]:
     """Return why a degraded revision still serves, and what to do."""
-    spec = view.observation.spec
-    if not spec.rollback.enabled:
-        return Reason.ROLLBACK_DISABLED, "it goes on serving because spec.rollback.enabled is false"
+    action = view.observation.spec.policies.degraded.action
+    if action is not Action.ROLL_BACK:
+        return Reason.ROLLBACK_DISABLED, f"it goes on serving because spec.policies.degraded.action is {action.value}"
     if view.decision.drift:
         return (
             Reason.DRIFT,
@@ -163,7 +172,8 @@ def _degraded(view: View) -> tuple[Reason, str]:
 def _slowness(view: View, judged: Judged) -> str:
     """Warn if labels are too few for a decline to be seen while the previous revision stands by."""
     found, rollback = outlook(view.observation, judged), view.observation.spec.rollback
-    if found is None or not rollback.enabled or found.seconds <= seconds(rollback.probation):
+    gives_way = view.observation.spec.policies.degraded.action is Action.ROLL_BACK
+    if found is None or not gives_way or found.seconds <= seconds(rollback.probation):
         return ""
     if not judged.labels:
         return "; no label has come yet, and without any nothing can be proven"

@@ -14,13 +14,29 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from modeldeployment_operator.api.base import seconds
 from modeldeployment_operator.api.conditions import Reason
-from modeldeployment_operator.api.status import Rejection, RejectionCause, Revision, RolloutStatus, Verdict
+from modeldeployment_operator.api.policies import Action, Situation
+from modeldeployment_operator.api.status import (
+    Rejection,
+    RejectionCause,
+    Revision,
+    RevisionPhase,
+    RolloutStatus,
+    SituationStatus,
+    Verdict,
+)
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Observation
-from modeldeployment_operator.core.rejection import is_given_up, latched_rejection, reject
-from modeldeployment_operator.core.rollout import advance, as_planned, is_promoted, known_rollout
+from modeldeployment_operator.core.rejection import Cause, is_given_up, latched_rejection, reject
+from modeldeployment_operator.core.rollout import advance, as_planned, is_promoted, known_rollout, plan
+from modeldeployment_operator.core.situations import action_on, is_unread, keeps_standby, situations, what_holds
+from modeldeployment_operator.core.standing import (
+    is_degraded,
+    on_probation,
+    revision_status,
+    serving_revision,
+    standby_of,
+)
 from modeldeployment_operator.core.starting import is_overdue, is_ready, problem_of
 
 LINGER: Final = timedelta(seconds=90)
@@ -42,6 +58,7 @@ class Decision:
         rejection: a revision is taken back now, the one that serves or the candidate, and why.
         switched: the traffic goes to another revision than before.
         rollout: how far the candidate has come on its way to the traffic; None if it only starts.
+        situations: what is not as it should be, and what is done about it.
         drift: the candidate falls together with the revision that serves: the world has changed, not the model.
 
     """
@@ -55,6 +72,7 @@ class Decision:
     rejection: Rejection | None = None
     switched: bool = False
     rollout: RolloutStatus | None = None
+    situations: tuple[SituationStatus, ...] = ()
     drift: bool = False
 
     @property
@@ -79,49 +97,86 @@ def decide(observation: Observation, judged: Mapping[str, Judged]) -> Decision:
     serving = serving_revision(observation)
     if serving is None:
         return _first(observation)
-    standby, wish = _standby(observation, judged, serving), observation.desired.name
-    drift = _both_fall(observation, judged, serving)
-    worse = _is_degraded(judged, serving) and _may_roll_back(observation) and not drift
-    gives_way = standby is not None and (worse or is_given_up(observation, serving))
-    if gives_way and standby and _can_take_back(observation, standby):
-        return _roll_back(observation, judged, serving, standby)
-    kept = _keep(observation, serving, standby, returning=gives_way)
+    standby, wish = standby_of(observation, judged, serving), observation.desired.name
+    noticed = situations(observation, judged, serving)
+    drift = any(one.situation is Situation.DRIFT and one.action is not Action.ALERT for one in noticed)
+    against = _against(observation, judged, noticed, serving, standby, drift=drift)
+    if standby and against and _can_take_back(observation, standby):
+        return _roll_back(observation, judged, serving, standby, against)
+    kept = _keep(observation, serving, standby, noticed, returning=standby is not None and against is not None)
     if kept.candidate is None:
         return kept
     rollout = known_rollout(observation, wish)
-    proven = rollout is not None and _is_degraded(judged, wish)
-    if is_given_up(observation, wish) or (proven and _may_roll_back(observation) and not drift):
-        return _give_up(kept, reject(observation, judged.get(wish), wish, serving))
-    if rollout is None and is_overdue(observation):
-        return _give_up(kept, _too_late(observation, judged.get(wish), serving))
+    if why := _against_candidate(observation, judged, noticed, drift=drift):
+        return _give_up(kept, reject(observation, judged.get(wish), wish, serving, why))
     asked = is_promoted(observation, wish)
     if drift and rollout is not None and not asked:
         return replace(kept, rollout=rollout.model_copy(update={"weight": 0}), drift=True)
-    if is_ready(observation, wish) and _may_start(observation, wish) and (asked or not proven):
+    proven = rollout is not None and is_degraded(judged, wish) and not _is_let_through(noticed, wish)
+    held = _is_held(observation, judged, noticed, serving)
+    if is_ready(observation, wish) and _may_start(observation, wish) and (asked or not (proven or held)):
         rollout = advance(observation, judged.get(wish), wish)
         if rollout is None:
             return _promote(observation, judged, serving, wish, standby)
     return replace(kept, rollout=rollout and as_planned(observation, rollout))
 
 
-def serving_revision(observation: Observation) -> str | None:
-    """Return the revision that has the traffic; what the Service selects, should the status have been lost.
-
-    One without a record that can be read goes on serving, as long as it has pods.
-    """
-    for name in (observation.status.serving_revision, observation.selected):
-        if name in observation.stored or name in observation.workloads:
-            return name
+def _against(
+    observation: Observation,
+    judged: Mapping[str, Judged],
+    noticed: tuple[SituationStatus, ...],
+    serving: str,
+    standby: str | None,
+    *,
+    drift: bool,
+) -> Cause | None:
+    """Return why the revision that serves should give way to its standby; None if it should not."""
+    if is_degraded(judged, serving) and _may_roll_back(observation) and not drift:
+        return Cause(RejectionCause.DEGRADED)
+    if is_given_up(observation, serving):
+        return Cause(RejectionCause.DEGRADED if is_degraded(judged, serving) else RejectionCause.ABORTED)
+    pressed = action_on(noticed, serving, Action.ROLL_BACK)
+    if standby and pressed and on_probation(observation) and not observation.paused:
+        return Cause(RejectionCause(pressed.situation.value), pressed.message)
     return None
 
 
-def probation_ends(observation: Observation) -> datetime | None:
-    """Return when the revision that serves need no longer be able to give way at once."""
-    serving = revision_status(observation, observation.status.serving_revision)
-    if serving is None or serving.serving_since is None:
-        return None
-    probation = timedelta(seconds=seconds(observation.spec.rollback.probation))
-    return datetime.fromisoformat(serving.serving_since) + probation
+def _against_candidate(
+    observation: Observation, judged: Mapping[str, Judged], noticed: tuple[SituationStatus, ...], *, drift: bool
+) -> Cause | None:
+    """Return why the candidate should be taken back; None if it should not."""
+    wish = observation.desired.name
+    begun, proven = known_rollout(observation, wish) is not None, is_degraded(judged, wish)
+    if is_given_up(observation, wish):
+        return Cause(RejectionCause.DEGRADED if proven else RejectionCause.ABORTED)
+    if begun and proven and _may_roll_back(observation) and not drift:
+        return Cause(RejectionCause.DEGRADED)
+    if not begun and is_overdue(observation):
+        problem = problem_of(observation, wish)
+        why = f": {problem.message}" if problem else ""
+        message = f"its pods were not all ready within {observation.spec.rollout.progress_deadline}{why}"
+        return Cause(RejectionCause.PROGRESS_DEADLINE_EXCEEDED, message)
+    pressed = action_on(noticed, wish, Action.ROLL_BACK)
+    if begun and pressed and not observation.paused:
+        return Cause(RejectionCause(pressed.situation.value), pressed.message)
+    return None
+
+
+def _is_let_through(noticed: tuple[SituationStatus, ...], wish: str) -> bool:
+    """Return whether a candidate goes on although it is proven worse, because its user wants that."""
+    told = [one for one in noticed if one.revision == wish and one.situation is Situation.DEGRADED]
+    return any(one.action is Action.ALERT for one in told)
+
+
+def _is_held(
+    observation: Observation, judged: Mapping[str, Judged], noticed: tuple[SituationStatus, ...], serving: str
+) -> bool:
+    """Return whether the candidate goes no further just now. One that waits for ready pods alone is never held."""
+    wish = observation.desired.name
+    begun = known_rollout(observation, wish) is not None
+    if not plan(observation.spec):
+        return False
+    return what_holds(noticed, wish) is not None or (begun and is_unread(observation, judged, serving, wish))
 
 
 def lingers_until(revision: Revision) -> datetime | None:
@@ -129,39 +184,8 @@ def lingers_until(revision: Revision) -> datetime | None:
     return datetime.fromisoformat(revision.serving_until) + LINGER if revision.serving_until else None
 
 
-def revision_status(observation: Observation, name: str | None) -> Revision | None:
-    """Return what is remembered of a revision."""
-    return next((revision for revision in observation.status.revisions if revision.name == name), None)
-
-
-def _standby(observation: Observation, judged: Mapping[str, Judged], serving: str) -> str | None:
-    """Return the last good revision, as long as it is one."""
-    name = observation.status.standby_revision
-    if name is None or name == serving or name not in observation.stored:
-        return None
-    is_good = not _is_degraded(judged, name) and not is_given_up(observation, name)
-    return name if is_good and latched_rejection(observation, name) is None else None
-
-
-def _both_fall(observation: Observation, judged: Mapping[str, Judged], serving: str) -> bool:
-    """Return whether the candidate and the revision that serves are worse than demanded, both of them.
-
-    It says something of the world only if the one that serves has been good: one that is on probation may share its
-    fault with its successor, and there is another to go back to.
-    """
-    ends = probation_ends(observation)
-    on_probation = ends is None or observation.now < ends
-    if known_rollout(observation, observation.desired.name) is None or (
-        on_probation and _standby(observation, judged, serving) is not None
-    ):
-        return False
-    both = [judged.get(serving), judged.get(observation.desired.name)]
-    falling = [one for one in both if one is not None and one.is_falling]
-    return len(falling) == len(both) and any(one.verdict is Verdict.DEGRADED for one in falling)
-
-
 def _may_roll_back(observation: Observation) -> bool:
-    return observation.spec.rollback.enabled and not observation.paused
+    return observation.spec.policies.degraded.action is Action.ROLL_BACK and not observation.paused
 
 
 def _may_start(observation: Observation, wish: str) -> bool:
@@ -173,10 +197,6 @@ def _candidate(observation: Observation) -> str | None:
     wish = observation.desired.name
     held = observation.paused and wish != observation.status.candidate_revision
     return None if held or latched_rejection(observation, wish) else wish
-
-
-def _is_degraded(judged: Mapping[str, Judged], name: str | None) -> bool:
-    return name is not None and name in judged and judged[name].verdict is Verdict.DEGRADED
 
 
 def _can_take_back(observation: Observation, name: str) -> bool:
@@ -198,23 +218,35 @@ def _first(observation: Observation) -> Decision:
     return Decision(None, candidate=_candidate(observation))
 
 
-def _keep(observation: Observation, serving: str, standby: str | None, *, returning: bool = False) -> Decision:
+def _keep(
+    observation: Observation,
+    serving: str,
+    standby: str | None,
+    noticed: tuple[SituationStatus, ...],
+    *,
+    returning: bool = False,
+) -> Decision:
     """Leave the traffic where it is, and start what the spec asks for."""
-    ends = probation_ends(observation)
-    on_probation = ends is None or observation.now < ends
+    is_needed = on_probation(observation) or (_is_standing_by(observation, standby) and keeps_standby(noticed))
     return Decision(
         serving,
         candidate=None if observation.desired.name == serving else _candidate(observation),
         standby=standby,
-        standby_runs=standby is not None and (returning or (on_probation and _wants_standby(observation))),
+        standby_runs=standby is not None and (returning or (is_needed and _wants_standby(observation))),
         returning=returning,
         lingering=_lingering(observation, serving),
+        situations=noticed,
     )
 
 
+def _is_standing_by(observation: Observation, name: str | None) -> bool:
+    known = revision_status(observation, name)
+    return known is not None and known.phase is RevisionPhase.STANDBY
+
+
 def _wants_standby(observation: Observation) -> bool:
-    """Only a judged revision can be proven worse; without a judgement the spare pods would be a waste."""
-    return observation.spec.accuracy is not None and observation.spec.rollback.enabled
+    """Only a judged revision can be proven worse; where nothing would follow, the spare pods would be a waste."""
+    return observation.spec.accuracy is not None and observation.spec.policies.want_standby
 
 
 def _promote(
@@ -238,11 +270,9 @@ def _last_good(
     That is `serving`, if it has proven itself: by its labels, or by outlasting its probation. Otherwise what was there
     before stays; only if there was nothing before has an unproven revision to do.
     """
-    if _is_degraded(judged, serving) or is_given_up(observation, serving):
+    if is_degraded(judged, serving) or is_given_up(observation, serving):
         return standby if standby != wish else None
-    ends = probation_ends(observation)
-    outlasted = ends is not None and observation.now >= ends
-    proven = outlasted or (serving in judged and judged[serving].known is Verdict.HEALTHY)
+    proven = not on_probation(observation) or (serving in judged and judged[serving].known is Verdict.HEALTHY)
     if proven or standby is None:
         return serving
     return standby if standby != wish else None
@@ -252,26 +282,20 @@ def _give_up(kept: Decision, rejection: Rejection) -> Decision:
     """Take the candidate back on its way to the traffic; it may be the last good revision that was asked for again."""
     if kept.standby == rejection.revision:
         kept = replace(kept, standby=None, standby_runs=False)
-    return replace(kept, candidate=None, rejection=rejection)
+    others = tuple(one for one in kept.situations if one.revision != rejection.revision)
+    return replace(kept, candidate=None, rejection=rejection, situations=others)
 
 
-def _too_late(observation: Observation, judged: Judged | None, serving: str) -> Rejection:
-    """Return why a candidate is tried no longer whose pods do not get ready."""
-    wish = observation.desired.name
-    problem = problem_of(observation, wish)
-    why = f": {problem.message}" if problem else ""
-    message = f"its pods were not all ready within {observation.spec.rollout.progress_deadline}{why}"
-    return reject(observation, judged, wish, serving, RejectionCause.PROGRESS_DEADLINE_EXCEEDED, message)
-
-
-def _roll_back(observation: Observation, judged: Mapping[str, Judged], serving: str, standby: str) -> Decision:
+def _roll_back(
+    observation: Observation, judged: Mapping[str, Judged], serving: str, standby: str, why: Cause
+) -> Decision:
     wish = observation.desired.name
     other = wish not in {serving, standby} and _candidate(observation) == wish
     return Decision(
         standby,
         candidate=wish if other else None,
         lingering=_lingering(observation, standby) | {serving},
-        rejection=reject(observation, judged.get(serving), serving, standby),
+        rejection=reject(observation, judged.get(serving), serving, standby, why),
         switched=True,
         rollout=known_rollout(observation, wish) if other else None,
     )

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from modeldeployment_operator.core.decision import revision_status
 from modeldeployment_operator.core.evidence import Evidence, labels_until_drop
 from modeldeployment_operator.core.judgement import Judged, Level
 from modeldeployment_operator.core.metrics import share_of, value_of
 from modeldeployment_operator.core.observation import Observation
+from modeldeployment_operator.core.standing import revision_status
 from modeldeployment_operator.core.text import span
 
 WORSE: Final = 1.5

@@ -14,8 +14,10 @@ _TOLD: tuple[ConditionType, ...] = (
     ConditionType.ACCURACY_HEALTHY,
     ConditionType.MONITORED,
     ConditionType.AVAILABLE,
+    ConditionType.NEEDS_ATTENTION,
 )
 """Conditions whose changes are told of. Ready and Reconciling only sum up; RolledBack has an event of its own."""
+_WARNINGS = frozenset({ConditionType.STALLED, ConditionType.NEEDS_ATTENTION})
 _BAD: frozenset[Reason] = frozenset(
     {
         Reason.DEGRADED,
@@ -86,11 +88,13 @@ def _of_conditions(before: ModelDeploymentStatus, after: ModelDeploymentStatus) 
         if condition.reason is Reason.ROLLED_BACK:
             continue  # Told of when it happened.
         if condition.type in _TOLD and _is_news(old.get(condition.type), condition):
-            warning = condition.type is ConditionType.STALLED or condition.reason in _BAD
+            warning = condition.type in _WARNINGS or condition.reason in _BAD
             yield Event(condition.reason, condition.message, warning=warning)
 
 
 def _is_news(old: Condition | None, new: Condition) -> bool:
+    if new.type is ConditionType.NEEDS_ATTENTION:
+        return old is None or (old.reason, old.message) != (new.reason, new.message)
     if old is not None:
         return (old.status, old.reason) != (new.status, new.reason)
     # At first, everything is unknown or not there yet: nothing to tell.

@@ -112,6 +112,7 @@ class Asked:
     retry: str | None = None
     promote: str | None = None
     abort: str | None = None
+    resume: str | None = None
     paused: bool = False
 
     @classmethod
@@ -121,6 +122,7 @@ class Asked:
             retry=annotations.get(group.RETRY_ANNOTATION),
             promote=annotations.get(group.PROMOTE_ANNOTATION),
             abort=annotations.get(group.ABORT_ANNOTATION),
+            resume=annotations.get(group.RESUME_ANNOTATION),
             paused=annotations.get(group.PAUSED_ANNOTATION) == "true",
         )
 
@@ -152,6 +154,8 @@ class Observation:
     """Why those of a pod could not, and what to do."""
     silent: frozenset[str] = frozenset()
     """Revisions of which none could be read for so long that it is worth telling."""
+    unread: frozenset[str] = frozenset()
+    """Revisions of which none could be read at the last look."""
     selected: str | None = None
     """Revision that the serving Service selects."""
     told: Mapping[str, Passing] = field(default_factory=dict)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
+from modeldeployment_operator.api.policies import Action
 from modeldeployment_operator.api.spec import Accuracy
-from modeldeployment_operator.api.status import MESSAGE_KEPT, ModelDeploymentStatus, Rejection, RejectionCause, Verdict
+from modeldeployment_operator.api.status import MESSAGE_KEPT, ModelDeploymentStatus, Rejection, RejectionCause
 from modeldeployment_operator.api.verdict import PROVEN_WORSE, ModelVerdictSpec
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Observation
@@ -15,6 +17,14 @@ from modeldeployment_operator.core.text import count, precise, ratio, shortened
 
 _ROUNDING: Final = 5e-5
 """Of a level in a record."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a revision is taken back; in words, if it is neither its labels nor its user."""
+
+    reason: RejectionCause
+    message: str | None = None
 
 
 def latched_rejection(observation: Observation, revision: str) -> Rejection | None:
@@ -40,22 +50,17 @@ def reject(
     judged: Judged | None,
     revision: str,
     successor: str,
-    why: RejectionCause | None = None,
-    message: str | None = None,
+    why: Cause,
 ) -> Rejection:
-    """Return the record of a revision that is taken back now, in favour of another.
-
-    Without another cause, its labels have proven it worse, or its user has given it up.
-    """
+    """Return the record of a revision that is taken back now, in favour of another."""
     known = next((one for one in observation.status.revisions if one.name == revision), None)
-    is_proven = judged is not None and judged.verdict is Verdict.DEGRADED
     stored = observation.stored.get(revision)
     rejection = Rejection(
         revision=revision,
         model_uri=stored.template.model.uri if stored else "",
         time=precise(observation.now),
-        reason=why or (RejectionCause.DEGRADED if is_proven else RejectionCause.ABORTED),
-        message=message and shortened(message, MESSAGE_KEPT),
+        reason=why.reason,
+        message=why.message and shortened(why.message, MESSAGE_KEPT),
         serving_since=known.serving_since if known else None,
         rolled_back_to=successor,
         retry=observation.asked.retry,
@@ -92,7 +97,7 @@ def recall(observation: Observation, verdicts: Mapping[str, ModelVerdictSpec]) -
     here: set[str | None] = {one.revision for one in status.rejections}
     here |= {one.name for one in status.revisions if one.serving_since}
     here |= {status.serving_revision, status.candidate_revision, observation.selected}
-    if not verdicts or desired.name in here or not observation.spec.rollback.enabled:
+    if not verdicts or desired.name in here or not _rejects(observation):
         return status
     about = {name: one for name, one in verdicts.items() if _is_about(one, observation)}
     latest = max(about, key=lambda name: about[name].time, default=None)
@@ -100,6 +105,10 @@ def recall(observation: Observation, verdicts: Mapping[str, ModelVerdictSpec]) -
         return status
     recalled = _condemned(about[latest], observation, latest)
     return status.model_copy(update={"rejections": [*status.rejections, recalled]})
+
+
+def _rejects(observation: Observation) -> bool:
+    return observation.spec.policies.degraded.action is Action.ROLL_BACK
 
 
 def _is_about(verdict: ModelVerdictSpec, observation: Observation) -> bool:

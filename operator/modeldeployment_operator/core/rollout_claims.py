@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from modeldeployment_operator.api.conditions import ConditionStatus, ConditionType, Reason
-from modeldeployment_operator.api.status import RolloutStatus, Verdict
+from modeldeployment_operator.api.policies import Action, Situation
+from modeldeployment_operator.api.status import RolloutStatus, SituationStatus
+from modeldeployment_operator.core.attention import policy
 from modeldeployment_operator.core.claims import Claim, View, with_fallback
 from modeldeployment_operator.core.observation import Problem
 from modeldeployment_operator.core.rollout import needs_approval
+from modeldeployment_operator.core.situations import what_holds
 from modeldeployment_operator.core.starting import is_overdue
 from modeldeployment_operator.core.text import count
 
@@ -34,15 +37,8 @@ def rolling_out(view: View, rollout: RolloutStatus) -> Claim:
     if not rollout.weight:
         share = "is sent copies of the requests" if rollout.copies else "is ready, and answers no requests yet"
     steps = f"step {rollout.step} of {rollout.steps}: " if rollout.steps > 1 else ""
-    if view.decision.drift:
-        message = f"{view.wish} waits: it and {view.decision.serving}, which serves, are both worse than demanded"
-        return Claim(kind, no, Reason.DRIFT, message)
-    if view.candidate is not None and view.candidate.verdict is Verdict.DEGRADED:
-        message = (
-            f"{view.wish} {share}, is proven worse, and goes no further; it is not taken back because "
-            f"spec.rollback.enabled is false: kubectl model abort or promote, or apply another model"
-        )
-        return Claim(kind, no, Reason.DEGRADED, with_fallback(view, message))
+    if held := what_holds(view.decision.situations, view.wish):
+        return _held(view, held, f"{steps}{view.wish} {share}")
     if not view.is_whole:
         message = f"{steps}{view.wish} {share}, and waits for its pods: {_pods(view)}"
         return Claim(kind, no, Reason.ROLLING_OUT, with_fallback(view, message))
@@ -51,6 +47,21 @@ def rolling_out(view: View, rollout: RolloutStatus) -> Claim:
         return Claim(kind, no, Reason.AWAITING_APPROVAL, with_fallback(view, message))
     message = f"{steps}{view.wish} {share}, and waits for {rollout.waits_for}"
     return Claim(kind, no, Reason.ROLLING_OUT, with_fallback(view, message))
+
+
+def _held(view: View, held: SituationStatus, where: str) -> Claim:
+    """Say why a revision goes no further, and until when."""
+    kind, no = ConditionType.READY, ConditionStatus.FALSE
+    if held.action is Action.PAUSE:
+        message = f"{where}, and is paused, because {held.message} (since {held.since}): kubectl model resume"
+        return Claim(kind, no, Reason.PAUSED, with_fallback(view, message))
+    message = f"{where}, and goes no further while {held.message} (since {held.since})"
+    if held.situation is Situation.DEGRADED:
+        message = (
+            f"{where}, is proven worse, and goes no further; it is not taken back because "
+            f"{policy(held, held.action)}: kubectl model abort or promote, or apply another model"
+        )
+    return Claim(kind, no, Reason(held.situation.value), with_fallback(view, message))
 
 
 def _pods(view: View) -> str:

@@ -8,9 +8,10 @@ from typing import Final
 
 from modeldeployment_operator.api.base import seconds
 from modeldeployment_operator.api.spec import LabelSource
-from modeldeployment_operator.core.decision import LINGER, Decision, lingers_until, probation_ends
+from modeldeployment_operator.core.decision import LINGER, Decision, lingers_until
 from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.rollout import waits_until
+from modeldeployment_operator.core.standing import probation_ends
 from modeldeployment_operator.core.starting import overdue_at, starting_of
 
 REPAIR_INTERVAL: Final = timedelta(seconds=10)

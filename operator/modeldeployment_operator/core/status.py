@@ -26,7 +26,7 @@ from modeldeployment_operator.api.status import (
 from modeldeployment_operator.core import names
 from modeldeployment_operator.core.claims import View
 from modeldeployment_operator.core.conditions import conditions, transition_time
-from modeldeployment_operator.core.decision import Decision, revision_status
+from modeldeployment_operator.core.decision import Decision
 from modeldeployment_operator.core.detection import outlook
 from modeldeployment_operator.core.history import kept, recorded
 from modeldeployment_operator.core.judgement import Judged, restarted
@@ -35,6 +35,7 @@ from modeldeployment_operator.core.observation import Observation, Problem, Stor
 from modeldeployment_operator.core.rejection import latched_rejection
 from modeldeployment_operator.core.revisions import Template
 from modeldeployment_operator.core.rollout import known_rollout
+from modeldeployment_operator.core.standing import revision_status
 from modeldeployment_operator.core.starting import starting_of
 from modeldeployment_operator.core.text import precise, ratio, shortened
 from modeldeployment_operator.core.traffic import reached
@@ -71,6 +72,7 @@ def summarise(
         standby_revision=decision.standby,
         starting=starting_of(observation, decision),
         rollout=_rollout(observation, decision),
+        situations=list(decision.situations),
         promoted=_acted_on(observation.asked.promote, observation.status.promoted, decision.serving),
         aborted=_acted_on(observation.asked.abort, observation.status.aborted, _given_up(decision)),
         replicas=workload.replicas if workload else 0,

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from modeldeployment_operator.api.base import seconds
+from modeldeployment_operator.api.policies import Action
 from modeldeployment_operator.api.status import RevisionPhase, RolloutStatus, Verdict
 from modeldeployment_operator.cli.seen import Seen
-from modeldeployment_operator.cli.text.words import span
+from modeldeployment_operator.cli.text.words import clock, span
 from modeldeployment_operator.core.fleet import time_of
 from modeldeployment_operator.core.rollout import plan
 from modeldeployment_operator.core.text import count
@@ -23,6 +24,11 @@ def waits(seen: Seen, now: datetime) -> Iterator[str]:
         yield "spec.paused: false; until then nothing starts, switches or is taken back"
     elif seen.paused:
         yield f"kubectl model resume {name}; until then nothing starts, switches or is taken back"
+    for one in seen.status.situations:
+        if one.action is Action.PAUSE:
+            yield f"kubectl model resume {name}, because {one.message}"
+        elif one.action is Action.HOLD:
+            yield f"the end of this: {one.message}, since {clock(one.since)} UTC"
     if seen.refused:
         yield f"another model in the spec, or kubectl model retry {name}"
     yield from _candidate(seen, now)

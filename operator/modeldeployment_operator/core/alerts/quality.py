@@ -36,8 +36,9 @@ def degraded(subject: Subject) -> Alert:
         + queried(f"max by (metric) ({estimate})", ": {{ .Labels.metric }} is {{ .Value | humanizePercentage }}")
         + queried(f"max by (metric) ({level})", ", and should be at least {{ .Value | humanizePercentage }}")
         + ".",
-        f"Condition AccuracyHealthy says why it still serves: {subject.describe}. Set spec.rollback.enabled to true or "
-        "spec.paused to false to have it taken back. If there is no good revision to go back to, apply a better model; "
+        f"Condition AccuracyHealthy says why it still serves: {subject.describe}. Set "
+        "spec.policies.degraded.action to RollBack or spec.paused to false to have it taken back. If there is no good "
+        "revision to go back to, apply a better model; "
         "if that is no better either, ask whether the world has changed since they were trained.",
         subject.lasting,
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from modeldeployment_operator.api.status import Rejection, RejectionCause
 from modeldeployment_operator.api.verdict import ModelVerdictSpec, Outcome
 from modeldeployment_operator.core import names
-from modeldeployment_operator.core.decision import Decision, revision_status
+from modeldeployment_operator.core.decision import Decision
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.kinds import MODEL_VERDICT
 from modeldeployment_operator.core.observation import Observation
@@ -16,6 +16,7 @@ from modeldeployment_operator.core.rejection import cause, facts_of
 from modeldeployment_operator.core.resources.metadata import Manifest
 from modeldeployment_operator.core.revisions import Template, content_of, document_of
 from modeldeployment_operator.core.rollout import known_rollout
+from modeldeployment_operator.core.standing import revision_status
 from modeldeployment_operator.core.text import precise, shortened
 
 _HASH_LENGTH = 8

@@ -1,0 +1,74 @@
+"""What its user should know besides: a situation that `spec.policies` speaks of, or a word that cannot be obeyed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from modeldeployment_operator.api.conditions import ConditionStatus, ConditionType, Reason
+from modeldeployment_operator.api.policies import Action, Situation, field_of
+from modeldeployment_operator.api.status import SituationStatus
+from modeldeployment_operator.core.claims import Claim, View
+from modeldeployment_operator.core.rejection import is_given_up
+
+
+def needs_attention(view: View) -> list[Claim]:
+    """Return one claim of all there is to tell, its reason that of the first; none if there is nothing."""
+    told = [*_word_of_its_user(view), *_situations(view)]
+    if not told:
+        return []
+    return [
+        Claim(
+            ConditionType.NEEDS_ATTENTION,
+            ConditionStatus.TRUE,
+            told[0][0],
+            "; ".join(dict.fromkeys(message for _, message in told)),
+        )
+    ]
+
+
+def policy(one: SituationStatus, action: Action) -> str:
+    """Return where it is said what is done."""
+    return f"spec.policies.{field_of(one.situation)}.action is {action.value}"
+
+
+def _situations(view: View) -> Iterator[tuple[Reason, str]]:
+    for one in view.decision.situations:
+        yield Reason(one.situation.value), f"{one.message} (since {one.since}): {_done(view, one)}"
+
+
+def _done(view: View, one: SituationStatus) -> str:
+    """Say what is done about it, and what ends that."""
+    serves = one.revision == view.decision.serving
+    wanted = view.observation.spec.policies.action(one.situation)
+    where = policy(one, wanted)
+    if one.resumed:
+        return "it goes on all the same, as its user said"
+    match one.action:
+        case Action.ROLL_BACK:
+            return f"it is to be taken back as soon as another can serve, because {where}"
+        case Action.PAUSE:
+            return f"nothing goes on until kubectl model resume, because {where}"
+        case Action.HOLD:
+            later = f", and {wanted.value} follows" if wanted is not Action.HOLD else ""
+            what = "the previous revision is kept running" if serves else "the rollout is held"
+            gone = " and gets no requests" if one.situation is Situation.DRIFT else ""
+            return f"{what}{gone} as long as that lasts{later}"
+        case Action.PROMOTE:
+            return f"its step counts as done, because {where}"
+        case Action.ALERT:
+            return "nothing is changed by that" if serves else f"nothing is changed by that, because {where}"
+
+
+def _word_of_its_user(view: View) -> Iterator[tuple[Reason, str]]:
+    """Tell what became of giving up the revision that serves, unless it has given way."""
+    serving = view.decision.serving
+    if serving is None or not is_given_up(view.observation, serving):
+        return
+    if view.decision.standby is None:
+        message = (
+            f"{serving} cannot be given up, because there is no good revision to go back to: it serves on until "
+            "another model is applied"
+        )
+        yield Reason.NO_ROLLBACK_TARGET, message
+    else:
+        yield Reason.ABORTED, f"{serving} is given up: {view.decision.standby} is being started to take the traffic"

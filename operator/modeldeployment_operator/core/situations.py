@@ -1,0 +1,145 @@
+"""What is not as it should be, and what is done about it: `spec.policies`, applied.
+
+A situation is about one revision: the candidate on its way to the traffic, or the one that serves. It is remembered in
+the status from when it was noticed until it is over; one in which a rollout was paused, until its user says go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from modeldeployment_operator.api.base import seconds
+from modeldeployment_operator.api.policies import Action, Situation
+from modeldeployment_operator.api.status import SituationStatus, Verdict
+from modeldeployment_operator.core.judgement import Judged
+from modeldeployment_operator.core.observation import Observation
+from modeldeployment_operator.core.rollout import known_rollout, plan
+from modeldeployment_operator.core.standing import is_degraded, on_probation, standby_of
+from modeldeployment_operator.core.text import precise
+
+_STRONGEST = (Action.ROLL_BACK, Action.PAUSE, Action.HOLD, Action.PROMOTE, Action.ALERT)
+_SOURCES = frozenset({Situation.SOURCE_DOWN})
+"""Without what these tell of, nothing can be known of any revision: they hold whatever they are about."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Something that is so now."""
+
+    situation: Situation
+    revision: str
+    message: str
+
+
+def situations(observation: Observation, judged: Mapping[str, Judged], serving: str) -> tuple[SituationStatus, ...]:
+    """Return what is not as it should be while a revision serves, what needs most to be done first."""
+    before = {(one.situation, one.revision): one for one in observation.status.situations}
+    found = {(one.situation, one.revision): one for one in _found(observation, judged, serving)}
+    now = [_noticed(observation, serving, one, before.get(key)) for key, one in found.items()]
+    over = [one for key, one in before.items() if key not in found and _stays_paused(observation, one)]
+    return tuple(sorted([*now, *over], key=lambda one: _STRONGEST.index(one.action)))
+
+
+def action_on(noticed: Iterable[SituationStatus], revision: str, *actions: Action) -> SituationStatus | None:
+    """Return the first situation of a revision in which one of these is done."""
+    return next((one for one in noticed if one.revision == revision and one.action in actions), None)
+
+
+def what_holds(noticed: Iterable[SituationStatus], candidate: str) -> SituationStatus | None:
+    """Return why a candidate goes no further, if a situation says so."""
+    held = [one for one in noticed if one.action in {Action.HOLD, Action.PAUSE}]
+    return next((one for one in held if one.revision == candidate or one.situation in _SOURCES), None)
+
+
+def keeps_standby(noticed: Iterable[SituationStatus]) -> bool:
+    """Return whether probation does not end because nothing can be known of who serves."""
+    return any(one.situation in _SOURCES and one.action in {Action.HOLD, Action.PAUSE} for one in noticed)
+
+
+def is_unread(observation: Observation, judged: Mapping[str, Judged], serving: str, candidate: str) -> bool:
+    """Return whether the last look at the counts was in vain: a step does not end before there was another.
+
+    That is not told yet, since a look may fail now and then.
+    """
+    if observation.spec.accuracy is None or observation.spec.policies.source_down.action is Action.ALERT:
+        return False
+    looked_at = {candidate} if is_degraded(judged, serving) else {candidate, serving}
+    return bool(looked_at & observation.unread)
+
+
+def _found(observation: Observation, judged: Mapping[str, Judged], serving: str) -> Iterator[_Found]:
+    candidate = observation.desired.name
+    begun = candidate != serving and known_rollout(observation, candidate) is not None
+    if begun and both_fall(observation, judged, serving):
+        yield _Found(Situation.DRIFT, candidate, f"{candidate} and {serving}, which serves, both fall")
+    for name in (candidate, serving) if begun else (serving,):
+        if is_degraded(judged, name) and observation.spec.policies.degraded.action is not Action.ROLL_BACK:
+            yield _Found(Situation.DEGRADED, name, f"{name} is proven worse than demanded")
+    silent = [
+        name
+        for name in (candidate, serving)
+        if name in judged and judged[name].verdict is Verdict.UNAVAILABLE and (name == serving or begun)
+    ]
+    if silent:
+        message = f"the labels of {' and '.join(dict.fromkeys(silent))} cannot be read"
+        yield _Found(Situation.SOURCE_DOWN, candidate if begun else serving, message)
+
+
+def both_fall(observation: Observation, judged: Mapping[str, Judged], serving: str) -> bool:
+    """Return whether the candidate and the revision that serves are worse than demanded, both of them.
+
+    It says something of the world only if the one that serves has been good: one that is on probation may share its
+    fault with its successor, and there is another to go back to.
+    """
+    if on_probation(observation) and standby_of(observation, judged, serving) is not None:
+        return False
+    both = [judged.get(serving), judged.get(observation.desired.name)]
+    falling = [one for one in both if one is not None and one.is_falling]
+    return len(falling) == len(both) and any(one.verdict is Verdict.DEGRADED for one in falling)
+
+
+def _noticed(observation: Observation, serving: str, found: _Found, before: SituationStatus | None) -> SituationStatus:
+    """Return what is remembered of a situation, and what is done about it now."""
+    since = before.since if before else precise(observation.now)
+    action = _action(observation, serving, found, since)
+    asked, resume = observation.asked.resume, observation.asked.resume
+    resumed = False
+    if before is not None and before.action is Action.PAUSE:
+        resume = before.resume
+        resumed = asked is not None and asked != before.resume
+    elif before is not None:
+        resumed = before.resumed
+    return SituationStatus(
+        situation=found.situation,
+        revision=found.revision,
+        since=since,
+        action=Action.ALERT if resumed and action is Action.PAUSE else action,
+        message=before.message if before else found.message,
+        resume=resume if action is Action.PAUSE and not resumed else None,
+        resumed=resumed,
+    )
+
+
+def _action(observation: Observation, serving: str, found: _Found, since: str) -> Action:
+    """Return what the spec has done about it."""
+    policies = observation.spec.policies
+    action = policies.action(found.situation)
+    if found.situation is Situation.SOURCE_DOWN and action in {Action.PAUSE, Action.ROLL_BACK}:
+        after = timedelta(seconds=seconds(policies.source_down.after))
+        action = action if observation.now - datetime.fromisoformat(since) >= after else Action.HOLD
+    if found.revision != serving or action is Action.ROLL_BACK:
+        return action
+    # What serves can be held nowhere: it goes on serving.
+    return action if found.situation in _SOURCES and action is not Action.PROMOTE else Action.ALERT
+
+
+def _stays_paused(observation: Observation, before: SituationStatus) -> bool:
+    """Return whether a situation that is over still holds what was paused in it."""
+    if before.action is not Action.PAUSE or observation.asked.resume not in {None, before.resume}:
+        return False
+    if observation.spec.policies.action(before.situation) is not Action.PAUSE:
+        return False
+    is_here = before.revision in {observation.desired.name, observation.status.serving_revision}
+    return is_here and bool(plan(observation.spec))

@@ -1,0 +1,281 @@
+"""What is done when things are not as they should be: each situation, each action, and what ends it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from modeldeployment_operator.api.policies import Action, Situation
+from modeldeployment_operator.api.rollout import Strategy
+from modeldeployment_operator.api.spec import AccuracyMetric
+from modeldeployment_operator.api.status import (
+    ModelDeploymentStatus,
+    RejectionCause,
+    RolloutStatus,
+    SituationStatus,
+    Verdict,
+)
+from modeldeployment_operator.core.decision import Decision, decide
+from modeldeployment_operator.core.events import events_between
+from modeldeployment_operator.core.judgement import Judged
+from modeldeployment_operator.core.observation import Asked, Observation
+from modeldeployment_operator.core.resources import build_verdict
+from modeldeployment_operator.core.status import document, summarise
+
+from tests.support.observations import LEVEL, NOW, ObservationBuilder, ago, an_observation, degraded, evidence, healthy
+
+CANARY = {
+    "strategy": "Canary",
+    "steps": [{"weight": 5, "hold": {"duration": "10m"}}, {"weight": 50, "hold": {"labels": 9}}],
+}
+BOTH = {"m-1": degraded(), "m-2": degraded()}
+WORSE = {"m-1": healthy(), "m-2": degraded()}
+
+
+def silent(right: int = 98, wrong: int = 2) -> Judged:
+    """Nothing can be read."""
+    state = evidence(right, wrong)
+    return Judged(AccuracyMetric.ACCURACY, Verdict.UNAVAILABLE, LEVEL, state, log_e=-0.5, before=Verdict.HEALTHY)
+
+
+SILENT = {"m-1": silent(), "m-2": silent()}
+
+
+def canary(minutes: int = 5, **policies: Any) -> ObservationBuilder:
+    """m-1 serves for long, and m-2 is at the first step of a canary."""
+    rollout = RolloutStatus(
+        revision="m-2", strategy=Strategy.CANARY, step=1, steps=2, weight=5, since=ago(minutes=minutes)
+    )
+    builder = an_observation(rollout=CANARY, policies=policies).serving("m-1", serving_since=ago(days=9)).ready("m-1")
+    return builder.candidate("m-2").ready("m-2").remembers(rollout=rollout).having(selected="m-1")
+
+
+def probation(**policies: Any) -> ObservationBuilder:
+    """m-2 took over from m-1 an hour ago, and m-1 stands by."""
+    builder = an_observation(policies=policies).standby("m-1").ready("m-1").serving("m-2").ready("m-2")
+    return builder.asks_for("m-2").having(selected="m-2")
+
+
+def then(observation: Observation, judged: dict[str, Judged], **changes: Any) -> Observation:
+    """Return the same after a look, and after what has changed since."""
+    status = summarise(observation, judged, decide(observation, judged))
+    assert ModelDeploymentStatus.parse(document(status)) == status
+    return replace(observation, status=status, **changes)
+
+
+def told(observation: Observation, judged: dict[str, Judged]) -> dict[ConditionType, Condition]:
+    status = summarise(observation, judged, decide(observation, judged))
+    return {one.type: one for one in status.conditions}
+
+
+def stays(decision: Decision, weight: int = 5) -> bool:
+    """Return whether the candidate is where it was."""
+    step = decision.rollout.step if decision.rollout else 0
+    return (decision.serving, decision.candidate, step, decision.weight) == ("m-1", "m-2", 1, weight)
+
+
+# Degraded
+def test_by_default_a_proof_is_acted_on() -> None:
+    decision = decide(canary().obj(), WORSE)
+    assert decision.rejection is not None
+    assert (decision.rejection.reason, decision.candidate) == (RejectionCause.DEGRADED, None)
+
+
+@pytest.mark.parametrize("action", ["Hold", "Pause"])
+def test_a_candidate_that_is_proven_worse_can_be_held(action: str) -> None:
+    observation = canary(20, degraded={"action": action}).obj()
+    assert stays(decide(observation, WORSE))
+    conditions = told(observation, WORSE)
+    assert conditions[ConditionType.NEEDS_ATTENTION].reason is Reason.DEGRADED
+    ready = conditions[ConditionType.READY].reason
+    assert ready is (Reason.DEGRADED if action == "Hold" else Reason.PAUSED)
+    assert (ConditionType.STALLED in conditions) == (action == "Hold")
+    assert ConditionType.RECONCILING not in conditions
+
+
+def test_alert_changes_nothing_and_tells() -> None:
+    observation = canary(20, degraded={"action": "Alert"}).obj()
+    decision = decide(observation, WORSE)
+    assert (decision.weight, decision.rejection) == (50, None)
+    assert told(observation, WORSE)[ConditionType.NEEDS_ATTENTION].reason is Reason.DEGRADED
+
+
+@pytest.mark.parametrize("action", ["Hold", "Pause", "Alert"])
+def test_what_serves_and_is_proven_worse_serves_on_unless_it_is_to_be_rolled_back(action: str) -> None:
+    decision = decide(probation(degraded={"action": action}).obj(), {"m-2": degraded()})
+    assert (decision.serving, decision.rejection) == ("m-2", None)
+    assert decision.standby_runs == (action != "Alert"), "its user may give it up"
+    assert decision.situations[0].action is Action.ALERT, "what serves can be held nowhere"
+
+
+# Drift
+@pytest.mark.parametrize("action", ["Hold", "Pause"])
+def test_drift_takes_the_requests_away_and_nothing_back(action: str) -> None:
+    decision = decide(canary(drift={"action": action}).obj(), BOTH)
+    assert stays(decision, weight=0)
+    assert (decision.drift, decision.rejection, decision.situations[0].situation) == (True, None, Situation.DRIFT)
+
+
+def test_drift_can_take_the_candidate_back_and_proves_nothing_against_it() -> None:
+    observation = canary(drift={"action": "RollBack"}).obj()
+    decision = decide(observation, BOTH)
+    assert decision.rejection is not None
+    assert (decision.serving, decision.candidate, decision.rejection.reason) == ("m-1", None, RejectionCause.DRIFT)
+    verdict = build_verdict(observation, BOTH, decision)
+    assert verdict is not None
+    assert (verdict["spec"]["outcome"], "both fall" in verdict["spec"]["message"]) == ("Withdrawn", True)
+
+
+def test_told_only_drift_leaves_each_to_its_own_labels() -> None:
+    decision = decide(canary(drift={"action": "Alert"}).obj(), BOTH)
+    assert decision.rejection is not None
+    assert (decision.rejection.reason, decision.rejection.revision) == (RejectionCause.DEGRADED, "m-2")
+
+
+def test_drift_that_is_over_gives_the_requests_back() -> None:
+    observation = then(canary().obj(), BOTH)
+    decision = decide(observation, {"m-1": healthy(), "m-2": healthy()})
+    assert stays(decision)
+    assert decision.situations == ()
+
+
+# Source down
+def test_nothing_goes_on_while_nothing_can_be_read_even_if_only_time_is_waited_for() -> None:
+    observation = canary(20).obj()
+    assert stays(decide(observation, SILENT))
+    conditions = told(observation, SILENT)
+    assert conditions[ConditionType.READY].reason is Reason.SOURCE_DOWN
+    assert conditions[ConditionType.RECONCILING].reason is Reason.SOURCE_DOWN, "it passes by itself"
+    attention = conditions[ConditionType.NEEDS_ATTENTION]
+    assert (attention.status, attention.reason) == (ConditionStatus.TRUE, Reason.SOURCE_DOWN)
+    after = then(observation, SILENT, now=NOW + timedelta(hours=1))
+    assert decide(after, {"m-1": healthy(), "m-2": healthy()}).weight == 50, "it goes on by itself"
+
+
+def test_a_step_does_not_end_on_a_look_that_failed_though_that_is_not_told_yet() -> None:
+    both = {"m-1": healthy(), "m-2": healthy()}
+    observation = canary(20).having(unread=frozenset({"m-1"})).obj()
+    assert stays(decide(observation, both))
+    assert ConditionType.NEEDS_ATTENTION not in told(observation, both)
+    assert decide(replace(observation, unread=frozenset({"m-0"})), both).weight == 50
+
+
+def test_no_rollout_begins_while_nothing_can_be_read() -> None:
+    builder = an_observation(rollout=CANARY).serving("m-1").ready("m-1").candidate("m-2").ready("m-2")
+    decision = decide(builder.obj(), {"m-1": silent()})
+    assert (decision.candidate, decision.rollout) == ("m-2", None)
+    replaced = decide(builder.spec(rollout={}).obj(), {"m-1": silent()})
+    assert replaced.serving == "m-2", "who waits for ready pods alone rests on no counts"
+
+
+def test_told_only_time_goes_on_to_count() -> None:
+    decision = decide(canary(20, sourceDown={"action": "Alert"}).obj(), SILENT)
+    assert (decision.weight, decision.situations[0].action) == (50, Action.ALERT)
+
+
+@pytest.mark.parametrize("action", [Action.PAUSE, Action.ROLL_BACK])
+def test_until_its_time_is_over_it_is_held(action: Action) -> None:
+    observation = canary(sourceDown={"action": action.value, "after": "10m"}).obj()
+    first = decide(observation, SILENT)
+    assert (stays(first), first.situations[0].action) == (True, Action.HOLD)
+    early = then(observation, SILENT, now=NOW + timedelta(minutes=9))
+    assert stays(decide(early, SILENT))
+    late = decide(then(early, SILENT, now=NOW + timedelta(minutes=10)), SILENT)
+    if action is Action.PAUSE:
+        assert (stays(late), late.situations[0].action) == (True, Action.PAUSE)
+    else:
+        assert late.rejection is not None
+        assert (late.rejection.revision, late.rejection.reason) == ("m-2", RejectionCause.SOURCE_DOWN)
+
+
+def test_the_standby_is_kept_while_nothing_is_known_of_who_serves() -> None:
+    late = probation().serving("m-2", serving_since=ago(days=3)).obj()
+    assert decide(late, {"m-2": silent()}).standby_runs
+    assert not decide(late, {"m-2": healthy()}).standby_runs
+    released = probation().serving("m-2", serving_since=ago(days=3)).remembers(standby_revision="m-1")
+    released = released.revision("m-1", phase=late.status.revisions[1].phase.RETIRED)
+    assert not decide(released.obj(), {"m-2": silent()}).standby_runs, "what was released stays so"
+
+
+def test_what_serves_may_give_way_on_probation_where_that_is_chosen() -> None:
+    policy = {"action": "RollBack", "after": "1s"}
+    told_before = SituationStatus(
+        situation=Situation.SOURCE_DOWN,
+        revision="m-2",
+        since=ago(minutes=1),
+        action=Action.HOLD,
+        message="nothing is read",
+    )
+    builder = probation(sourceDown=policy).remembers(situations=[told_before])
+    decision = decide(builder.obj(), {"m-2": silent()})
+    assert decision.rejection is not None
+    assert (decision.serving, decision.rejection.reason) == ("m-1", RejectionCause.SOURCE_DOWN)
+    outlasted = decide(builder.serving("m-2", serving_since=ago(days=3)).obj(), {"m-2": silent()})
+    assert (outlasted.serving, outlasted.rejection) == ("m-2", None)
+    assert decide(builder.paused().obj(), {"m-2": silent()}).serving == "m-2"
+
+
+# Pause
+def paused() -> Observation:
+    """m-2 was paused in its canary, because nothing could be read."""
+    before = SituationStatus(
+        situation=Situation.SOURCE_DOWN, revision="m-2", since=ago(minutes=9), action=Action.PAUSE, resume="7"
+    )
+    builder = canary(20, sourceDown={"action": "Pause", "after": "5m"}).remembers(situations=[before])
+    return builder.having(asked=Asked(resume="7")).obj()
+
+
+BACK = {"m-1": healthy(), "m-2": healthy()}
+
+
+def test_a_pause_outlasts_what_it_was_for() -> None:
+    observation = then(paused(), BACK)
+    assert stays(decide(observation, BACK))
+    assert told(observation, BACK)[ConditionType.READY].reason is Reason.PAUSED
+    assert stays(decide(replace(observation, asked=Asked()), BACK)), "taking the annotation away is no word"
+
+
+def test_its_user_lets_it_go_on() -> None:
+    observation = replace(then(paused(), BACK), asked=Asked(resume="8"))
+    decision = decide(observation, BACK)
+    assert (decision.weight, decision.situations) == (50, ())
+
+
+def test_said_while_it_lasts_it_counts_until_it_is_over() -> None:
+    observation = replace(then(paused(), SILENT), asked=Asked(resume="8"))
+    decision = decide(observation, SILENT)
+    assert (decision.weight, decision.situations[0].action) == (50, Action.ALERT)
+    again = then(observation, SILENT, asked=Asked())
+    assert decide(again, SILENT).situations[0].resumed
+    assert decide(then(again, BACK), BACK).situations == ()
+
+
+def test_another_policy_ends_a_pause() -> None:
+    observation = replace(paused(), spec=canary(20).obj().spec)
+    assert decide(observation, BACK).weight == 50
+
+
+# What is told
+def test_each_change_of_what_is_done_is_an_event() -> None:
+    first = canary(sourceDown={"action": "Pause", "after": "10m"}).obj()
+    second = then(first, SILENT)
+    third = then(second, SILENT, now=NOW + timedelta(minutes=10))
+    fourth = then(third, SILENT)
+    assert [event.reason for event in events_between(first.status, second.status)].count(Reason.SOURCE_DOWN) == 1
+    (event,) = events_between(third.status, fourth.status)
+    assert (event.reason, event.warning, "kubectl model resume" in event.message) == (Reason.SOURCE_DOWN, True, True)
+    assert events_between(fourth.status, then(fourth, SILENT).status) == []
+
+
+def test_giving_up_who_serves_without_another_is_told() -> None:
+    observation = canary().having(asked=Asked(abort="m-1")).obj()
+    attention = told(observation, BACK)[ConditionType.NEEDS_ATTENTION]
+    assert (attention.reason, "no good revision to go back to" in attention.message) == (
+        Reason.NO_ROLLBACK_TARGET,
+        True,
+    )
+    returning = probation().starting("m-1").having(asked=Asked(abort="m-2")).obj()
+    assert told(returning, {})[ConditionType.NEEDS_ATTENTION].reason is Reason.ABORTED

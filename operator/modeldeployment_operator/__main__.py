@@ -28,7 +28,9 @@ from modeldeployment_operator.adapters.labels import Labels
 from modeldeployment_operator.adapters.lease import Lease
 from modeldeployment_operator.adapters.observe import Observer
 from modeldeployment_operator.adapters.pods import Pods
-from modeldeployment_operator.adapters.prometheus import Address, Prometheus
+from modeldeployment_operator.adapters.prometheus import Prometheus
+from modeldeployment_operator.adapters.prometheus_api import Address
+from modeldeployment_operator.adapters.queries import Queries
 from modeldeployment_operator.adapters.queue import Queue
 from modeldeployment_operator.adapters.recorder import Recorder
 from modeldeployment_operator.adapters.statuses import Statuses
@@ -69,7 +71,8 @@ async def run(settings: Settings) -> None:
     beat_of_watches = Heartbeat("watches", telemetry.loop_lag_seconds)
     cluster = Cluster(api, cache, time.monotonic)
     prometheus = Prometheus(_address(settings), time.monotonic, telemetry.prometheus_query_seconds.observe)
-    labels = Labels(pods, prometheus, key_ring, telemetry, now=_now, monotonic=time.monotonic)
+    queries = Queries(_address(settings), time.monotonic, telemetry.prometheus_query_seconds.observe)
+    labels = Labels(pods, prometheus, queries, key_ring, telemetry, now=_now, monotonic=time.monotonic)
     discovery = Discovery(api, cache, queue.add, telemetry, settings.watch_namespaces)
     observer = Observer(
         cache,
@@ -121,6 +124,7 @@ async def run(settings: Settings) -> None:
             await port.cleanup()
         await recorder.close()
         await prometheus.close()
+        await queries.close()
         await pods.close()
         await api.close()
 

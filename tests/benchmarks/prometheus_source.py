@@ -21,7 +21,8 @@ from typing import Any, Final
 
 from model_server import contract
 from modeldeployment_operator.adapters.pods import Pods
-from modeldeployment_operator.adapters.prometheus import MODELS_A_QUERY, Address, Prometheus
+from modeldeployment_operator.adapters.prometheus import MODELS_A_QUERY, Prometheus
+from modeldeployment_operator.adapters.prometheus_api import Address
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
 from modeldeployment_operator.api.status import ModelDeploymentStatus
 from modeldeployment_operator.core.observation import Key, Observation, Pod

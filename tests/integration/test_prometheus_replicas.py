@@ -14,7 +14,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from modeldeployment_operator.adapters.prometheus import Address, Prometheus
+from modeldeployment_operator.adapters.prometheus import Prometheus
+from modeldeployment_operator.adapters.prometheus_api import Address
 from modeldeployment_operator.core.judgement import Judged, judge
 from modeldeployment_operator.core.observation import Sample
 

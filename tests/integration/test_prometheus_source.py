@@ -22,10 +22,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from modeldeployment_operator.adapters import prometheus as module
+from modeldeployment_operator.adapters import prometheus_api
 from modeldeployment_operator.adapters.keys import KeyRing
 from modeldeployment_operator.adapters.labels import Labels
 from modeldeployment_operator.adapters.pods import Pods
-from modeldeployment_operator.adapters.prometheus import NOT_SET, SHORTEST_INTERVAL, Address, Prometheus
+from modeldeployment_operator.adapters.prometheus import NOT_SET, SHORTEST_INTERVAL, Prometheus
+from modeldeployment_operator.adapters.prometheus_api import Address
+from modeldeployment_operator.adapters.queries import Queries
 from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.core.observation import Key, Observation
 from modeldeployment_operator.core.schedule import patience
@@ -38,6 +41,7 @@ from tests.support.prometheus_answers import a_pods_series, a_target, an_answer
 ACCURACY = {"minimum": 0.9, "source": "Prometheus", "sampleInterval": "1s"}
 MODEL = an_observation(accuracy=ACCURACY).serving("m-1").ready("m-1", 1, of=1).obj()
 GOOD = an_answer(*a_pods_series(a_target(), {100.0: (5, 1)}))
+NO_QUERIES = Queries(None, Clock(), float)
 READ = ({"m-1-pod-0": a_sample("m-1-pod-0", 5, 1, started="2026-01-02T11:00:00.123456+00:00")}, None)
 
 
@@ -316,7 +320,7 @@ async def test_one_that_does_not_answer_in_time_is_told(
     fake: Fake, reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.hold.clear()
-    monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(prometheus_api, "TIMEOUT_SECONDS", 0.1)
 
     assert "it cannot be asked" in await reading(fake.url).problem()
 
@@ -324,7 +328,7 @@ async def test_one_that_does_not_answer_in_time_is_told(
 async def test_one_model_with_too_much_to_say_harms_no_other(
     fake: Fake, reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LONGEST_ANSWER", 10_000)
+    monkeypatch.setattr(prometheus_api, "LONGEST_ANSWER", 10_000)
     fake.body = lambda request: GOOD + (b" " * 20_000 if "loud" in request.query else b"")
     reader, models = reading(fake.url), [named("a"), named("b"), named("loud"), named("z")]
     for model in models:
@@ -361,7 +365,15 @@ async def test_too_much_of_everything_ends(fake: Fake, reading: Reading) -> None
 
 async def test_readings_that_fail_are_counted_and_told_when_they_go_on(fake: Fake, reading: Reading) -> None:
     reader, telemetry, pods = reading(fake.url), Telemetry(CollectorRegistry()), Pods()
-    labels = Labels(pods, reader.prometheus, KeyRing(b"root"), telemetry, now=lambda: MODEL.now, monotonic=reader.clock)
+    labels = Labels(
+        pods,
+        reader.prometheus,
+        NO_QUERIES,
+        KeyRing(b"root"),
+        telemetry,
+        now=lambda: MODEL.now,
+        monotonic=reader.clock,
+    )
     fake.status = 500
 
     failed = await labels.read(MODEL, None)
@@ -384,7 +396,15 @@ async def test_readings_that_fail_are_counted_and_told_when_they_go_on(fake: Fak
 
 async def test_without_an_address_it_is_told_at_once(reading: Reading) -> None:
     reader, telemetry, pods = reading(None), Telemetry(CollectorRegistry()), Pods()
-    labels = Labels(pods, reader.prometheus, KeyRing(b"root"), telemetry, now=lambda: MODEL.now, monotonic=reader.clock)
+    labels = Labels(
+        pods,
+        reader.prometheus,
+        NO_QUERIES,
+        KeyRing(b"root"),
+        telemetry,
+        now=lambda: MODEL.now,
+        monotonic=reader.clock,
+    )
 
     assert (await labels.read(MODEL, None)).silent == {"m-1"}
     await pods.close()

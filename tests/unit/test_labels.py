@@ -9,6 +9,7 @@ from modeldeployment_operator.adapters.keys import KeyRing
 from modeldeployment_operator.adapters.labels import Labels
 from modeldeployment_operator.adapters.pods import Pods
 from modeldeployment_operator.adapters.prometheus import Prometheus
+from modeldeployment_operator.adapters.queries import Queries
 from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.core.observation import Observation, Sample
 from prometheus_client import CollectorRegistry
@@ -44,6 +45,7 @@ async def test_what_could_not_be_read_is_tried_again_soon_however_seldom_it_is_r
     labels = Labels(
         cast("Pods", None),
         cast("Prometheus", source),
+        Queries(None, clock, float),
         KeyRing(b"root"),
         telemetry,
         now=lambda: seen.now,

@@ -163,4 +163,8 @@ def test_times_of_creation_are_not_told(telemetry: Telemetry) -> None:
 
 
 def test_every_source_of_labels_begins_at_none(telemetry: Telemetry) -> None:
-    assert samples(telemetry)["modeldeployment_sample_failures_total"] == {("Pods",): 0, ("Prometheus",): 0}
+    assert samples(telemetry)["modeldeployment_sample_failures_total"] == {
+        ("Pods",): 0,
+        ("Prometheus",): 0,
+        ("Query",): 0,
+    }

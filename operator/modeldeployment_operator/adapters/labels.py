@@ -1,4 +1,4 @@
-"""Reads the labels of a ModelDeployment from where its user wants them read: its pods, or Prometheus.
+"""Reads the labels of a ModelDeployment from where its user wants them read: its pods, Prometheus, or others' counters.
 
 Whatever the source, the pods themselves are asked where they send requests while more than one revision runs.
 """
@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 from modeldeployment_operator.adapters.keys import KeyRing
 from modeldeployment_operator.adapters.pods import Pods
 from modeldeployment_operator.adapters.prometheus import Prometheus
+from modeldeployment_operator.adapters.queries import Queries
 from modeldeployment_operator.adapters.telemetry import Telemetry
+from modeldeployment_operator.api.spec import LabelSource
 from modeldeployment_operator.core.observation import Key, Observation, Sample
 from modeldeployment_operator.core.schedule import (
     RETRY_INTERVAL,
@@ -32,6 +34,7 @@ class Labels:
         self,
         pods: Pods,
         prometheus: Prometheus,
+        queries: Queries,
         keys: KeyRing,
         telemetry: Telemetry,
         *,
@@ -40,6 +43,7 @@ class Labels:
     ) -> None:
         self._pods = pods
         self._prometheus = prometheus
+        self._queries = queries
         self._keys = keys
         self._telemetry = telemetry
         self._now = now
@@ -49,20 +53,14 @@ class Labels:
 
     async def read(self, observation: Observation, sampled: float | None) -> Observation:
         """Return the observation with samples, if it is time for some. The last were used at `sampled`."""
-        from_prometheus = reads_prometheus(observation)
-        if from_prometheus:
-            self._prometheus.wish(observation)
+        self._choose(observation)
+        if reads_prometheus(observation):
             await self._watch_rotation(observation)
-        else:
-            self._prometheus.forget(observation.key)
         interval = self._interval(observation)
         if interval is None or not self._is_due(interval, sampled):
             silence = self._silence(observation.key)
             return replace(observation, silence=silence.problem, unread=frozenset(silence.since))
-        if from_prometheus:
-            samples, problem = await self._prometheus.sample(observation, interval / 2)
-        else:
-            samples, problem = await self._ask_pods(observation)
+        samples, problem = await self._ask(observation, interval / 2)
         if problem:
             self._telemetry.sample_failures.labels(source_of(observation)).inc()
         return self._with_samples(observation, samples, problem)
@@ -80,6 +78,26 @@ class Labels:
         self._asked.pop(key, None)
         self._silences.pop(key, None)
         self._prometheus.forget(key)
+        self._queries.forget(key)
+
+    def _choose(self, observation: Observation) -> None:
+        """Ask Prometheus for what is read from there, and for nothing else any more."""
+        source = source_of(observation)
+        if source is LabelSource.PROMETHEUS:
+            self._prometheus.wish(observation)
+        else:
+            self._prometheus.forget(observation.key)
+        if source is not LabelSource.QUERY:
+            self._queries.forget(observation.key)
+
+    async def _ask(self, observation: Observation, age: timedelta) -> tuple[dict[str, Sample], str | None]:
+        """Return what is counted, none of it older than `age`, and why some of it cannot be read."""
+        accuracy = observation.spec.accuracy
+        if accuracy is not None and accuracy.query is not None:
+            return await self._queries.sample(observation, accuracy.query, age)
+        if reads_prometheus(observation):
+            return await self._prometheus.sample(observation, age)
+        return await self._ask_pods(observation)
 
     async def _watch_rotation(self, observation: Observation) -> None:
         """Ask the pods where they send requests, if it is time."""

@@ -8,18 +8,14 @@ up: until it has answered, what it said last is what is known.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import ssl
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
-import aiohttp
-
+from modeldeployment_operator.adapters.prometheus_api import Address, PrometheusApi, TooLongError, UnreachableError
 from modeldeployment_operator.core.errors import PrometheusError
 from modeldeployment_operator.core.observation import Key, Observation, Sample
 from modeldeployment_operator.core.promql import Targets, Wish, queries, read_answers, wish_of
@@ -31,9 +27,6 @@ NOT_SET: Final = (
     "spec.accuracy.source is Prometheus, but the operator was told of none: set PROMETHEUS_URL among the operator's "
     "settings, or spec.accuracy.source to Pods"
 )
-TIMEOUT_SECONDS: Final = 5.0
-LONGEST_ANSWER: Final = 16 * 1024 * 1024
-"""Bytes. 200 ModelDeployments of ten pods each, scraped by two replicas of Prometheus, come to less."""
 MODELS_A_QUERY: Final = 200
 """So one answer is not too large for the memory, and reading it does not keep the operator from other work for long."""
 SHORTEST_INTERVAL: Final = 2.0
@@ -46,16 +39,6 @@ _LONGEST_REST: Final = 30.0
 _SPLITS: Final = 32
 """Parts of a round that are asked for again in halves."""
 _LONGEST_MESSAGE: Final = 300
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where Prometheus is, and how to ask it."""
-
-    url: str
-    """Its API is at `URL/api/v1`; Thanos, Mimir and others have a path in it."""
-    token_file: Path | None = None
-    ca_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -76,13 +59,9 @@ class Prometheus:
     def __init__(
         self, address: Address | None, monotonic: Callable[[], float], observe_seconds: Callable[[float], object]
     ) -> None:
-        self._address = address
+        self._api = PrometheusApi(address) if address else None
         self._monotonic = monotonic
         self._observe_seconds = observe_seconds
-        self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS), trust_env=False, auto_decompress=False
-        )
-        self._credentials = _Credentials()
         self._wishes: dict[Key, Wish] = {}
         self._alone: set[Key] = set()
         self._last = Round(-float("inf"))
@@ -94,7 +73,8 @@ class Prometheus:
         if self._running:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
-        await self._session.close()
+        if self._api:
+            await self._api.close()
 
     def wish(self, observation: Observation) -> None:
         """Ask for the labels of this ModelDeployment, too, from the next round on."""
@@ -108,7 +88,7 @@ class Prometheus:
     @property
     def is_set(self) -> bool:
         """Whether there is one to be asked."""
-        return self._address is not None
+        return self._api is not None
 
     async def sample(
         self, observation: Observation, age: timedelta = timedelta(0)
@@ -117,12 +97,12 @@ class Prometheus:
 
         What was said longer than `age` ago is asked for anew, as long as Prometheus answers.
         """
-        if self._address is None:
+        if self._api is None:
             return {}, NOT_SET
         key = observation.key
         if self._running is None and self._is_due(key, age.total_seconds()):
             self._began = self._monotonic()
-            self._running = asyncio.create_task(self._ask_all(self._address))
+            self._running = asyncio.create_task(self._ask_all(self._api))
         if self._running is not None:
             patience = self._began + _PATIENCE - self._monotonic()
             await asyncio.wait({self._running}, timeout=max(0.0, patience))
@@ -136,12 +116,12 @@ class Prometheus:
         pause = max(SHORTEST_INTERVAL, min(_REST * self._last.took, _LONGEST_REST), age if known else 0.0)
         return self._monotonic() - self._last.ended >= pause
 
-    async def _ask_all(self, address: Address) -> None:
+    async def _ask_all(self, api: PrometheusApi) -> None:
         """Make one round."""
         targets: dict[Key, Targets] = {}
         failures: dict[Key, str] = {}
         try:
-            await self._ask_in_parts(address, targets, failures)
+            await self._ask_in_parts(api, targets, failures)
         except Exception:
             _log.exception("an error in the operator itself: what Prometheus says is not taken in")
         finally:
@@ -151,20 +131,20 @@ class Prometheus:
             self._last = Round(now, now - self._began if targets else 0.0, targets, failures)
             self._running = None
 
-    async def _ask_in_parts(self, address: Address, targets: dict[Key, Targets], failures: dict[Key, str]) -> None:
+    async def _ask_in_parts(self, api: PrometheusApi, targets: dict[Key, Targets], failures: dict[Key, str]) -> None:
         """Ask for some ModelDeployments at a time; for fewer, if the answer is too long."""
         waiting, too_long = self._parts(), 0
         while waiting:
             some = waiting.popleft()
             keys = [wish.key for wish in some]
             try:
-                targets.update(dict.fromkeys(keys, await self._ask(address, queries(some))))
+                targets.update(dict.fromkeys(keys, await self._ask(api, queries(some))))
                 self._alone.difference_update(keys)
-            except _UnreachableError as error:
+            except UnreachableError as error:
                 keys += [wish.key for others in waiting for wish in others]
                 failures.update(dict.fromkeys(keys, str(error)))
                 return
-            except _TooLongError as error:
+            except TooLongError as error:
                 too_long += 1
                 if len(some) > 1 and too_long <= _SPLITS:
                     waiting.extendleft([some[len(some) // 2 :], some[: len(some) // 2]])
@@ -181,79 +161,12 @@ class Prometheus:
         others = [wish for wish in wishes if wish.key not in self._alone]
         return deque([*(others[at : at + MODELS_A_QUERY] for at in range(0, len(others), MODELS_A_QUERY)), *alone])
 
-    async def _ask(self, address: Address, texts: Iterable[str]) -> Targets:
+    async def _ask(self, api: PrometheusApi, texts: Iterable[str]) -> Targets:
         began = self._monotonic()
         try:
-            bodies = [await self._query(address, text) for text in texts]
+            bodies = [await api.query(text) for text in texts]
             return await asyncio.to_thread(read_answers, bodies)
         except PrometheusError as error:
-            raise type(error)(f"Prometheus at {address.url}: {str(error)[:_LONGEST_MESSAGE]}") from error
+            raise type(error)(f"Prometheus at {api.url}: {str(error)[:_LONGEST_MESSAGE]}") from error
         finally:
             self._observe_seconds(self._monotonic() - began)
-
-    async def _query(self, address: Address, text: str) -> bytes:
-        """Return the answer to an instant query."""
-        url, data = f"{address.url}/api/v1/query", {"query": text, "timeout": f"{TIMEOUT_SECONDS:g}s"}
-        try:
-            headers, context = self._credentials.read(address)
-            async with self._session.post(
-                url, data=data, headers=headers, ssl=context, allow_redirects=False
-            ) as response:
-                body = await _read(response)
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise _UnreachableError(
-                f"it cannot be asked ({str(error) or type(error).__name__}): see that it runs, that PROMETHEUS_URL of "
-                "the operator is right, and that no NetworkPolicy stands between"
-            ) from error
-        if response.status == 422:  # "query processing would load too many samples", and limits of Mimir and Thanos
-            raise _TooLongError(f"it refuses so long an answer: {_reason(body)}")
-        if response.status != 200:
-            hint = ": see PROMETHEUS_TOKEN_FILE of the operator" if response.status in {401, 403} else ""
-            raise _UnreachableError(f"it answers {response.status} {response.reason}{hint}: {_reason(body)}")
-        return body
-
-
-class _UnreachableError(PrometheusError):
-    """It would not answer for another ModelDeployment either."""
-
-
-class _TooLongError(PrometheusError):
-    """It has more to say than is read."""
-
-
-class _Credentials:
-    """What the operator shows of itself, and whom it trusts; from files that may change at any time."""
-
-    def __init__(self) -> None:
-        self._trusted: tuple[str, ssl.SSLContext] | None = None
-
-    def read(self, address: Address) -> tuple[dict[str, str], ssl.SSLContext | bool]:
-        """Return headers and whom to trust. Raises OSError or ValueError if a file is not as it should be."""
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        if address.token_file:
-            headers["Authorization"] = f"Bearer {address.token_file.read_text().strip()}"
-        if address.ca_file is None:
-            return headers, True
-        certificates = address.ca_file.read_text()
-        if not certificates:  # Python would take it for none that are wanted, and trust those of the system.
-            raise ValueError(f"{address.ca_file} is empty")
-        if self._trusted is None or self._trusted[0] != certificates:
-            self._trusted = certificates, ssl.create_default_context(cadata=certificates)
-        return headers, self._trusted[1]
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    data = bytearray()
-    async for part in response.content.iter_any():
-        data += part
-        if len(data) > LONGEST_ANSWER:
-            raise _TooLongError(f"the answer is longer than {LONGEST_ANSWER >> 20} MiB: too many series")
-    return bytes(data)
-
-
-def _reason(body: bytes) -> str:
-    """Return what an answer that is none gives as its reason."""
-    try:
-        return str(json.loads(body)["error"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return body[:100].decode(errors="replace")

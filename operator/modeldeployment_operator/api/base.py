@@ -62,7 +62,8 @@ class Obeys:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return handler(schema) | {_VALIDATIONS: [self.rule.document]}
+        known = handler(schema)
+        return known | {_VALIDATIONS: [*known.get(_VALIDATIONS, ()), self.rule.document]}
 
     def _check(self, value: Any) -> Any:
         if not self.rule.holds(value):

@@ -17,6 +17,7 @@ from modeldeployment_operator.api.feedback import MATURE_AT_ONCE, Feedback
 from modeldeployment_operator.api.kubernetes import LabelMap, Opaque
 from modeldeployment_operator.api.model import ModelSource, Task
 from modeldeployment_operator.api.policies import Action, Policies
+from modeldeployment_operator.api.query import Query
 from modeldeployment_operator.api.rollout import Rollout
 from modeldeployment_operator.api.serving import Serving
 
@@ -55,6 +56,7 @@ class LabelSource(StrEnum):
 
     PODS = "Pods"
     PROMETHEUS = "Prometheus"
+    QUERY = "Query"
 
 
 class Accuracy(ApiModel):
@@ -85,8 +87,9 @@ class Accuracy(ApiModel):
     source: LabelSource = Field(
         LabelSource.PODS,
         description="Where they are read: Pods asks the pods themselves, Prometheus the one that the operator was "
-        "installed with (PROMETHEUS_URL), which scrapes them.",
+        "installed with (PROMETHEUS_URL), which scrapes them. Query has that Prometheus asked for counters of others.",
     )
+    query: Query | None = Field(None, description="Of source Query: whose counters are read.")
 
     rules = (
         Rule(
@@ -100,7 +103,23 @@ class Accuracy(ApiModel):
             holds=lambda self: self.alpha >= 0.000001,
             message="alpha must be at least 0.000001",
         ),
+        Rule(
+            cel="(has(self.source) && self.source == 'Query') == has(self.query)",
+            holds=lambda self: (self.source is LabelSource.QUERY) == (self.query is not None),
+            message="query is given with source: Query, and with no other",
+        ),
+        Rule(
+            cel="!has(self.query) || !has(self.metric) || self.metric == 'accuracy'",
+            holds=lambda self: self.query is None or self.metric is AccuracyMetric.ACCURACY,
+            message="what a query counts is judged as accuracy, the share of correct in total: leave out metric. "
+            "Precision and recall are such shares, too: select their counters",
+        ),
     )
+
+    @property
+    def counted_by(self) -> str | None:
+        """What names the counters that are judged, if they are not the pods' own."""
+        return self.query.digest if self.query else None
 
 
 class Rollback(ApiModel):

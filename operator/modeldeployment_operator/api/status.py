@@ -53,7 +53,7 @@ class Verdict(StrEnum):
 class PodCounts(ApiModel):
     """What was last read from a pod, so that a number read twice counts once."""
 
-    uid: str = Field(description="UID of the pod.")
+    uid: str = Field(description="UID of the pod, or what names a process whose counters a query selects.")
     started: str = Field(
         description="Run of counting that the numbers belong to; unread if it could not be read when the test began."
     )
@@ -68,6 +68,7 @@ class EvidenceState(ApiModel):
     level: str | None = Field(
         None, description="Lowest value at which the revision counts as good; absent while labels are only counted."
     )
+    query: str | None = Field(None, description="Digest of the query that counted the labels; absent if the pods did.")
     right: int = Field(0, ge=0, description="Labels that spoke for the model since the test began.")
     wrong: int = Field(0, ge=0, description="Labels that spoke against it.")
     log_bets: list[str] = Field(max_length=64, description="Natural logarithms of the capital of each bet.")
@@ -80,6 +81,7 @@ class Baseline(ApiModel):
     """Labels of the predecessor, frozen when its successor took the traffic: what `maximumDrop` is measured from."""
 
     metric: str = Field(description="What was judged then; of another metric the numbers say nothing.")
+    query: str | None = Field(None, description="Digest of the query that counted them; absent if the pods did.")
     right: int = Field(ge=0, description="Labels that spoke for the predecessor.")
     wrong: int = Field(ge=0, description="Labels that spoke against it.")
 

@@ -115,7 +115,9 @@ def _begun(accuracy: Accuracy, name: str, before: list[Life], since: datetime | 
     baseline = None
     if predecessor is not None and predecessor.labels:
         right = predecessor.labels - predecessor.wrong
-        baseline = Baseline(metric=accuracy.metric.value, right=right, wrong=predecessor.wrong)
+        baseline = Baseline(
+            metric=accuracy.metric.value, query=accuracy.counted_by, right=right, wrong=predecessor.wrong
+        )
     return Revision(
         name=name,
         phase=RevisionPhase.SERVING,

@@ -123,10 +123,11 @@ def judge(observation: Observation) -> Mapping[str, Judged]:
         if asked or revision.evidence is not None or revision.phase is RevisionPhase.CANDIDATE:
             samples = None
             if asked and observation.samples is not None:
-                samples = [sample for uid, sample in observation.samples.items() if uid in pods]
+                samples = [sample for sample in observation.samples.values() if sample.revision == revision.name]
                 if not samples and revision.name not in observation.silent:
                     samples = None  # It may be read again at the next look.
-            judged[revision.name] = judge_revision(accuracy, revision, samples, set(pods))
+            present = {*pods, *(sample.pod_uid for sample in samples or ())}
+            judged[revision.name] = judge_revision(accuracy, revision, samples, present)
     return judged
 
 
@@ -167,7 +168,8 @@ def level_of(accuracy: Accuracy, baseline: Baseline | None) -> Level | None:
     levels = []
     if accuracy.minimum is not None:
         levels.append(Level(accuracy.metric, accuracy.minimum, accuracy.alpha))
-    if accuracy.maximum_drop is not None and baseline is not None and baseline.metric == accuracy.metric.value:
+    measured = (accuracy.metric.value, accuracy.counted_by)
+    if accuracy.maximum_drop is not None and baseline is not None and (baseline.metric, baseline.query) == measured:
         half = accuracy.alpha / 2
         share = clopper_pearson_lower(baseline.right, baseline.right + baseline.wrong, half)
         value = value_of(accuracy.metric, share) - accuracy.maximum_drop
@@ -187,11 +189,12 @@ def _judge_samples(
 ) -> Judged:
     metric, known = accuracy.metric, _readable(revision.evidence)
     if known is None and revision.serving_since is None:
-        known = _start(metric, level)  # It is watched from its first label on.
+        known = _start(accuracy, level)  # It is watched from its first label on.
     if known is None and samples:
         # It had served before it was to be judged.
-        known = _start(metric, level, _from_here(metric, [], samples, present))
-    if known is not None and (known.metric, known.level) != (metric.value, level.text if level else None):
+        known = _start(accuracy, level, _from_here(metric, [], samples, present))
+    wanted = (metric.value, level.text if level else None, accuracy.counted_by)
+    if known is not None and (known.metric, known.level, known.query) != wanted:
         return _another_test(accuracy, level, known, samples, present)
     latched = known is not None and revision.verdict is Verdict.DEGRADED
     if known is not None and samples:
@@ -215,14 +218,15 @@ def _another_test(
     if not samples:
         return Judged(accuracy.metric, Verdict.INCONCLUSIVE, state=known)
     runs = known.pods if known.metric == accuracy.metric.value else []
-    state = _start(accuracy.metric, level, _from_here(accuracy.metric, runs, samples, present))
+    state = _start(accuracy, level, _from_here(accuracy.metric, runs, samples, present))
     return _assess(accuracy, level, state, latched=False)
 
 
-def _start(metric: AccuracyMetric, level: Level | None, pods: list[PodCounts] | None = None) -> EvidenceState:
+def _start(accuracy: Accuracy, level: Level | None, pods: list[PodCounts] | None = None) -> EvidenceState:
     return EvidenceState(
-        metric=metric.value,
+        metric=accuracy.metric.value,
         level=level.text if level else None,
+        query=accuracy.counted_by,
         log_bets=[repr(value) for value in _FRESH_BETS] if level else [],
         pods=pods or [],
     )
@@ -240,6 +244,7 @@ def _observe(
     return EvidenceState(
         metric=state.metric,
         level=state.level,
+        query=state.query,
         right=state.right + right,
         wrong=state.wrong + wrong,
         log_bets=[repr(value) for value in bets],

@@ -7,17 +7,16 @@ scrape, or replicas that were scraped at different times, give no counts that ne
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from model_server.contract import Metric
 
 from modeldeployment_operator.api.base import seconds
 from modeldeployment_operator.api.spec import AccuracyMetric, ModelDeploymentSpec
-from modeldeployment_operator.core.errors import PrometheusError
+from modeldeployment_operator.core.answers import in_form, matrix
 from modeldeployment_operator.core.observation import Key
 
 SHORTEST_WINDOW: Final = 60.0
@@ -95,8 +94,8 @@ def read_answers(bodies: Iterable[bytes]) -> Targets:
     """Return what the answers to such queries say; PrometheusError if one of them is not as Prometheus answers."""
     targets: dict[frozenset[tuple[str, str]], Target] = {}
     by_pod: dict[tuple[str, str], list[Target]] = {}
-    try:
-        for series in (one for body in bodies for one in _series(body)):
+    with in_form():
+        for series in (one for body in bodies for one in matrix(body)):
             labels = dict(series["metric"])
             name = labels.pop("__name__", "")
             if name not in _OWN_LABELS:
@@ -108,8 +107,6 @@ def read_answers(bodies: Iterable[bytes]) -> Targets:
                 target = targets[identity] = Target(labels.get("model", ""), labels.get("revision", ""))
                 by_pod.setdefault((labels.get("namespace", ""), labels.get("pod", "")), []).append(target)
             _add(target, name, own, series["values"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise PrometheusError(f"the answer is not in the form of Prometheus: {type(error).__name__} {error}") from error
     return by_pod
 
 
@@ -123,21 +120,6 @@ def _selector(metrics: Iterable[str], wishes: list[Wish]) -> str:
 def _any(names: Iterable[str]) -> str:
     """Return an expression for one of several names, which hold nothing but letters, digits, _, - and dots."""
     return "|".join(name.replace(".", r"\\.") for name in names)
-
-
-def _series(body: bytes) -> Iterator[dict[str, Any]]:
-    answer = json.loads(body, parse_constant=_refuse)
-    if answer["status"] != "success":
-        raise PrometheusError(f"the answer is an error: {answer.get('error')}")
-    if answer.get("warnings") or answer.get("isPartial"):
-        raise PrometheusError(f"the answer may lack something: {answer.get('warnings') or 'it is partial'}")
-    if answer["data"]["resultType"] != "matrix":
-        raise PrometheusError(f"the answer is of type {answer['data']['resultType']!r}, not 'matrix'")
-    yield from answer["data"]["result"]
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _add(target: Target, name: str, own: Labels, values: Iterable[tuple[float, str]]) -> None:

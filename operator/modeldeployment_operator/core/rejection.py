@@ -130,6 +130,8 @@ def _demands_as_much(verdict: ModelVerdictSpec, accuracy: Accuracy | None) -> bo
     """Return whether what was missed then is demanded now: who lowers the minimum may have the model tried again."""
     if accuracy is None or (verdict.metric or accuracy.metric.value) != accuracy.metric.value:
         return False
+    if verdict.evidence is not None and verdict.evidence.query != accuracy.counted_by:
+        return False
     if verdict.outcome not in PROVEN_WORSE or verdict.level is None or accuracy.minimum is None:
         return True
     return accuracy.maximum_drop is not None or float(verdict.level) <= accuracy.minimum + _ROUNDING

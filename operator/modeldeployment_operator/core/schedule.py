@@ -48,8 +48,8 @@ def source_of(observation: Observation) -> LabelSource:
 
 
 def reads_prometheus(observation: Observation) -> bool:
-    """Return whether labels are to be read from Prometheus."""
-    return source_of(observation) is LabelSource.PROMETHEUS
+    """Return whether labels are to be read from Prometheus, whoever counts them."""
+    return source_of(observation) is not LabelSource.PODS
 
 
 def patience(observation: Observation) -> timedelta:

@@ -21,7 +21,7 @@ class Silence:
     def after(self, pods: Iterable[Pod], samples: Mapping[str, Sample], problem: str | None, seconds: float) -> Silence:
         """Return what is known after another look: these pods were there, and of those there are samples."""
         running = {pod.revision for pod in pods if pod.running}
-        heard = {pod.revision for pod in pods if pod.uid in samples}
+        heard = {sample.revision for sample in samples.values()}
         return Silence({name: self.since.get(name, seconds) for name in sorted(running - heard)}, problem)
 
     def lasting(self, patience: timedelta, seconds: float) -> frozenset[str]:

@@ -273,8 +273,12 @@ def _judged_since(observation: Observation, old: Revision | None, new: Revision)
     if new.evidence is None:
         return None
     before = old.evidence if old else None
-    same = before is not None and (before.metric, before.level) == (new.evidence.metric, new.evidence.level)
+    same = before is not None and _test(before) == _test(new.evidence)
     return old.judged_since if same and old and old.judged_since else precise(observation.now)
+
+
+def _test(state: EvidenceState) -> tuple[str | None, ...]:
+    return state.metric, state.level, state.query
 
 
 def _baseline(predecessor: Judged | None) -> Baseline | None:
@@ -282,7 +286,7 @@ def _baseline(predecessor: Judged | None) -> Baseline | None:
     state = predecessor.state if predecessor else None
     if state is None or not state.right + state.wrong:
         return None
-    return Baseline(metric=state.metric, right=state.right, wrong=state.wrong)
+    return Baseline(metric=state.metric, query=state.query, right=state.right, wrong=state.wrong)
 
 
 def _afresh(observation: Observation, judged: Mapping[str, Judged], decision: Decision) -> Mapping[str, Judged]:

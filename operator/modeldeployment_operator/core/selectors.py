@@ -1,0 +1,38 @@
+"""Selectors of a user's counters: what is asked for a revision, and which labels tell processes apart."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from modeldeployment_operator.api.query import NAME, NAMESPACE, REVISION, Query
+from modeldeployment_operator.core.observation import Key
+
+_MATCHER: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*")')
+
+
+def filled(selector: str, key: Key, revision: str) -> str:
+    """Return a selector for one revision.
+
+    Nothing can be slipped in: these names hold letters, digits, - and dots. A dot is any character to a matcher of
+    expressions, so it is written as itself there.
+    """
+    names = {NAMESPACE: key.namespace, NAME: key.name, REVISION: revision}
+
+    def fill(match: re.Match[str]) -> str:
+        label, operator, text = match.groups()
+        for placeholder, name in names.items():
+            text = text.replace(placeholder, name.replace(".", r"\\.") if operator.endswith("~") else name)
+        return f"{label}{operator}{text}"
+
+    return _MATCHER.sub(fill, selector)
+
+
+def distinguishing(query: Query) -> frozenset[str]:
+    """Return labels that correct and total select differently: series that differ in these alone are of one process."""
+    correct, total = _matchers(query.correct), _matchers(query.total)
+    return frozenset({"__name__", *(label for label, _, _ in correct ^ total)})
+
+
+def _matchers(selector: str) -> set[tuple[str, str, str]]:
+    return {(match[1], match[2], match[3]) for match in _MATCHER.finditer(selector)}

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from model_server import journal
-from model_server.contract import Counts, Pairs, StartFailure
+from model_server.contract import Counts, Pairs, SliceCounts, StartFailure
 from model_server.errors import StartError
 from model_server.feedback import Outcome, Paired, PairOutcome, Tally
 from model_server.journal import MAX_REVISIONS, Head, Journal, JournalError, Predictions
@@ -153,6 +153,10 @@ class Book:
             false_negative=tally.of(Outcome.FALSE_NEGATIVE),
             predictions=self._journal.predictions.made,
             rotation=write_rotation(passing),
+            slices=[
+                SliceCounts(name=name, correct=tally.by_slice[name, True], wrong=tally.by_slice[name, False])
+                for name in dict.fromkeys(name for name, _ in tally.by_slice)
+            ],
             pairs=[
                 Pairs(
                     revision=name,

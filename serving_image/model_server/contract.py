@@ -281,8 +281,18 @@ class Counts(TypedDict):
     predictions: int
     rotation: Rotation
     """The one that is in force."""
+    slices: list[SliceCounts]
+    """The labels of slices that got any (`Env.SLICE_FIELD`)."""
     pairs: list[Pairs]
     """How other revisions did on copies of this pod's requests, of those that got any and whose labels came."""
+
+
+class SliceCounts(TypedDict):
+    """The labels of one slice."""
+
+    name: str
+    correct: int
+    wrong: int
 
 
 class Pairs(TypedDict):

@@ -62,6 +62,7 @@ async def test_counts_are_what_the_contract_says(parts: ServerParts) -> None:
         "false_negative": 0,
         "predictions": 3,
         "rotation": {"forward_to": None, "share": 1.0, "copy": False},
+        "slices": [],
         "pairs": [],
     }
 

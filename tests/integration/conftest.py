@@ -7,6 +7,7 @@ of your own names is never touched.
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import shutil
 import subprocess
@@ -27,7 +28,8 @@ from tests.integration.stories import Story
 from tests.support.clusters import borrowed
 
 REPOSITORY = Path(__file__).parents[2]
-CLUSTER = "integration"
+CLUSTER = f"integration-{hashlib.sha256(str(REPOSITORY).encode()).hexdigest()[:6]}"
+"""Of each checkout its own, as CRDs are the cluster's."""
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ class StandIn:
             "false_negative": 0,
             "predictions": self.correct + self.wrong,
             "rotation": self.rotation,
+            "slices": [],
             "pairs": [],
         }
 

@@ -81,7 +81,7 @@ def evidence(right: int, wrong: int, level: Level = LEVEL) -> EvidenceState:
     """The state of a test that saw these labels in one step."""
     after = Evidence.start(level.value).observe(right, wrong)
     bets = [repr(value) for value in after.log_bets]
-    return EvidenceState(metric=level.metric.value, level=level.text, right=right, wrong=wrong, log_bets=bets)
+    return EvidenceState(metric=level.metric.value, level=f"{level.value:.6f}", right=right, wrong=wrong, log_bets=bets)
 
 
 def degraded(right: int = 70, wrong: int = 30) -> Judged:

@@ -222,14 +222,13 @@ def test_a_level_that_rests_on_the_predecessor_is_explained() -> None:
     document["spec"] = {"model": {"uri": "https://m/x.keras"}, "accuracy": accuracy, "rollout": CANARY}
     from modeldeployment_operator.api.spec import Accuracy
     from modeldeployment_operator.api.status import Baseline
-    from modeldeployment_operator.core.judgement import level_of
+    from modeldeployment_operator.core.criteria import plan_of
 
-    level = level_of(Accuracy.parse(accuracy), Baseline.parse(baseline))
-    assert level is not None
+    first = plan_of(Accuracy.parse(accuracy), Baseline.parse(baseline)).first
     for one in document["status"]["revisions"]:
         if one["name"].endswith("9b27e4"):
             one["baseline"] = baseline
-            one["evidence"]["level"] = level.text
+            one["evidence"] |= {"kind": "Baseline", "level": first.text}
     told = text(why(Style(width=300), Seen.of(document), Seen.of(document).revision("9b27e4"), NOW))
 
     assert "1,000 labels of its predecessor warrant, less spec.accuracy.maximumDrop (0.02)" in told

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from modeldeployment_operator.api.status import Rejection, RevisionPhase, Verdict
+from modeldeployment_operator.api.status import CriterionKind, Rejection, RevisionPhase, Verdict
 from modeldeployment_operator.core.decision import (
     LINGER,
     Decision,
@@ -255,6 +255,7 @@ def test_a_degraded_revision_gives_the_traffic_back() -> None:
         revision="m-2",
         model_uri="https://models/m-2.keras",
         time="2026-01-02T12:00:00.000Z",
+        criterion=CriterionKind.MINIMUM,
         metric="accuracy",
         level="0.9000",
         estimate="0.7000",

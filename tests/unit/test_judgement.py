@@ -9,14 +9,11 @@ from typing import Any
 import pytest
 from modeldeployment_operator.api.spec import Accuracy
 from modeldeployment_operator.api.status import Baseline, EvidenceState, PodCounts, Verdict
+from modeldeployment_operator.core.counting import ABSENT_PODS_KEPT
+from modeldeployment_operator.core.criteria import plan_of
 from modeldeployment_operator.core.evidence import Evidence
 from modeldeployment_operator.core.intervals import clopper_pearson_lower
-from modeldeployment_operator.core.judgement import (
-    ABSENT_PODS_KEPT,
-    judge,
-    level_of,
-    restarted,
-)
+from modeldeployment_operator.core.judgement import judge, restarted
 
 from tests.support.life import MINIMUM, Life, counted
 from tests.support.observations import a_pod, a_sample, an_observation, evidence
@@ -174,19 +171,18 @@ def test_no_pods_are_not_unavailable() -> None:
 
 
 def test_the_level_is_the_minimum() -> None:
-    level = level_of(Accuracy.parse(MINIMUM), None)
+    level = Life().look(a_sample("a", 1, 0)).level
 
     assert level is not None
-    assert (level.value, level.alpha, level.text) == (0.9, 0.01, "0.900000")
+    assert (level.value, level.alpha) == (0.9, 0.01)
     assert level.proof == pytest.approx(math.log(100))
 
 
 def test_half_of_alpha_pays_for_a_level_that_is_itself_an_estimate() -> None:
-    level = level_of(Accuracy.parse({"maximumDrop": 0.03}), DROP)
+    plan = plan_of(Accuracy.parse({"maximumDrop": 0.03}), DROP)
 
-    assert level is not None
-    assert level.value == pytest.approx(clopper_pearson_lower(950, 1000, 0.005) - 0.03)
-    assert level.alpha == 0.005
+    assert plan.first.value == pytest.approx(clopper_pearson_lower(950, 1000, 0.005) - 0.03)
+    assert plan.alpha == 0.005
 
 
 @pytest.mark.parametrize(
@@ -199,18 +195,18 @@ def test_half_of_alpha_pays_for_a_level_that_is_itself_an_estimate() -> None:
     ],
 )
 def test_no_level(accuracy: dict[str, Any], baseline: Baseline | None) -> None:
-    assert level_of(Accuracy.parse(accuracy), baseline) is None
+    assert plan_of(Accuracy.parse(accuracy), baseline).first.value is None
 
 
-def test_the_stricter_level_counts() -> None:
+def test_the_stricter_level_is_shown() -> None:
     both = {"minimum": 0.9, "maximumDrop": 0.01}
-    low, high = level_of(Accuracy.parse(both), None), level_of(Accuracy.parse(both), DROP)
+    low, high = (Life(both, baseline).look(a_sample("a", 1, 0)).level for baseline in (None, DROP))
 
     assert low is not None
     assert high is not None
     assert low.value == 0.9
     assert high.value > 0.91
-    assert level_of(Accuracy.parse({"minimum": 0.9, "maximumDrop": 0.5}), DROP) == low
+    assert Life({"minimum": 0.9, "maximumDrop": 0.5}, DROP).look(a_sample("a", 1, 0)).level == low
 
 
 def test_without_a_level_labels_are_counted_for_the_successor() -> None:

@@ -9,7 +9,7 @@ from modeldeployment_operator.api.status import RevisionPhase, Verdict
 from modeldeployment_operator.core.judgement import judge, judge_revision
 
 from tests.support.life import Life, counted
-from tests.support.observations import LEVEL, a_pod, a_revision, a_sample, an_observation, evidence
+from tests.support.observations import a_pod, a_revision, a_sample, an_observation, evidence
 
 MINIMUM = {"minimum": 0.9}
 LONG_AGO = "2026-01-01T00:00:00.000Z"
@@ -17,7 +17,7 @@ LONG_AGO = "2026-01-01T00:00:00.000Z"
 
 def test_labels_from_before_anything_was_demanded_do_not_count() -> None:
     """A level that is chosen after a look at the labels is no level to judge those labels by."""
-    accuracy, level = Accuracy.parse(MINIMUM), LEVEL.text
+    accuracy, level = Accuracy.parse(MINIMUM), "0.900000"
     served = a_revision("m-1", RevisionPhase.SERVING, serving_since=LONG_AGO)
     first = judge_revision(accuracy, served, [a_sample("a", 10, 190)], {"a"})
     assert (first.verdict, first.labels) == (Verdict.INCONCLUSIVE, 0)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from modeldeployment_operator.api.spec import Accuracy
 from modeldeployment_operator.api.status import RevisionPhase, Verdict
+from modeldeployment_operator.core.counting import PODS_KEPT, RUNS_KEPT
 from modeldeployment_operator.core.evidence import Evidence
-from modeldeployment_operator.core.judgement import PODS_KEPT, RUNS_KEPT, judge_revision
+from modeldeployment_operator.core.judgement import judge_revision
 from modeldeployment_operator.core.observation import Sample
 
 from tests.support.life import Life, counted

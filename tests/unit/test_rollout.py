@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from modeldeployment_operator.api.rollout import Strategy
-from modeldeployment_operator.api.status import RejectionCause, RolloutStatus
+from modeldeployment_operator.api.status import Baseline, RejectionCause, RolloutStatus
 from modeldeployment_operator.core.decision import Decision, decide
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Asked
@@ -183,7 +183,7 @@ def test_another_strategy_begins_anew() -> None:
 
 def test_what_it_is_measured_from_is_fixed_when_its_rollout_begins() -> None:
     """One test, and one alpha, from its first label on."""
-    builder = ready(**CANARY).spec(accuracy={"maximumDrop": 0.02})
+    builder = ready(strategy="BlueGreen", hold=HELD).spec(accuracy={"maximumDrop": 0.02})
     observation = builder.obj()
     judged = {"m-1": healthy(960, 40)}
     status = summarise(observation, judged, decide(observation, judged))
@@ -191,11 +191,26 @@ def test_what_it_is_measured_from_is_fixed_when_its_rollout_begins() -> None:
     assert baselines["m-2"] is not None
     assert (baselines["m-2"].right, baselines["m-2"].wrong) == (960, 40)
 
-    later = builder.remembers(rollout=at(2, minutes=30), revisions=status.revisions).obj()
+    later = builder.remembers(rollout=at(1, 30, Strategy.BLUE_GREEN), revisions=status.revisions).obj()
     judged = {"m-1": healthy(9600, 400), "m-2": healthy()}
     taken = summarise(later, judged, decide(later, judged))
     assert taken.serving_revision == "m-2"
     assert {one.name: one.baseline for one in taken.revisions}["m-2"] == baselines["m-2"]
+
+
+def test_what_is_compared_on_its_way_is_measured_from_where_the_other_one_stood_in_the_end() -> None:
+    former = Baseline(metric="accuracy", right=10, wrong=0)
+    builder = ready(**CANARY).spec(accuracy={"maximumDrop": 0.02}).candidate("m-2", baseline=former)
+    judged = {"m-1": healthy(960, 40), "m-2": healthy()}
+    begun = summarise(builder.obj(), judged, decide(builder.obj(), judged))
+    assert {one.name: one.baseline for one in begun.revisions}["m-2"] is None
+
+    later = builder.remembers(rollout=at(2, minutes=30), revisions=begun.revisions).obj()
+    judged = {"m-1": healthy(9600, 400), "m-2": healthy()}
+    taken = summarise(later, judged, decide(later, judged))
+    baseline = {one.name: one.baseline for one in taken.revisions}["m-2"]
+    assert baseline is not None
+    assert (taken.serving_revision, baseline.right, baseline.wrong) == ("m-2", 9600, 400)
 
 
 def test_autoscaling_takes_no_pods_from_a_rollout() -> None:

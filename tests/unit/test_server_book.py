@@ -66,6 +66,7 @@ def test_a_restart_loses_and_repeats_nothing(tmp_path: Path) -> None:
         "false_negative": 1,
         "predictions": 6,
         "rotation": {"forward_to": "host:1", "share": 0.05, "copy": False},
+        "slices": [],
         "pairs": [],
     }
 

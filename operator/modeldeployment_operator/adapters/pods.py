@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -118,14 +119,29 @@ def _parse_counts(pod: Pod, body: bytes) -> Sample:
         uid, revision, started = counts["pod_uid"], counts["revision"], counts["started"]
         passing = passing_of(counts["rotation"])
         numbers = {name: counts[name] for name in _COUNTS}
+        slices = {one["name"]: (one["correct"], one["wrong"]) for one in counts["slices"]}
+        pairs = {one["revision"]: (one["won"], one["lost"], one["tied"]) for one in counts["pairs"]}
     except (ValueError, KeyError, TypeError) as error:
         raise PodUnreachableError(f"pod {pod.name}: its counts are not in the agreed form: {error!r}") from error
     if uid != pod.uid:
         raise PodUnreachableError(f"pod {pod.name}: another pod answers at its address {pod.ip}")
     texts = isinstance(revision, str) and isinstance(started, str)
-    if not texts or not all(type(number) is int and 0 <= number < 2**53 for number in numbers.values()):
+    everything = (*numbers.values(), *chain(*slices.values(), *pairs.values()))
+    if not texts or not all(type(number) is int and 0 <= number < 2**53 for number in everything):
         raise PodUnreachableError(f"pod {pod.name}: its counts are not numbers that can be counts")
-    return Sample(pod_uid=uid, revision=revision, started=started[:64], passing=passing, **numbers)
+    return Sample(
+        pod_uid=uid,
+        revision=revision,
+        started=started[:64],
+        passing=passing,
+        slices=slices,
+        pairs=pairs,
+        correct=numbers["correct"],
+        wrong=numbers["wrong"],
+        true_positive=numbers["true_positive"],
+        false_positive=numbers["false_positive"],
+        false_negative=numbers["false_negative"],
+    )
 
 
 async def _at_once(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

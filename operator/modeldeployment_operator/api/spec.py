@@ -12,13 +12,13 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from modeldeployment_operator.api.autoscaling import MOST_REPLICAS, Autoscaling
-from modeldeployment_operator.api.base import ApiModel, Rule, lasts, seconds
+from modeldeployment_operator.api.base import ApiModel, NoTwins, Rule, lasts, seconds
 from modeldeployment_operator.api.feedback import MATURE_AT_ONCE, Feedback
 from modeldeployment_operator.api.kubernetes import LabelMap, Opaque
 from modeldeployment_operator.api.model import ModelSource, Task
 from modeldeployment_operator.api.policies import Action, Policies
 from modeldeployment_operator.api.query import Query
-from modeldeployment_operator.api.rollout import Rollout
+from modeldeployment_operator.api.rollout import Rollout, Strategy
 from modeldeployment_operator.api.serving import Serving
 
 Interval = Annotated[str, Field(max_length=16), lasts("1s", "24h")]
@@ -36,6 +36,10 @@ PROBATION: Final = "24h"
 LABELS_WITHIN: Final = "24h"
 _HAS_MATURITY: Final = (
     f"has(self.feedback) && has(self.feedback.maturity) && self.feedback.maturity != '{MATURE_AT_ONCE}'"
+)
+_JUDGES_CLASSES: Final = (
+    "has(self.accuracy) && (has(self.accuracy.metric) && self.accuracy.metric != 'accuracy' || "
+    "has(self.accuracy.additional) && self.accuracy.additional.exists(one, one.metric != 'accuracy'))"
 )
 Ratio = Annotated[float, Field(ge=0, lt=1)]
 Relabelings = Annotated[list[Opaque], Field(max_length=64)]
@@ -59,6 +63,13 @@ class LabelSource(StrEnum):
     QUERY = "Query"
 
 
+class Demand(ApiModel):
+    """One more metric that a revision is to reach."""
+
+    metric: AccuracyMetric = Field(description="What is judged: accuracy, precision, recall or f1.")
+    minimum: float = Field(gt=0, lt=1, description="A revision whose true value lies below this is degraded.")
+
+
 class Accuracy(ApiModel):
     """What quality is demanded of the model, and how sure a verdict must be."""
 
@@ -73,7 +84,19 @@ class Accuracy(ApiModel):
         None,
         gt=0,
         lt=1,
-        description="A revision is degraded that lies more than this below the revision it took over from.",
+        description="A revision is degraded that lies more than this below the one before it: in a Canary below that "
+        "one over the same time, in a Shadow rollout on the same requests, and once it serves below what that one had "
+        "come to.",
+    )
+    additional: Annotated[list[Demand], Field(min_length=1, max_length=3), NoTwins("metric")] | None = Field(
+        None, description="Metrics that a revision is to reach besides, at the same alpha for all together."
+    )
+    slice_minimum: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Accuracy that is to be reached in each of spec.feedback.slices.values, at the same alpha for all "
+        "together.",
     )
     alpha: float = Field(
         0.01,
@@ -97,6 +120,17 @@ class Accuracy(ApiModel):
             holds=lambda self: self.minimum is not None or self.maximum_drop is not None,
             message="accuracy needs minimum, maximumDrop or both: without a level there is nothing to judge against",
         ),
+        Rule(
+            cel="!has(self.additional) || !self.additional.exists(one, one.metric == "
+            "(has(self.metric) ? self.metric : 'accuracy'))",
+            holds=lambda self: all(one.metric is not self.metric for one in self.additional or ()),
+            message="additional names the metric that is judged already: give its minimum",
+        ),
+        Rule(
+            cel="!(has(self.additional) || has(self.sliceMinimum)) || has(self.minimum)",
+            holds=lambda self: self.minimum is not None or (self.additional is None and self.slice_minimum is None),
+            message="additional and sliceMinimum come beside a minimum",
+        ),
         # Not a bound of the field: the API server rounds bounds when it compares them with a whole number, as with 0.
         Rule(
             cel="!has(self.alpha) || self.alpha >= 0.000001",
@@ -109,10 +143,10 @@ class Accuracy(ApiModel):
             message="query is given with source: Query, and with no other",
         ),
         Rule(
-            cel="!has(self.query) || !has(self.metric) || self.metric == 'accuracy'",
-            holds=lambda self: self.query is None or self.metric is AccuracyMetric.ACCURACY,
-            message="what a query counts is judged as accuracy, the share of correct in total: leave out metric. "
-            "Precision and recall are such shares, too: select their counters",
+            cel="!has(self.query) || (!has(self.metric) || self.metric == 'accuracy') && !has(self.additional)",
+            holds=lambda self: self.query is None or self.metrics == {AccuracyMetric.ACCURACY},
+            message="what a query counts is judged as accuracy, the share of correct in total: leave out metric "
+            "and additional. Precision and recall are such shares, too: select their counters",
         ),
     )
 
@@ -120,6 +154,17 @@ class Accuracy(ApiModel):
     def counted_by(self) -> str | None:
         """What names the counters that are judged, if they are not the pods' own."""
         return self.query.digest if self.query else None
+
+    def minimum_of(self, metric: str | None) -> float | None:
+        """Return the least that is demanded of a metric; None for the first one."""
+        if metric is None or metric == self.metric.value:
+            return self.minimum
+        return next((one.minimum for one in self.additional or () if one.metric.value == metric), None)
+
+    @property
+    def metrics(self) -> frozenset[AccuracyMetric]:
+        """All that is judged."""
+        return frozenset({self.metric, *(one.metric for one in self.additional or ())})
 
 
 class Rollback(ApiModel):
@@ -248,24 +293,22 @@ class ModelDeploymentSpec(ApiModel):
             message="to scale by CPU, give serving.resources.requests.cpu: the target is a share of it",
         ),
         Rule(
-            cel="!has(self.accuracy) || !has(self.accuracy.metric) || self.accuracy.metric == 'accuracy' || "
-            "!has(self.model.labels) || size(self.model.labels) == 2",
+            cel=f"!({_JUDGES_CLASSES}) || !has(self.model.labels) || size(self.model.labels) == 2",
             holds=lambda self: (
                 self.accuracy is None
-                or self.accuracy.metric is AccuracyMetric.ACCURACY
+                or self.accuracy.metrics <= {AccuracyMetric.ACCURACY}
                 or self.model.labels is None
                 or len(self.model.labels) == 2
             ),
             message="precision, recall and f1 are judged for two classes: judge accuracy, or give two model.labels",
         ),
         Rule(
-            cel="!has(self.model.task) || self.model.task != 'regression' || !(has(self.accuracy) && "
-            "has(self.accuracy.metric) && self.accuracy.metric != 'accuracy' || "
-            "has(self.feedback) && has(self.feedback.topK))",
+            cel="!has(self.model.task) || self.model.task != 'regression' || "
+            f"!({_JUDGES_CLASSES} || has(self.feedback) && has(self.feedback.topK))",
             holds=lambda self: (
                 self.model.task is not Task.REGRESSION
                 or (
-                    (self.accuracy is None or self.accuracy.metric is AccuracyMetric.ACCURACY)
+                    (self.accuracy is None or self.accuracy.metrics <= {AccuracyMetric.ACCURACY})
                     and (self.feedback is None or self.feedback.top_k is None)
                 )
             ),
@@ -280,6 +323,45 @@ class ModelDeploymentSpec(ApiModel):
                 self.accuracy is not None or not any(hold.labels or hold.healthy for hold in self.rollout.holds)
             ),
             message="a rollout that waits for labels or for a verdict needs accuracy: without it nothing is counted",
+        ),
+        Rule(
+            cel="!has(self.accuracy) || !has(self.accuracy.sliceMinimum) || has(self.feedback) && "
+            "has(self.feedback.slices) && has(self.feedback.slices.values)",
+            holds=lambda self: (
+                self.accuracy is None
+                or self.accuracy.slice_minimum is None
+                or bool(self.feedback and self.feedback.slices and self.feedback.slices.values)
+            ),
+            message="accuracy.sliceMinimum needs feedback.slices.values: which slices are judged has to be said before "
+            "their first label",
+        ),
+        Rule(
+            cel="!has(self.accuracy) || !has(self.accuracy.maximumDrop) || !has(self.accuracy.metric) || "
+            "self.accuracy.metric == 'accuracy' || !has(self.rollout) || !has(self.rollout.strategy) || "
+            "self.rollout.strategy != 'Shadow'",
+            holds=lambda self: (
+                self.accuracy is None
+                or self.accuracy.maximum_drop is None
+                or self.accuracy.metric is AccuracyMetric.ACCURACY
+                or self.rollout.strategy is not Strategy.SHADOW
+            ),
+            message="a Shadow rollout compares pairs of answers by which of them are right: with maximumDrop judge "
+            "accuracy",
+        ),
+        Rule(
+            cel="!has(self.accuracy) || !has(self.accuracy.source) || self.accuracy.source == 'Pods' || "
+            "!has(self.accuracy.sliceMinimum) && !(has(self.accuracy.maximumDrop) && has(self.rollout) && "
+            "has(self.rollout.strategy) && self.rollout.strategy == 'Shadow')",
+            holds=lambda self: (
+                self.accuracy is None
+                or self.accuracy.source is LabelSource.PODS
+                or (
+                    self.accuracy.slice_minimum is None
+                    and (self.accuracy.maximum_drop is None or self.rollout.strategy is not Strategy.SHADOW)
+                )
+            ),
+            message="slices, and pairs of a Shadow rollout, are read from the pods alone: with another "
+            "accuracy.source leave out sliceMinimum, and maximumDrop with strategy Shadow",
         ),
         Rule(
             cel=f"!({_HAS_MATURITY}) || !has(self.accuracy) || has(self.policies) && has(self.policies.degraded) && "

@@ -50,6 +50,19 @@ class Verdict(StrEnum):
     """Its pods could not be asked."""
 
 
+class CriterionKind(StrEnum):
+    """How a demand is judged."""
+
+    MINIMUM = "Minimum"
+    """By its labels, against a number of the spec."""
+    BASELINE = "Baseline"
+    """By its labels, against what its predecessor's came to."""
+    CONCURRENT = "Concurrent"
+    """Against the revision that serves, over the same time on requests of their own."""
+    PAIRED = "Paired"
+    """Against the revision that serves, on the same requests."""
+
+
 class PodCounts(ApiModel):
     """What was last read from a pod, so that a number read twice counts once."""
 
@@ -59,11 +72,37 @@ class PodCounts(ApiModel):
     )
     right: int = Field(ge=0, description="Labels that spoke for the model.")
     wrong: int = Field(ge=0, description="Labels that spoke against it.")
+    further: list[int] = Field(
+        default_factory=list,
+        max_length=64,
+        description="The same two numbers by the metric or slice of each further criterion; of pairs, those tied.",
+    )
+
+
+class CriterionState(ApiModel):
+    """The state of one criterion's test."""
+
+    kind: CriterionKind = Field(description="How it is judged.")
+    metric: str = Field(description="What is judged.")
+    slice: str | None = Field(None, description="In which slice of the labels; absent if in all.")
+    level: str | None = Field(
+        None,
+        description="Lowest good value, or the drop that is allowed; absent while there is no baseline.",
+    )
+    weight: str = Field(description="Share that it has of the evidence.")
+    right: int = Field(0, ge=0, description="Labels for the revision that were judged; pairs that it won.")
+    wrong: int = Field(0, ge=0, description="Labels against it; pairs that it lost.")
+    tied: int = Field(0, ge=0, description="Pairs that it neither won nor lost.")
+    blocks: int = Field(0, ge=0, description="How often labels of both revisions were compared.")
+    numbers: list[str] = Field(
+        default_factory=list, max_length=64, description="Natural logarithms of the capital of each bet, and the like."
+    )
 
 
 class EvidenceState(ApiModel):
-    """The test's state: see judgement in the operator's design page."""
+    """The state of the tests: see judgement in the operator's design page."""
 
+    kind: CriterionKind = Field(CriterionKind.MINIMUM, description="How the first criterion is judged.")
     metric: str = Field(description="What is judged.")
     level: str | None = Field(
         None, description="Lowest value at which the revision counts as good; absent while labels are only counted."
@@ -72,8 +111,15 @@ class EvidenceState(ApiModel):
     right: int = Field(0, ge=0, description="Labels that spoke for the model since the test began.")
     wrong: int = Field(0, ge=0, description="Labels that spoke against it.")
     log_bets: list[str] = Field(max_length=64, description="Natural logarithms of the capital of each bet.")
+    weight: str = Field("1", description="Share that the first criterion has of the evidence.")
+    further: list[CriterionState] = Field(default_factory=list, max_length=32, description="Further criteria.")
     pods: list[PodCounts] = Field(
         default_factory=list, max_length=2500, description="What was last read from each pod."
+    )
+    copying: list[PodCounts] = Field(
+        default_factory=list,
+        max_length=2500,
+        description="What was last read of pairs from each pod that sends copies: won, lost, and further those tied.",
     )
 
 
@@ -162,6 +208,10 @@ class Rejection(ApiModel):
     message: str | None = Field(
         None, max_length=MESSAGE_KEPT, description="Why, in words, if it was neither its labels nor its user."
     )
+    criterion: CriterionKind | None = Field(
+        None, description="How it was judged by what proves it worse; absent if nothing does."
+    )
+    slice: str | None = Field(None, description="In which slice of the labels, if in one.")
     metric: str | None = Field(None, description="What was judged.")
     level: str | None = Field(None, description="Lowest value at which the revision would have counted as good.")
     estimate: str | None = Field(None, description="What its labels came to.")

@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import Field
 
 from modeldeployment_operator.api.base import ApiModel, Rule
-from modeldeployment_operator.api.status import TIME, EvidenceState, Timestamp
+from modeldeployment_operator.api.status import TIME, CriterionKind, EvidenceState, Timestamp
 
 VERDICT_KIND: Final = "ModelVerdict"
 VERDICT_PLURAL: Final = "modelverdicts"
@@ -57,6 +57,10 @@ class ModelVerdictSpec(ApiModel):
     serving_since: Timestamp | None = Field(
         None, description="When the revision took the traffic, if it had it.", json_schema_extra=TIME
     )
+    criterion: CriterionKind | None = Field(
+        None, description="How it was judged by what proves it worse; absent if nothing does."
+    )
+    slice: str | None = Field(None, description="In which slice of the labels, if in one.")
     metric: str | None = Field(None, description="What was judged; absent if nothing was.")
     level: str | None = Field(None, description="Lowest value at which the revision counts as good.")
     alpha: str | None = Field(None, description="Chance of error that the test was allowed.")

@@ -53,7 +53,7 @@ def detection(level: Level, labels: int, since: datetime, now: datetime) -> Dete
     if now - since < _SHORTEST:
         return None
     share = max(0.0, 1.0 - WORSE * (1.0 - share_of(level.metric, level.value)))
-    needed = _needed(share_of(level.metric, level.value), share, level.alpha)
+    needed = _needed(share_of(level.metric, level.value), share, level.alpha * level.weight)
     per_hour = float(f"{labels / ((now - since) / timedelta(hours=1)):.2g}")
     seconds = needed / per_hour * 3600 if per_hour else math.inf
     return Detection(value_of(level.metric, share), needed, per_hour, seconds)

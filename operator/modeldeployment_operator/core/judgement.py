@@ -1,43 +1,35 @@
 """From counts of labels to a verdict on each revision that runs.
 
-Counts are cumulative within a run of counting, which its pod and its `started` name. So a reading may be missed,
-repeated or older than one before, as Prometheus servers that lag behind each other give them: what counts is by how
-much it goes beyond the furthest reading of the same run. Labels that no reading saw cost power, never validity.
+What is new in the readings is `counting`, what is demanded `criteria`, and what the tests say `findings`.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass, field, replace
 
 from modeldeployment_operator.api.spec import Accuracy, AccuracyMetric
-from modeldeployment_operator.api.status import (
-    Baseline,
-    EvidenceState,
-    PodCounts,
-    Revision,
-    RevisionPhase,
-    Verdict,
+from modeldeployment_operator.api.status import CriterionKind, EvidenceState, Revision, RevisionPhase, Verdict
+from modeldeployment_operator.core.counting import Reading, advanced, from_here
+from modeldeployment_operator.core.criteria import COMPARED, Plan, Stream, plan_of, slices_of
+from modeldeployment_operator.core.evidence import Labels
+from modeldeployment_operator.core.findings import (
+    FRESH_BETS,
+    NO_LABELS,
+    Beside,
+    Finding,
+    after,
+    begun,
+    combined,
+    findings_of,
+    is_of,
+    is_readable,
+    with_baseline,
 )
-from modeldeployment_operator.core.evidence import Evidence
-from modeldeployment_operator.core.intervals import anytime_interval, clopper_pearson_lower
-from modeldeployment_operator.core.metrics import right_and_wrong, share_of, value_of
+from modeldeployment_operator.core.intervals import anytime_interval
+from modeldeployment_operator.core.metrics import value_of
 from modeldeployment_operator.core.observation import Observation, Sample
-
-ABSENT_PODS_KEPT: Final = 64
-"""Pods that are gone may be back in the next list; remembering the last few of them costs little."""
-RUNS_KEPT: Final = 8
-"""Runs of counting remembered of a pod that is there: it begins a new one only if its volume is damaged, and a reading
-of a run before may come for as long as a Prometheus lags behind."""
-PODS_KEPT: Final = 2400
-"""More than a ModelDeployment of 1000 replicas has while its pods are replaced."""
-_UNREAD: Final = "unread"
-"""Stands for the run of counting of a pod that could not be read when a test began."""
-_FRESH_BETS: Final = Evidence.start(0.5).log_bets
-"""At the start, the capital of the bets does not depend on the level."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +39,15 @@ class Level:
     Attributes:
         metric: what is judged.
         value: lowest good value of the metric, in (0, 1).
-        alpha: chance of error that is left to the test.
+        alpha: chance of error that is left to all tests of the revision.
+        weight: share of the evidence that the test against this level has.
 
     """
 
     metric: AccuracyMetric
     value: float
     alpha: float
-
-    @property
-    def text(self) -> str:
-        """The value as it is written into the status. Two levels are the same if their texts are."""
-        return f"{self.value:.6f}"
+    weight: float = 1.0
 
     @property
     def proof(self) -> float:
@@ -77,6 +66,10 @@ class Judged:
     log_e: float = 0.0
     before: Verdict | None = None
     """What the labels said when they could last be read; None if they can be."""
+    findings: tuple[Finding, ...] = ()
+    """What is known by each criterion, the one that speaks most against the revision first."""
+    new: Labels = field(default=NO_LABELS, compare=False)
+    """Labels since what is remembered."""
 
     @property
     def known(self) -> Verdict:
@@ -89,6 +82,19 @@ class Judged:
         if self.verdict is Verdict.DEGRADED:
             return True
         return self.level is not None and self.log_e >= self.level.proof / 2
+
+    @property
+    def carrier(self) -> Finding | None:
+        """What speaks most against it; None if that is only what people are shown anyway."""
+        return self.findings[0] if len(self.findings) > 1 else None
+
+    @property
+    def subject(self) -> Finding | None:
+        """What it was proven worse by, if that is another metric or a slice: then its numbers are to be told."""
+        carrier = self.carrier
+        if carrier is None or self.verdict is not Verdict.DEGRADED or not carrier.criterion.is_level:
+            return None
+        return carrier if carrier.criterion.stream != Stream(self.metric) else None
 
     @property
     def labels(self) -> int:
@@ -113,22 +119,65 @@ class Judged:
 
 def judge(observation: Observation) -> Mapping[str, Judged]:
     """Return what is known of each revision that runs and is to be judged; empty if nothing is."""
-    accuracy = observation.spec.accuracy
-    if accuracy is None:
+    if observation.spec.accuracy is None:
         return {}
-    judged = {}
-    for revision in (*observation.status.revisions, *_first(observation)):
-        pods = {pod.uid: pod for pod in observation.pods_of(revision.name)}
-        asked = any(pod.running for pod in pods.values())
-        if asked or revision.evidence is not None or revision.phase is RevisionPhase.CANDIDATE:
-            samples = None
-            if asked and observation.samples is not None:
-                samples = [sample for sample in observation.samples.values() if sample.revision == revision.name]
-                if not samples and revision.name not in observation.silent:
-                    samples = None  # It may be read again at the next look.
-            present = {*pods, *(sample.pod_uid for sample in samples or ())}
-            judged[revision.name] = judge_revision(accuracy, revision, samples, present)
+    judged: dict[str, Judged] = {}
+    # What is new of the one that serves is what a candidate is compared with.
+    revisions = [*observation.status.revisions, *_first(observation)]
+    serving = observation.status.serving_revision
+    for revision in sorted(revisions, key=lambda one: one.name != serving):
+        found = _judge(observation, observation.spec.accuracy, revision, judged.get(serving or ""))
+        if found is not None:
+            judged[revision.name] = found
     return judged
+
+
+def _judge(observation: Observation, accuracy: Accuracy, revision: Revision, serving: Judged | None) -> Judged | None:
+    pods = {pod.uid: pod for pod in observation.pods_of(revision.name)}
+    asked = any(pod.running for pod in pods.values())
+    if not (asked or revision.evidence is not None or revision.phase is RevisionPhase.CANDIDATE):
+        return None
+    samples = None
+    if asked and observation.samples is not None:
+        samples = [sample for sample in observation.samples.values() if sample.revision == revision.name]
+        if not samples and revision.name not in observation.silent:
+            samples = None  # It may be read again at the next look.
+    plan = plan_of(accuracy, revision.baseline, _comparison(observation, revision), slices_of(observation.spec))
+    beside = _beside(observation, revision, serving)
+    present = {*pods, *(sample.pod_uid for sample in samples or ())}
+    return judge_revision(accuracy, revision, samples, present, plan, beside)
+
+
+def _comparison(observation: Observation, revision: Revision) -> CriterionKind | None:
+    """Return how a revision is compared with the one that serves; so it stays, once that test has begun."""
+    compared = COMPARED.get(observation.spec.rollout.strategy)
+    if revision.phase is RevisionPhase.CANDIDATE:
+        return compared if observation.status.serving_revision is not None else None
+    known = {one.kind for one in revision.evidence.further} if revision.evidence else set()
+    return next((kind for kind in COMPARED.values() if kind in known), None)
+
+
+def _beside(observation: Observation, revision: Revision, serving: Judged | None) -> Beside | None:
+    """Return what is new of the one that serves; None unless the revision is on its way to the traffic now."""
+    rollout, status = observation.status.rollout, observation.status
+    if rollout is None or rollout.revision != revision.name or serving is None or serving.state is None:
+        return None
+    known = next((one.evidence for one in status.revisions if one.name == status.serving_revision), None)
+    before = Labels(known.right, known.wrong) if known else NO_LABELS
+    pods = {pod.uid for pod in observation.pods_of(status.serving_revision or "")}
+    samples = observation.samples or {}
+    readings = [
+        Reading(uid, sample.started, sample.pairs.get(revision.name, (0, 0, 0)))
+        for uid, sample in samples.items()
+        if uid in pods
+    ]
+    copying = revision.evidence.copying if revision.evidence else []
+    if not readings:
+        return Beside(before, serving.new, copying=copying)
+    if not copying:  # What there was before is of another try.
+        return Beside(before, serving.new, copying=from_here([], readings, pods))
+    (won, lost, tied), copying = advanced(copying, readings, pods)
+    return Beside(before, serving.new, (won, lost, tied), copying)
 
 
 def _first(observation: Observation) -> Iterator[Revision]:
@@ -143,15 +192,21 @@ def _first(observation: Observation) -> Iterator[Revision]:
 
 
 def judge_revision(
-    accuracy: Accuracy, revision: Revision, samples: Iterable[Sample] | None, present: set[str]
+    accuracy: Accuracy,
+    revision: Revision,
+    samples: Iterable[Sample] | None,
+    present: set[str],
+    plan: Plan | None = None,
+    beside: Beside | None = None,
 ) -> Judged:
     """Return what is known of one revision after these samples; None means that none were to be read, or none yet.
 
-    `present` holds the UIDs of its pods, those that did not answer among them.
+    `present` holds the UIDs of its pods, those that did not answer among them. Without a plan it is judged by its own
+    labels alone; without `beside` it is not compared with another one now.
     """
-    level = level_of(accuracy, revision.baseline)
+    plan = plan or plan_of(accuracy, revision.baseline)
     samples = None if samples is None else list(samples)
-    judged = _judge_samples(accuracy, level, revision, samples or [], present)
+    judged = _judge_samples(accuracy, plan, revision, samples or [], present, beside)
     # What could not be read stays so until it is tried again.
     silent = bool(present) and not samples and (samples is not None or revision.verdict is Verdict.UNAVAILABLE)
     if silent and judged.verdict is not Verdict.DEGRADED:
@@ -159,166 +214,116 @@ def judge_revision(
     return judged
 
 
-def level_of(accuracy: Accuracy, baseline: Baseline | None) -> Level | None:
-    """Return the level for a revision, or None if there is none yet.
-
-    A level that rests on labels of the predecessor is itself an estimate: half of alpha is for its being too high (the
-    lower end of Clopper and Pearson's interval), the other half is for the test.
-    """
-    levels = []
-    if accuracy.minimum is not None:
-        levels.append(Level(accuracy.metric, accuracy.minimum, accuracy.alpha))
-    measured = (accuracy.metric.value, accuracy.counted_by)
-    if accuracy.maximum_drop is not None and baseline is not None and (baseline.metric, baseline.query) == measured:
-        half = accuracy.alpha / 2
-        share = clopper_pearson_lower(baseline.right, baseline.right + baseline.wrong, half)
-        value = value_of(accuracy.metric, share) - accuracy.maximum_drop
-        if value > 0:
-            levels.append(Level(accuracy.metric, value, half))
-    return max(levels, key=lambda level: level.value, default=None)
-
-
 def restarted(state: EvidenceState) -> EvidenceState:
     """Return a state without evidence in which everything that was counted so far is known."""
-    log_bets = [repr(value) for value in _FRESH_BETS] if state.log_bets else []
-    return state.model_copy(update={"right": 0, "wrong": 0, "log_bets": log_bets})
+    further = [
+        one.model_copy(
+            update={
+                "right": 0,
+                "wrong": 0,
+                "tied": 0,
+                "blocks": 0,
+                "numbers": _fresh_bets(one.numbers) if _is_level(one.kind) else [],
+            }
+        )
+        for one in state.further
+    ]
+    return state.model_copy(
+        update={"right": 0, "wrong": 0, "log_bets": _fresh_bets(state.log_bets), "further": further}
+    )
+
+
+def _fresh_bets(bets: list[str]) -> list[str]:
+    return [repr(value) for value in FRESH_BETS] if bets else []
+
+
+def _is_level(kind: CriterionKind) -> bool:
+    return kind not in COMPARED.values()
 
 
 def _judge_samples(
-    accuracy: Accuracy, level: Level | None, revision: Revision, samples: list[Sample], present: set[str]
+    accuracy: Accuracy,
+    plan: Plan,
+    revision: Revision,
+    samples: list[Sample],
+    present: set[str],
+    beside: Beside | None,
 ) -> Judged:
-    metric, known = accuracy.metric, _readable(revision.evidence)
+    known = revision.evidence if revision.evidence and is_readable(revision.evidence) else None
+    readings = [_reading(plan, sample) for sample in samples]
     if known is None and revision.serving_since is None:
-        known = _start(accuracy, level)  # It is watched from its first label on.
+        known = begun(plan)  # It is watched from its first label on.
     if known is None and samples:
         # It had served before it was to be judged.
-        known = _start(accuracy, level, _from_here(metric, [], samples, present))
-    wanted = (metric.value, level.text if level else None, accuracy.counted_by)
-    if known is not None and (known.metric, known.level, known.query) != wanted:
-        return _another_test(accuracy, level, known, samples, present)
-    latched = known is not None and revision.verdict is Verdict.DEGRADED
-    if known is not None and samples:
-        known = _observe(metric, level, known, samples, present)
-    return _assess(accuracy, level, known, latched=latched)
-
-
-def _readable(state: EvidenceState | None) -> EvidenceState | None:
-    """Return a state, unless it is of a test with another number of bets."""
-    return state if state is None or len(state.log_bets) in {0, len(_FRESH_BETS)} else None
+        known = begun(plan, from_here([], readings, present))
+    if known is not None and not is_of(plan, known):
+        return _another_test(accuracy, plan, known, readings, present)
+    if known is None:
+        return Judged(accuracy.metric, Verdict.INCONCLUSIVE, _level(plan))
+    latched, new = revision.verdict is Verdict.DEGRADED, NO_LABELS
+    known = with_baseline(plan, known)
+    if readings or beside is not None:
+        streams, pods = plan.counted, known.pods
+        numbers: tuple[int, ...] = (0, 0) * len(streams)
+        if readings:
+            numbers, pods = advanced(known.pods, readings, present)
+        counted = dict(zip(streams, zip(numbers[::2], numbers[1::2], strict=True), strict=True))
+        known = after(plan, known, counted, beside).model_copy(update={"pods": pods})
+        new = Labels(*numbers[:2])
+    return replace(_assess(accuracy, plan, known, latched=latched), new=new)
 
 
 def _another_test(
-    accuracy: Accuracy, level: Level | None, known: EvidenceState, samples: list[Sample], present: set[str]
+    accuracy: Accuracy, plan: Plan, known: EvidenceState, readings: list[Reading], present: set[str]
 ) -> Judged:
-    """Begin to judge another metric, or against another level.
+    """Begin to judge by other criteria.
 
-    What was counted before its level was chosen does not count for it; so it begins when the counts can be read, for
-    a pod that cannot be read by then with its first reading.
+    What was counted before they were chosen does not count for them; so it begins when the counts can be read, for a
+    pod that cannot be read by then with its first reading.
     """
-    if not samples:
+    if not readings:
         return Judged(accuracy.metric, Verdict.INCONCLUSIVE, state=known)
     runs = known.pods if known.metric == accuracy.metric.value else []
-    state = _start(accuracy, level, _from_here(accuracy.metric, runs, samples, present))
-    return _assess(accuracy, level, state, latched=False)
+    return _assess(accuracy, plan, begun(plan, from_here(runs, readings, present)), latched=False)
 
 
-def _start(accuracy: Accuracy, level: Level | None, pods: list[PodCounts] | None = None) -> EvidenceState:
-    return EvidenceState(
-        metric=accuracy.metric.value,
-        level=level.text if level else None,
-        query=accuracy.counted_by,
-        log_bets=[repr(value) for value in _FRESH_BETS] if level else [],
-        pods=pods or [],
-    )
+def _reading(plan: Plan, sample: Sample) -> Reading:
+    return Reading(sample.pod_uid, sample.started, tuple(number for one in plan.counted for number in one.of(sample)))
 
 
-def _observe(
-    metric: AccuracyMetric, level: Level | None, state: EvidenceState, samples: list[Sample], present: set[str]
-) -> EvidenceState:
-    """Return the state after what is new in the samples."""
-    before = _caught_up(metric, state.pods, samples)
-    runs = _furthest(metric, before, samples)
-    right = sum(run.right for run in runs) - sum(run.right for run in before)
-    wrong = sum(run.wrong for run in runs) - sum(run.wrong for run in before)
-    bets = _evidence_of(level, state).observe(right, wrong).log_bets if level else ()
-    return EvidenceState(
-        metric=state.metric,
-        level=state.level,
-        query=state.query,
-        right=state.right + right,
-        wrong=state.wrong + wrong,
-        log_bets=[repr(value) for value in bets],
-        pods=_remembered(runs, present),
-    )
+def _level(plan: Plan, findings: Iterable[Finding] = ()) -> Level | None:
+    """Return what people are shown that a revision should reach: the most that its first labels should come to."""
+    stream = plan.first.stream
+    levels = [(one.value, one.weight) for one in plan.criteria if one.is_level and one.stream == stream and one.value]
+    levels += [
+        (one.shown, one.criterion.weight) for one in findings if not one.criterion.is_level and one.shown is not None
+    ]
+    if not levels:
+        return None
+    value, weight = max(levels)
+    return Level(stream.metric, value, plan.alpha, weight) if 0 < value < 1 else None
 
 
-def _from_here(
-    metric: AccuracyMetric, known: Iterable[PodCounts], samples: list[Sample], present: set[str]
-) -> list[PodCounts]:
-    """Return the runs of counting for a test that begins with these readings, pods that could not be read marked."""
-    unread = sorted(present - {sample.pod_uid for sample in samples})
-    marks = [PodCounts(uid=uid, started=_UNREAD, right=0, wrong=0) for uid in unread]
-    return _remembered([*_furthest(metric, known, samples), *marks], present)
-
-
-def _caught_up(metric: AccuracyMetric, known: Iterable[PodCounts], samples: list[Sample]) -> list[PodCounts]:
-    """Return what is known, with the first readings of pods that could not be read when the test began."""
-    read = {sample.pod_uid for sample in samples}
-    late = {run.uid for run in known if run.started == _UNREAD} & read
-    rest = [run for run in known if run.started != _UNREAD or run.uid not in late]
-    return _furthest(metric, rest, [sample for sample in samples if sample.pod_uid in late])
-
-
-def _furthest(metric: AccuracyMetric, known: Iterable[PodCounts], samples: Iterable[Sample]) -> list[PodCounts]:
-    """Return of each run of counting the furthest reading, in the order in which they were first read.
-
-    A reading that is behind another one of its run, in the labels for or in those against, is an older one.
-    """
-    runs = {(run.uid, run.started): run for run in known}
-    for sample in samples:
-        right, wrong = right_and_wrong(metric, sample)
-        reading = PodCounts(uid=sample.pod_uid, started=sample.started, right=right, wrong=wrong)
-        last = runs.setdefault((reading.uid, reading.started), reading)
-        if right >= last.right and wrong >= last.wrong:
-            runs[reading.uid, reading.started] = reading
-    return list(runs.values())
-
-
-def _remembered(runs: list[PodCounts], present: set[str]) -> list[PodCounts]:
-    """Return the last few runs of each pod that is there, and the last few of pods that are not.
-
-    Should there be too many, the last run of each pod that is there is what is kept.
-    """
-    later: Counter[str] = Counter()
-    absent: list[PodCounts] = []
-    earlier: list[PodCounts] = []
-    last: list[PodCounts] = []
-    for run in reversed(runs):
-        if run.uid not in present:
-            absent.append(run)
-        elif later[run.uid] < RUNS_KEPT:
-            (earlier if later[run.uid] else last).append(run)
-        later[run.uid] += 1
-    kept = [*last, *earlier, *absent[:ABSENT_PODS_KEPT]][:PODS_KEPT]
-    return kept[::-1]
-
-
-def _evidence_of(level: Level, state: EvidenceState) -> Evidence:
-    return Evidence(
-        level=share_of(level.metric, level.value),
-        labels=float(state.right + state.wrong),
-        log_bets=tuple(float(value) for value in state.log_bets),
-    )
-
-
-def _assess(accuracy: Accuracy, level: Level | None, state: EvidenceState | None, *, latched: bool) -> Judged:
+def _assess(accuracy: Accuracy, plan: Plan, state: EvidenceState, *, latched: bool) -> Judged:
     """Return the verdict that a state allows; once Degraded, a revision stays so."""
-    if level is None or state is None:
-        return Judged(accuracy.metric, Verdict.INCONCLUSIVE, level, state)
-    judged = Judged(accuracy.metric, Verdict.INCONCLUSIVE, level, state, _evidence_of(level, state).log_e)
+    findings = findings_of(plan, state)
+    evidence = combined(findings)
+    places = {part.name: place for place, part in enumerate(evidence.parts)}
+    level = _level(plan, findings)
+    judged = Judged(
+        accuracy.metric,
+        Verdict.INCONCLUSIVE,
+        level,
+        state,
+        evidence.log_e,
+        findings=tuple(sorted(findings, key=lambda one: places[one.name])),
+    )
     enough = judged.labels >= accuracy.minimum_labels
-    if latched or (enough and judged.log_e >= level.proof):
+    if latched or (enough and evidence.log_e >= -math.log(plan.alpha)):
         return replace(judged, verdict=Verdict.DEGRADED)
-    if enough and judged.estimate is not None and judged.estimate >= level.value:
+    compared = [one for one in findings if not one.criterion.is_level]
+    # A comparison that is not over yet has to have said something; one that never came to labels is none.
+    known = level is not None or any(one.labels for one in compared)
+    if enough and known and all(one.is_good for one in findings):
         return replace(judged, verdict=Verdict.HEALTHY)
     return judged

@@ -31,3 +31,8 @@ def share_of(metric: AccuracyMetric, value: float) -> float:
 def value_of(metric: AccuracyMetric, share: float) -> float:
     """Return the value of the metric that a share of labels stands for."""
     return 2.0 * share / (1.0 + share) if metric is AccuracyMetric.F1 else share
+
+
+def drop_in_share(metric: AccuracyMetric, drop: float) -> float:
+    """Return the largest drop of the share of labels that a drop of the metric may stand for, wherever it begins."""
+    return share_of(metric, 1.0) - share_of(metric, 1.0 - drop)

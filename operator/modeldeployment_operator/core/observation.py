@@ -103,6 +103,10 @@ class Sample:
     false_positive: int
     false_negative: int
     passing: Passing
+    slices: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Correct and wrong by the name of a slice."""
+    pairs: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    """By a revision that got copies of its requests: labels that it won, lost and tied."""
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from modeldeployment_operator.api.policies import Action
 from modeldeployment_operator.api.spec import Accuracy
-from modeldeployment_operator.api.status import MESSAGE_KEPT, ModelDeploymentStatus, Rejection, RejectionCause
+from modeldeployment_operator.api.status import (
+    MESSAGE_KEPT,
+    CriterionKind,
+    ModelDeploymentStatus,
+    Rejection,
+    RejectionCause,
+    Verdict,
+)
 from modeldeployment_operator.api.verdict import PROVEN_WORSE, ModelVerdictSpec
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Observation
@@ -17,6 +24,10 @@ from modeldeployment_operator.core.text import count, precise, ratio, shortened
 
 _ROUNDING: Final = 5e-5
 """Of a level in a record."""
+_BY_WHAT: Final = {
+    CriterionKind.CONCURRENT: " by what the revision that serves came to over the same time",
+    CriterionKind.PAIRED: " by what the revision that serves came to on the same requests",
+}
 
 
 @dataclass(frozen=True)
@@ -67,18 +78,27 @@ def reject(
     )
     if judged is None or judged.state is None:
         return rejection
-    return rejection.model_copy(update={**facts_of(judged), "labels": judged.labels, "wrong": judged.state.wrong})
+    told = judged.subject
+    labels = (told.labels, told.wrong) if told else (judged.labels, judged.state.wrong)
+    return rejection.model_copy(update={**facts_of(judged), "labels": labels[0], "wrong": labels[1]})
 
 
-def facts_of(judged: Judged) -> dict[str, str | None]:
+def facts_of(judged: Judged) -> dict[str, Any]:
     """Return what is known of a revision's quality, as it is recorded; nothing if it was not judged."""
     if judged.level is None or judged.state is None:
         return {}
-    low, high = judged.interval
-    return {
-        "metric": judged.level.metric.value,
-        "level": ratio(judged.level.value),
-        "estimate": None if judged.estimate is None else ratio(judged.estimate),
+    facts: dict[str, Any] = {}
+    if judged.verdict is Verdict.DEGRADED:
+        facts["criterion"] = judged.carrier.criterion.kind if judged.carrier else judged.state.kind
+    told, estimate, interval, level = judged.subject, judged.estimate, judged.interval, judged.level.value
+    if told is not None and told.criterion.value is not None:
+        facts["slice"] = told.criterion.stream.slice
+        estimate, interval, level = told.estimate, told.interval(judged.level.alpha), told.criterion.value
+    low, high = interval
+    return facts | {
+        "metric": told.criterion.stream.metric.value if told else judged.level.metric.value,
+        "level": ratio(level),
+        "estimate": None if estimate is None else ratio(estimate),
         "lower": ratio(low),
         "upper": ratio(high),
         "log_e": f"{judged.log_e:.3f}",
@@ -128,13 +148,16 @@ def _is_about(verdict: ModelVerdictSpec, observation: Observation) -> bool:
 
 def _demands_as_much(verdict: ModelVerdictSpec, accuracy: Accuracy | None) -> bool:
     """Return whether what was missed then is demanded now: who lowers the minimum may have the model tried again."""
-    if accuracy is None or (verdict.metric or accuracy.metric.value) != accuracy.metric.value:
+    if accuracy is None or (verdict.metric or accuracy.metric.value) not in accuracy.metrics:
         return False
     if verdict.evidence is not None and verdict.evidence.query != accuracy.counted_by:
         return False
-    if verdict.outcome not in PROVEN_WORSE or verdict.level is None or accuracy.minimum is None:
+    if verdict.outcome not in PROVEN_WORSE or verdict.level is None:
         return True
-    return accuracy.maximum_drop is not None or float(verdict.level) <= accuracy.minimum + _ROUNDING
+    if verdict.criterion not in {None, CriterionKind.MINIMUM}:
+        return accuracy.maximum_drop is not None
+    demanded = accuracy.slice_minimum if verdict.slice is not None else accuracy.minimum_of(verdict.metric)
+    return demanded is not None and float(verdict.level) <= demanded + _ROUNDING
 
 
 def _condemned(verdict: ModelVerdictSpec, observation: Observation, name: str) -> Rejection:
@@ -148,6 +171,8 @@ def _condemned(verdict: ModelVerdictSpec, observation: Observation, name: str) -
         model_uri=verdict.model_uri,
         time=verdict.time,
         verdict=name,
+        criterion=verdict.criterion,
+        slice=verdict.slice,
         metric=verdict.metric,
         level=verdict.level,
         estimate=verdict.estimate,
@@ -163,9 +188,9 @@ def _condemned(verdict: ModelVerdictSpec, observation: Observation, name: str) -
 
 def cause(rejection: Rejection) -> str:
     """Return why a revision was taken back, in words."""
+    what = rejection.metric if rejection.slice is None else f"{rejection.metric} of slice {rejection.slice}"
     facts = (
-        f"{rejection.metric} {rejection.estimate} [{rejection.lower}, {rejection.upper}] from "
-        f"{count(rejection.labels, 'label')}"
+        f"{what} {rejection.estimate} [{rejection.lower}, {rejection.upper}] from {count(rejection.labels, 'label')}"
         if rejection.estimate is not None
         else ""
     )
@@ -175,4 +200,5 @@ def cause(rejection: Rejection) -> str:
         return f"{rejection.message}{f', at {facts}' if facts else ''}"
     if rejection.reason is RejectionCause.ABORTED:
         return f"its user gave it up{f', at {facts}' if facts else ''}"
-    return f"{facts}, should have been at least {rejection.level}"
+    how = _BY_WHAT.get(rejection.criterion or CriterionKind.MINIMUM, "")
+    return f"{facts}, should have been at least {rejection.level}{how}"

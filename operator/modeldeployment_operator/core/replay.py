@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from modeldeployment_operator.api.spec import AccuracyMetric
 from modeldeployment_operator.api.verdict import PROVEN_WORSE, ModelVerdictSpec, Outcome
 from modeldeployment_operator.core.evidence import Evidence
-from modeldeployment_operator.core.intervals import anytime_interval
-from modeldeployment_operator.core.metrics import share_of, value_of
+from modeldeployment_operator.core.findings import Finding, combined, findings_of, plan_in
+from modeldeployment_operator.core.metrics import share_of
 from modeldeployment_operator.core.text import ratio
 
 
@@ -44,25 +43,40 @@ class Replayed:
 def replay(verdict: ModelVerdictSpec) -> Replayed:
     """Reckon a verdict once more; ValueError if nothing was judged, or the record cannot be read."""
     state, alpha = verdict.evidence, verdict.alpha
-    if state is None or state.level is None or alpha is None or not state.right + state.wrong:
+    if state is None or alpha is None or not state.right + state.wrong or not (state.level or state.further):
         raise ValueError(f"{verdict.outcome}: nothing was judged, so there is nothing to reckon")
-    metric, labels = AccuracyMetric(state.metric), state.right + state.wrong
-    level = share_of(metric, float(state.level))
-    low, high = (value_of(metric, end) for end in anytime_interval(state.right, state.wrong, float(alpha)))
-    log_e = Evidence(level, float(labels), tuple(map(float, state.log_bets))).log_e
+    findings = findings_of(plan_in(state, float(alpha)), state)
+    told = next((one for one in findings if _is_told(verdict, one)), findings[0])
+    low, high = told.interval(float(alpha))
+    log_e = combined(findings).log_e
     proof = -math.log(float(alpha))
     found = Replayed(
-        labels=labels,
-        estimate=ratio(value_of(metric, state.right / labels)),
+        labels=told.labels,
+        estimate=ratio(told.estimate or 0.0),
         lower=ratio(low),
         upper=ratio(high),
         log_e=log_e,
-        log_e_at_once=Evidence.start(level).observe(state.right, state.wrong).log_e,
+        log_e_at_once=combined(map(_at_once, findings)).log_e,
         proof=proof,
-        degraded=labels >= (verdict.minimum_labels or 0) and log_e >= proof,
+        degraded=state.right + state.wrong >= (verdict.minimum_labels or 0) and log_e >= proof,
         differences=(),
     )
     return Replayed(**{**vars(found), "differences": tuple(_differences(verdict, found))})
+
+
+def _is_told(verdict: ModelVerdictSpec, finding: Finding) -> bool:
+    """Return whether a verdict tells the numbers of this criterion."""
+    stream = finding.criterion.stream
+    return finding.criterion.is_level and (stream.metric.value, stream.slice) == (verdict.metric, verdict.slice)
+
+
+def _at_once(finding: Finding) -> Finding:
+    """Return a finding as if all labels had come in one step; comparisons have no such step."""
+    criterion = finding.criterion
+    if not criterion.is_level or criterion.value is None:
+        return finding
+    level = share_of(criterion.stream.metric, criterion.value)
+    return replace(finding, log_e=Evidence.start(level).observe(finding.right, finding.wrong).log_e)
 
 
 def _differences(verdict: ModelVerdictSpec, found: Replayed) -> list[str]:

@@ -73,20 +73,27 @@ def _latest(observation: Observation, pod: Pod, target: Target) -> tuple[float, 
             uid, started = scrape.runs[0]
             cells = _cells(observation, pod, scrape)
             if uid == pod.uid and cells is not None:
-                counts = {"correct": scrape.counts[_CORRECT], "wrong": scrape.counts[_WRONG]} | cells
                 return time, Sample(
-                    pod_uid=uid, revision=pod.revision, started=started, passing=ANSWERS_ITSELF, **counts
+                    pod_uid=uid,
+                    revision=pod.revision,
+                    started=started,
+                    passing=ANSWERS_ITSELF,
+                    correct=scrape.counts[_CORRECT],
+                    wrong=scrape.counts[_WRONG],
+                    true_positive=cells["true_positive"],
+                    false_positive=cells["false_positive"],
+                    false_negative=cells["false_negative"],
                 )
     by_class = f", and {Metric.CONFUSION} of two classes: name them in spec.model.labels"
     raise _UnusableError(
         f"no scrape has all of {Metric.LABELS}, {Metric.COUNTING_INFO} with pod_uid {pod.uid}"
-        f"{'' if _accuracy_is_judged(observation) else by_class}"
+        f"{by_class if _classes_are_judged(observation) else ''}"
     )
 
 
-def _accuracy_is_judged(observation: Observation) -> bool:
+def _classes_are_judged(observation: Observation) -> bool:
     accuracy = observation.spec.accuracy
-    return accuracy is None or accuracy.metric is AccuracyMetric.ACCURACY
+    return accuracy is not None and accuracy.metrics != {AccuracyMetric.ACCURACY}
 
 
 def _cells(observation: Observation, pod: Pod, scrape: Scrape) -> dict[str, int] | None:
@@ -94,7 +101,7 @@ def _cells(observation: Observation, pod: Pod, scrape: Scrape) -> dict[str, int]
 
     They are all 0 unless they are needed. The second class is the positive one.
     """
-    if _accuracy_is_judged(observation):
+    if not _classes_are_judged(observation):
         return {"true_positive": 0, "false_positive": 0, "false_negative": 0}
     stored = observation.stored.get(pod.revision)
     names = (stored.template.model.labels if stored else None) or _NUMBERS

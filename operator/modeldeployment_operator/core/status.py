@@ -26,6 +26,7 @@ from modeldeployment_operator.api.status import (
 from modeldeployment_operator.core import names
 from modeldeployment_operator.core.claims import View
 from modeldeployment_operator.core.conditions import conditions, transition_time
+from modeldeployment_operator.core.criteria import COMPARED
 from modeldeployment_operator.core.decision import Decision
 from modeldeployment_operator.core.detection import outlook
 from modeldeployment_operator.core.history import kept, recorded
@@ -144,9 +145,16 @@ def without_counts(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
 
 
 def has_grown(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> bool:
-    """Return whether there are so many more labels that a reader would want to know."""
+    """Return whether there are so many more labels that a reader would want to know, or that two were compared."""
+    if _blocks(before) != _blocks(after):
+        return True
     seen, now = _labels(before), _labels(after)
     return any(labels >= max(1, seen.get(name, 0) * GROWTH) for name, labels in now.items())
+
+
+def _blocks(status: ModelDeploymentStatus) -> Mapping[str, int]:
+    """Return by revision how often its labels were compared with those of another one."""
+    return {one.name: sum(test.blocks for test in one.evidence.further) for one in status.revisions if one.evidence}
 
 
 def _labels(status: ModelDeploymentStatus) -> Mapping[str, int]:
@@ -242,9 +250,8 @@ def _revision(
         evidence=judged[name].state if name in judged and name in decision.running else None,
     )
     revision = revision.model_copy(update={"judged_since": _judged_since(observation, old, revision)})
-    if revision.baseline is None and decision.rollout and decision.rollout.revision == name:
-        # What it is judged against on its way is what it is judged against from then on: one test, one alpha.
-        revision = revision.model_copy(update={"baseline": _baseline(judged.get(decision.serving or ""))})
+    if decision.rollout and decision.rollout.revision == name:
+        revision = revision.model_copy(update={"baseline": _baseline_on_the_way(observation, judged, decision, old)})
     if decision.switched:
         return revision.model_copy(update=_switch(observation, judged, decision, name))
     if name == decision.serving and revision.serving_since is None:
@@ -279,6 +286,22 @@ def _judged_since(observation: Observation, old: Revision | None, new: Revision)
 
 def _test(state: EvidenceState) -> tuple[str | None, ...]:
     return state.metric, state.level, state.query
+
+
+def _baseline_on_the_way(
+    observation: Observation, judged: Mapping[str, Judged], decision: Decision, old: Revision | None
+) -> Baseline | None:
+    """Return what a revision in its rollout is measured from.
+
+    One that is compared with the revision that serves meanwhile has none until it takes over. For the others it is what
+    that had come to when the rollout began, and stays so: one test, one alpha.
+    """
+    if decision.rollout is None or decision.rollout.strategy in COMPARED:
+        return None
+    has_begun = known_rollout(observation, decision.rollout.revision) is not None
+    if has_begun and old is not None and old.baseline is not None:
+        return old.baseline
+    return _baseline(judged.get(decision.serving or ""))
 
 
 def _baseline(predecessor: Judged | None) -> Baseline | None:
@@ -322,7 +345,9 @@ def _switch(
         return {}
     taken: dict[str, str | Baseline | None] = {"serving_since": now, "serving_until": None}
     baseline = _baseline(judged.get(left or ""))
-    if decision.rejection is None and baseline is not None and known_rollout(observation, name) is None:
+    rollout = known_rollout(observation, name)
+    is_measured = rollout is not None and rollout.strategy not in COMPARED
+    if decision.rejection is None and baseline is not None and not is_measured:
         taken["baseline"] = baseline
     return taken
 

@@ -57,8 +57,8 @@ class Pods:
         pod = await self._of(request)
         numbers = ("correct", "wrong", "true_positive", "false_positive", "true_negative", "false_negative")
         counts = dict.fromkeys((*numbers, "predictions"), 0)
-        told = {"revision": pod.revision, "pod_uid": pod.uid, "started": "1", "rotation": pod.rotation, "pairs": []}
-        return web.json_response(told | counts)
+        told = {"revision": pod.revision, "pod_uid": pod.uid, "started": "1", "rotation": pod.rotation}
+        return web.json_response(told | counts | {"slices": [], "pairs": []})
 
     async def rotate(self, request: web.Request) -> web.Response:
         """Take an order."""

@@ -127,11 +127,15 @@ class Comparison:
         """Natural logarithm of the evidence; at ln(1/alpha) the candidate is proven worse (mirrored: not worse)."""
         return self.capital.log_total
 
+    def holding(self, candidate: Labels, stable: Labels) -> Comparison:
+        """Return the same while these labels wait for more: whether they do must not depend on what they say."""
+        return replace(self, candidate=candidate, stable=stable)
+
     def observe(self, candidate: Labels, stable: Labels) -> Comparison:
         """Return the evidence after so many more labels of both."""
         candidate, stable = self.candidate + candidate, self.stable + stable
         if not candidate.number or not stable.number:
-            return replace(self, candidate=candidate, stable=stable)
+            return self.holding(candidate, stable)
         return replace(
             self,
             capital=self._after(candidate, stable),

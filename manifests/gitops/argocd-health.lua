@@ -1,4 +1,4 @@
--- How Argo CD tells the health of a ModelDeployment. Flux and kstatus read the conditions by themselves.
+-- How Argo CD tells the health of a ModelDeployment; flux-health.yaml says the same to Flux.
 --
 -- Put this file into Argo CD's own ConfigMap:
 --

@@ -6,93 +6,22 @@ import copy
 from pathlib import Path
 from typing import Any
 
-import lupa.lua51
 import pytest
 import yaml
 from modeldeployment_operator.api import group
-from modeldeployment_operator.api.policies import Action, Situation
-from modeldeployment_operator.api.rollout import Strategy
-from modeldeployment_operator.api.spec import AccuracyMetric
-from modeldeployment_operator.api.status import RolloutStatus, SituationStatus, Verdict
-from modeldeployment_operator.core.decision import decide
-from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Asked
-from modeldeployment_operator.core.status import document, summarise
 
-from tests.support.observations import ObservationBuilder, ago, an_observation, degraded, healthy
+from tests.support.health_states import BESIDE, PAUSED, ROLLED_BACK, SERVES, SILENT, STATES, as_applied
+from tests.support.observations import ObservationBuilder, degraded, healthy
+from tests.unit.lua import run
 
 GITOPS = Path(__file__).parents[2] / "manifests/gitops"
 HEALTH = (GITOPS / "argocd-health.lua").read_text(encoding="utf-8")
 ACTIONS = yaml.safe_load((GITOPS / "argocd-actions.yaml").read_text(encoding="utf-8"))
 RETRY = group.RETRY_ANNOTATION
 
-SERVES = an_observation().serving("m-1").ready("m-1").having(selected="m-1")
-BESIDE = SERVES.spec(rollout={"strategy": "BlueGreen", "hold": {"approval": True}}).candidate("m-2").ready("m-2")
-ROLLED_BACK = an_observation().rejected("m-2").serving("m-1").ready("m-1").asks_for("m-2").having(selected="m-1")
 
-
-SILENT = Judged(AccuracyMetric.ACCURACY, Verdict.UNAVAILABLE, before=Verdict.HEALTHY)
-AT = RolloutStatus(revision="m-2", strategy=Strategy.BLUE_GREEN, since=ago(hours=1))
-HELD = BESIDE.remembers(rollout=AT)
-DRIFTING = HELD.serving("m-1", serving_since=ago(days=9))
-PAUSED = HELD.spec(policies={"sourceDown": {"action": "Pause", "after": "1s"}}).remembers(
-    situations=[
-        SituationStatus(situation=Situation.SOURCE_DOWN, revision="m-2", since=ago(hours=1), action=Action.PAUSE)
-    ]
-)
-
-
-def as_applied(builder: ObservationBuilder, **judged: Judged) -> dict[str, Any]:
-    """Return the object as the API server has it after the operator has looked at it."""
-    observation = builder.obj()
-    known = {name.replace("_", "-"): one for name, one in judged.items()}
-    status = document(summarise(observation, known, decide(observation, known)))
-    annotations = {group.PAUSED_ANNOTATION: "true"} if observation.asked.paused else {}
-    metadata = {"name": "m", "generation": observation.generation, "annotations": annotations}
-    return {"metadata": metadata, "spec": builder.document, "status": status}
-
-
-def run(script: str, obj: dict[str, Any]) -> Any:
-    """Run a script as Argo CD does, which embeds Lua 5.1."""
-    lua = lupa.lua51.LuaRuntime()
-    lua.globals().obj = lua.table_from(obj, recursive=True)
-    return plain(lua.execute(script))
-
-
-def plain(value: Any) -> Any:
-    """Return a table as a dictionary."""
-    if lupa.lua51.lua_type(value) != "table":
-        return value
-    return {key: plain(part) for key, part in value.items()}
-
-
-@pytest.mark.parametrize(
-    ("obj", "health"),
-    [
-        (as_applied(SERVES, m_1=healthy()), "Healthy"),
-        (as_applied(SERVES.asks_for("m-2")), "Progressing"),
-        (as_applied(BESIDE), "Suspended"),
-        (as_applied(SERVES.asks_for("m-2").paused()), "Suspended"),
-        (as_applied(SERVES.asks_for("m-2").having(asked=Asked(paused=True))), "Suspended"),
-        (as_applied(ROLLED_BACK), "Degraded"),
-        (as_applied(HELD, m_1=SILENT), "Progressing"),
-        (as_applied(PAUSED, m_1=SILENT), "Suspended"),
-        (as_applied(DRIFTING, m_1=degraded(), m_2=degraded()), "Degraded"),
-        ({"metadata": {"generation": 1}, "spec": {}}, "Progressing"),
-    ],
-    ids=[
-        "serves",
-        "starting",
-        "to approve",
-        "paused",
-        "paused by annotation",
-        "rolled back",
-        "held",
-        "paused by a policy",
-        "drift",
-        "new",
-    ],
-)
+@pytest.mark.parametrize(("obj", "health"), STATES.values(), ids=STATES)
 def test_health(obj: dict[str, Any], health: str) -> None:
     told = run(HEALTH, obj)
 

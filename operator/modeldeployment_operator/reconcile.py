@@ -31,7 +31,8 @@ from modeldeployment_operator.core.errors import (
     RefusedError,
 )
 from modeldeployment_operator.core.judgement import judge
-from modeldeployment_operator.core.kinds import OPTIONAL, SERVICE, Kind
+from modeldeployment_operator.core.kinds import HTTP_ROUTE, OPTIONAL, SERVICE, Kind
+from modeldeployment_operator.core.leaving import let_linger
 from modeldeployment_operator.core.observation import Key, Observation, Problem
 from modeldeployment_operator.core.resources.metadata import Manifest
 from modeldeployment_operator.core.schedule import next_deadline
@@ -70,7 +71,7 @@ class Reconciler:
             return None
         observation = replace(observation, told=self.pods.told(key))
         judged = judge(observation)
-        decision = decide(observation, judged)
+        decision = let_linger(observation, decide(observation, judged))
         status = summarise(observation, judged, decision)
         if verdict := resources.build_verdict(observation, judged, decision):
             await self.cluster.record(observation, verdict)
@@ -174,7 +175,9 @@ class Done:
 
 
 def _moves_traffic(observation: Observation, manifest: Manifest) -> bool:
-    return (manifest["kind"], manifest["metadata"]["name"]) == (SERVICE.kind, observation.key.name)
+    """Return whether it is the Service that clients call, or the route that leads to it."""
+    named = (manifest["kind"], manifest["metadata"]["name"])
+    return named in {(SERVICE.kind, observation.key.name), (HTTP_ROUTE.kind, observation.key.name)}
 
 
 def _problem(done: Done) -> Problem | None:

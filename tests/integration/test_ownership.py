@@ -19,7 +19,7 @@ from modeldeployment_operator.core.resources.secret import Keys
 from modeldeployment_operator.core.revisions import snapshot_of
 
 from tests.integration.conftest import REPOSITORY, ControlPlane
-from tests.support import monitoring_crds
+from tests.support import gateway, monitoring_crds
 from tests.support.observations import an_observation
 
 SPECS: list[dict[str, Any]] = [
@@ -28,11 +28,14 @@ SPECS: list[dict[str, Any]] = [
     for one in yaml.safe_load_all(file.read_text())
     if one["kind"] == "ModelDeployment"
 ]
+GATEWAY = {"name": "public", "namespace": "infra", "sectionName": "https", "port": 443}
+SPECS.append({"model": {"uri": "http://h/routed"}, "route": {"parentRefs": [GATEWAY], "hostnames": ["a.example"]}})
 
 
 @pytest.fixture(scope="module")
 def plane(control_plane: ControlPlane) -> ControlPlane:
-    text = yaml.safe_dump_all(monitoring_crds.manifests("servicemonitors", "prometheusrules"))
+    definitions = [*monitoring_crds.manifests("servicemonitors", "prometheusrules"), *gateway.manifests()]
+    text = yaml.safe_dump_all(definitions)
     control_plane.kubectl("apply", "--server-side", "-f", "-", stdin=text)
     control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
     return control_plane

@@ -152,6 +152,7 @@ CHILDREN = (
     "networkpolicies.networking.k8s.io",
     "servicemonitors.monitoring.coreos.com",
     "prometheusrules.monitoring.coreos.com",
+    "httproutes.gateway.networking.k8s.io",
 )
 READ = ("get", "list", "watch")
 NEEDED = [

@@ -26,7 +26,7 @@ from tests.integration.operator_process import Operator
 from tests.integration.pod_stand_ins import Kubelet
 from tests.integration.rights import Right
 from tests.integration.stories import Story
-from tests.support import monitoring_crds
+from tests.support import gateway, monitoring_crds
 from tests.support.clusters import borrowed
 
 UNUSED_FOR_A_REASON = {
@@ -40,6 +40,7 @@ SCALED: dict[str, Any] = {
     "autoscaling": {"maxReplicas": 3, "podMetrics": [{"name": "model_requests_waiting", "averageValue": 2}]},
 }
 GUARDED: dict[str, Any] = {"serving": {"networkPolicy": {}}}
+ROUTED: dict[str, Any] = {"route": {"parentRefs": [{"name": "public"}]}}
 UNMONITORED: dict[str, Any] = {
     "monitoring": {"serviceMonitor": {"enabled": False}, "prometheusRule": {"enabled": False}}
 }
@@ -57,7 +58,7 @@ class Watched:
 def watched() -> Iterator[Watched]:
     with borrowed("rights", Shape.CONTROL_PLANE, audit=True) as local:
         plane = ControlPlane(local.kubeconfig, local.kubectl)
-        definitions = monitoring_crds.manifests("servicemonitors", "prometheusrules")
+        definitions = [*monitoring_crds.manifests("servicemonitors", "prometheusrules"), *gateway.manifests()]
         plane.kubectl("apply", "--server-side", "--force-conflicts", "-k", "crds")
         plane.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(definitions))
         plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
@@ -144,9 +145,10 @@ def names_that_are_taken(story: Story) -> None:
         "HorizontalPodAutoscaler": {"apiVersion": "autoscaling/v2", "spec": _scaling_of_others()},
         "NetworkPolicy": {"apiVersion": "networking.k8s.io/v1", "spec": {"podSelector": {}, "policyTypes": ["Egress"]}},
         "ServiceMonitor": {"apiVersion": "monitoring.coreos.com/v1", "spec": {"selector": {}, "endpoints": []}},
+        "HTTPRoute": {"apiVersion": "gateway.networking.k8s.io/v1", "spec": {"parentRefs": [{"name": "theirs"}]}},
     }.items():
         name = f"taken-{kind.lower()}"
-        spec: dict[str, Any] = {"model": {"uri": "http://store/m.keras"}, "replicas": 2, **GUARDED}
+        spec: dict[str, Any] = {"model": {"uri": "http://store/m.keras"}, "replicas": 2, **GUARDED, **ROUTED}
         if kind == "HorizontalPodAutoscaler":
             spec = {key: value for key, value in (spec | SCALED).items() if value is not None}
         is_of_a_revision = kind in {"ControllerRevision", "Deployment"}
@@ -167,14 +169,14 @@ def everything_there_is(story: Story) -> None:
     story.apply(1, replicas=2, revisionHistoryLimit=0)
     _wait_ready(story)
     _wait_for(story, "pdb", "servicemonitor", "prometheusrule")
-    story.apply(1, revisionHistoryLimit=0, **SCALED, **GUARDED)
-    _wait_for(story, "hpa", "networkpolicy")
+    story.apply(1, revisionHistoryLimit=0, **SCALED, **GUARDED, **ROUTED)
+    _wait_for(story, "hpa", "networkpolicy", "httproute")
 
 
 def a_change_of_mind(story: Story) -> None:
     """All that can be switched off is, and a candidate that never was ready gives way to another."""
     story.apply(1, replicas=1, revisionHistoryLimit=0, **UNMONITORED)
-    _wait_gone(story, *(f"{kind}/{story.name}" for kind in ("pdb", "hpa", "networkpolicy")))
+    _wait_gone(story, *(f"{kind}/{story.name}" for kind in ("pdb", "hpa", "networkpolicy", "httproute")))
     _wait_gone(story, *(f"{kind}/{story.name}" for kind in ("servicemonitor", "prometheusrule")))
     held = _revision(story, 2)
     story.kubelet.held.add(held)

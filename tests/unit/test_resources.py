@@ -492,12 +492,12 @@ def test_what_is_switched_off_is_not_made(kind: str, field: str) -> None:
     assert f"{kind}/news" not in made(observed({"monitoring": {field: {"enabled": False}}}))
 
 
-@pytest.mark.parametrize("missing", kinds.OPTIONAL, ids=lambda kind: str(kind.kind))
+@pytest.mark.parametrize("missing", kinds.MONITORING, ids=lambda kind: str(kind.kind))
 def test_what_the_cluster_does_not_know_is_not_made(missing: kinds.Kind) -> None:
     observation = replace(observed(), knows=frozenset(kinds.OPTIONAL) - {missing})
     there = {name.partition("/")[0] for name in made(observation)}
 
-    assert there & {kind.kind for kind in kinds.OPTIONAL} == {kind.kind for kind in kinds.OPTIONAL} - {missing.kind}
+    assert there & {kind.kind for kind in kinds.MONITORING} == {kind.kind for kind in kinds.MONITORING} - {missing.kind}
 
 
 @pytest.mark.parametrize(("kind", "field"), MONITORING)

@@ -245,7 +245,8 @@ class Cluster:
         return last.failure if self._monotonic() - last.time < last.failure.retry_seconds else None
 
     def _failed(self, observation: Observation, failure: Failure, wish: str | None) -> Failure:
-        if failure.kind in kinds.OPTIONAL:
+        # After a conflict it is looked at anew: a Gateway's word on its route is one, and nothing was refused.
+        if failure.kind in kinds.OPTIONAL and not isinstance(failure.error, ConflictError):
             self._attempts[observation.key][failure.kind] = Attempt(wish, self._monotonic(), failure)
             _log.warning("%s: %s is not as it should be: %s", observation.key, failure.kind.kind, failure.error)
         return failure

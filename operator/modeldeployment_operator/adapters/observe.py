@@ -19,6 +19,7 @@ from modeldeployment_operator.core.observation import Autoscaler, Key, Observati
 from modeldeployment_operator.core.rejection import recall
 from modeldeployment_operator.core.resource import Resource
 from modeldeployment_operator.core.revisions import Snapshot, snapshot_of
+from modeldeployment_operator.core.route import Route
 from modeldeployment_operator.core.status import recover
 
 T = TypeVar("T")
@@ -54,6 +55,7 @@ class _Children:
     pods: tuple[Pod, ...]
     selected: str | None
     autoscaler: Autoscaler | None
+    route: Route | None
 
 
 class Observer:
@@ -103,6 +105,7 @@ class Observer:
             pods=seen.pods,
             selected=seen.selected,
             autoscaler=seen.autoscaler,
+            route=seen.route,
             knows=self._discovery.known,
             operator_namespace=self._operator_namespace,
             now=self._now(),
@@ -120,6 +123,7 @@ class Observer:
             pods=seen.pods,
             selected=seen.selected,
             autoscaler=seen.autoscaler,
+            route=seen.route,
         )
 
     def resource(self, key: Key) -> Resource | None:
@@ -163,7 +167,8 @@ class Observer:
         )
         selected = next(iter(_details(children, kinds.SERVICE, str).values()), None)
         autoscaler = next(iter(_details(children, kinds.AUTOSCALER, Autoscaler).values()), None)
-        return _Children(stored, workloads, pods, selected, autoscaler)
+        route = next(iter(_details(children, kinds.HTTP_ROUTE, Route).values()), None)
+        return _Children(stored, workloads, pods, selected, autoscaler, route)
 
     def _desired(self, key: Key, spec: ModelDeploymentSpec, stored: dict[str, StoredRevision]) -> Snapshot:
         snapshot = snapshot_of(key.name, spec, self._default_image)

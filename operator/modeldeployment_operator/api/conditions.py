@@ -33,6 +33,8 @@ class ConditionType(StrEnum):
     """Prometheus has been told to scrape the pods, and when to tell of them."""
     AUTOSCALED = "Autoscaled"
     """The number of pods follows the load."""
+    ROUTED = "Routed"
+    """The Gateways that the spec names send requests as they were told."""
     ROLLED_BACK = "RolledBack"
     """The revision that the spec asks for was taken back."""
     NEEDS_ATTENTION = "NeedsAttention"
@@ -96,6 +98,12 @@ class Reason(StrEnum):
     # Autoscaled
     METRICS_READ = "MetricsRead"
     NOT_SCALING = "NotScaling"
+    # Routed
+    ROUTE_ACCEPTED = "RouteAccepted"
+    ROUTE_NOT_SEEN = "RouteNotSeen"
+    ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
+    NO_HTTP_ROUTE_KIND = "NoHTTPRouteKind"
+    WEIGHT_NOT_EXACT = "WeightNotExact"
     # Events without a condition of their own
     CANDIDATE_STARTED = "CandidateStarted"
     PROMOTED = "Promoted"

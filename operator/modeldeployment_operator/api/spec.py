@@ -19,6 +19,7 @@ from modeldeployment_operator.api.model import ModelSource, Task
 from modeldeployment_operator.api.policies import Action, Policies
 from modeldeployment_operator.api.query import Query
 from modeldeployment_operator.api.rollout import Rollout, Strategy
+from modeldeployment_operator.api.route import Route
 from modeldeployment_operator.api.serving import Serving
 
 Interval = Annotated[str, Field(max_length=16), lasts("1s", "24h")]
@@ -256,6 +257,11 @@ class ModelDeploymentSpec(ApiModel):
         None, description="Have the number of serving pods follow the load, in place of replicas."
     )
     serving: Serving = Field(default_factory=Serving, description="How the pods run.")
+    route: Route | None = Field(
+        None,
+        description="How requests come from a Gateway, which then divides them in a Canary, too: an HTTPRoute is made "
+        "for the model.",
+    )
     feedback: Feedback | None = Field(None, description="How labels are asked for, counted and told apart.")
     accuracy: Accuracy | None = Field(
         None, description="The quality demanded of the model. Without it nothing is judged and nothing rolled back."

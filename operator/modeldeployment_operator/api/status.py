@@ -267,11 +267,20 @@ class RolloutStatus(ApiModel):
     steps: int = Field(1, ge=1, description="Number of steps.")
     weight: int = Field(0, ge=0, le=100, description="Percent of the requests that it is to answer.")
     reached: int | None = Field(
-        None, ge=0, le=100, description="Percent that the pods say they have it answer; absent until they say so."
+        None,
+        ge=0,
+        le=100,
+        description="Percent that the pods or, with spec.route, Gateways say they have it answer; absent until then.",
     )
     copies: bool = Field(False, description="Whether it is sent copies of the requests.")
     since: Timestamp = Field(description="When the step began.", json_schema_extra=TIME)
-    labels_before: int = Field(0, ge=0, description="Labels of the new revision at that time.")
+    reached_since: Timestamp | None = Field(
+        None,
+        description="When its Gateways first had the weight of this step, from when on time and labels count; absent "
+        "without spec.route, and before.",
+        json_schema_extra=TIME,
+    )
+    labels_before: int = Field(0, ge=0, description="Labels of the new revision when they began to count.")
     waits_for: str = Field("", description="What must come true until the next step; all of it.")
 
 

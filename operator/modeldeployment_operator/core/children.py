@@ -16,9 +16,10 @@ from modeldeployment_operator.core.observation import Autoscaler, Key, Pod, Stor
 from modeldeployment_operator.core.ownership import owned
 from modeldeployment_operator.core.resources.containers import SERVER_CONTAINER
 from modeldeployment_operator.core.revisions import Template
+from modeldeployment_operator.core.route import Route, read_route
 from modeldeployment_operator.core.startup import pod_problem, workload_problem
 
-Detail = Workload | StoredRevision | Pod | Autoscaler | ModelVerdictSpec | str | None
+Detail = Workload | StoredRevision | Pod | Autoscaler | Route | ModelVerdictSpec | str | None
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Child:
     """Hash of what the operator applied and nobody has changed since; None for a pod, which is not applied."""
     revision: str | None
     detail: Detail
-    """Of a Deployment, a ControllerRevision, a pod or an autoscaler what its kind says; of the serving Service its
-    revision."""
+    """Of a Deployment, a ControllerRevision, a pod, a route or an autoscaler what its kind says; of the serving Service
+    its revision."""
 
 
 def parse_child(kind: Kind, body: Mapping[str, Any]) -> Child | None:
@@ -75,6 +76,8 @@ def _detail(kind: Kind, body: Mapping[str, Any]) -> Detail:
     if kind is kinds.SERVICE and body["metadata"]["labels"].get(names.ROLE_LABEL) == names.ROLE_SERVING:
         selected: str | None = body["spec"].get("selector", {}).get(names.REVISION_LABEL)
         return selected
+    if kind is kinds.HTTP_ROUTE:
+        return read_route(body)
     return _autoscaler(body) if kind is kinds.AUTOSCALER else None
 
 

@@ -15,17 +15,18 @@ from modeldeployment_operator.core.attention import needs_attention
 from modeldeployment_operator.core.claims import Claim, View, pause_words
 from modeldeployment_operator.core.detection import outlook
 from modeldeployment_operator.core.judgement import Judged
-from modeldeployment_operator.core.kinds import OPTIONAL, PROMETHEUS_RULE, SERVICE_MONITOR, Kind
+from modeldeployment_operator.core.kinds import MONITORING, PROMETHEUS_RULE, SERVICE_MONITOR, Kind
 from modeldeployment_operator.core.observation import Problem
 from modeldeployment_operator.core.rejection import cause
 from modeldeployment_operator.core.rollout_claims import rolling_out, starting_up
+from modeldeployment_operator.core.routed import routed
 from modeldeployment_operator.core.text import count, ratio, shortened, timestamp
 
 
 def conditions(view: View) -> list[Condition]:
     """Return all conditions; a time of transition is kept until a status changes."""
     claims = [_ready(view), *_progress(view), _available(view), _accuracy(view)]
-    claims += [*needs_attention(view), *_monitored(view), *_autoscaled(view), *_rolled_back(view)]
+    claims += [*needs_attention(view), *_monitored(view), *_autoscaled(view), *routed(view), *_rolled_back(view)]
     before = {condition.type: condition for condition in view.observation.status.conditions}
     return [
         Condition(
@@ -231,7 +232,7 @@ def _monitored(view: View) -> list[Claim]:
     if view.monitoring is None:
         before = [one for one in view.observation.status.conditions if one.type is ConditionType.MONITORED]
         return [Claim(one.type, one.status, one.reason, one.message) for one in before]
-    found = [_optional(view, kind, view.monitoring.get(kind)) for kind in OPTIONAL]
+    found = [_optional(view, kind, view.monitoring.get(kind)) for kind in MONITORING]
     wrong = [reason for reason, _ in found if reason]
     gravest = min(wrong, key=_GRAVITY.index, default=None)
     message = "; ".join(text for _, text in sorted(found, key=lambda one: one[0] is not gravest))

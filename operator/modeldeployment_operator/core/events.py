@@ -13,6 +13,7 @@ _TOLD: tuple[ConditionType, ...] = (
     ConditionType.STALLED,
     ConditionType.ACCURACY_HEALTHY,
     ConditionType.MONITORED,
+    ConditionType.ROUTED,
     ConditionType.AVAILABLE,
     ConditionType.NEEDS_ATTENTION,
 )
@@ -27,6 +28,8 @@ _BAD: frozenset[Reason] = frozenset(
         Reason.NO_READY_PODS,
         Reason.SAMPLES_UNAVAILABLE,
         Reason.APPLY_REFUSED,
+        Reason.ROUTE_NOT_ACCEPTED,
+        Reason.NO_HTTP_ROUTE_KIND,
     }
 )
 

@@ -46,6 +46,7 @@ EVENT: Final = Kind("", "v1", "Event", "events")
 LEASE: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 SERVICE_MONITOR: Final = Kind("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors")
 PROMETHEUS_RULE: Final = Kind("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules")
+HTTP_ROUTE: Final = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 
 WATCHED: Final = (
     CONTROLLER_REVISION,
@@ -58,7 +59,9 @@ WATCHED: Final = (
     MODEL_VERDICT,
 )
 """Kinds of children that every cluster has, and records of decisions; a Secret is only written."""
-OPTIONAL: Final = (SERVICE_MONITOR, PROMETHEUS_RULE)
+MONITORING: Final = (SERVICE_MONITOR, PROMETHEUS_RULE)
+"""Kinds of the Prometheus Operator."""
+OPTIONAL: Final = (*MONITORING, HTTP_ROUTE)
 """Kinds of children that come and go with what others install. Serving never depends on them."""
 
 _BY_NAME: Final = {kind.kind: kind for kind in (*WATCHED, *OPTIONAL, SECRET, EVENT, MODEL_DEPLOYMENT)}

@@ -29,6 +29,8 @@ ROLE_SERVING: Final = "serving"
 """Role of the Service that clients call."""
 ROLE_REVISION: Final = "revision"
 """Role of a revision's own, headless Service."""
+ROLE_GATEWAY: Final = "gateway"
+"""Role of the Service by which a Gateway finds a revision."""
 
 
 def common_labels(name: str) -> dict[str, str]:
@@ -44,6 +46,11 @@ def pod_selector(name: str, revision: str) -> dict[str, str]:
 def keys_secret(name: str) -> str:
     """Return the name of the Secret with the keys of the ModelDeployment `name`."""
     return f"{name}-modelops-keys"
+
+
+def gateway_service(revision: str) -> str:
+    """Return the name of the Service by which a Gateway finds a revision."""
+    return f"{revision}-g"  # Names of Services end at 63 characters.
 
 
 def revision_address(revision: str, namespace: str, port: int) -> str:

@@ -10,9 +10,10 @@ from modeldeployment_operator.api import group
 from modeldeployment_operator.api.conditions import Reason
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
 from modeldeployment_operator.api.status import ModelDeploymentStatus, Rejection
-from modeldeployment_operator.core.kinds import PROMETHEUS_RULE, SERVICE_MONITOR, Kind
+from modeldeployment_operator.core.kinds import HTTP_ROUTE, PROMETHEUS_RULE, SERVICE_MONITOR, Kind
 from modeldeployment_operator.core.passing import Passing
 from modeldeployment_operator.core.revisions import Snapshot, Template
+from modeldeployment_operator.core.route import Route
 
 
 @dataclass(frozen=True, order=True)
@@ -165,6 +166,8 @@ class Observation:
     told: Mapping[str, Passing] = field(default_factory=dict)
     """By pod's UID, what of its requests it answers itself, where that is known."""
     autoscaler: Autoscaler | None = None
+    route: Route | None = None
+    """The HTTPRoute of its own."""
     knows: frozenset[Kind] = frozenset()
     """Optional kinds that the cluster has."""
     operator_namespace: str = ""
@@ -191,6 +194,7 @@ class Observation:
         enabled = {
             SERVICE_MONITOR: monitoring.service_monitor.enabled,
             PROMETHEUS_RULE: monitoring.prometheus_rule.enabled,
+            HTTP_ROUTE: self.spec.route is not None,
         }
         return frozenset(kind for kind, wanted in enabled.items() if wanted)
 

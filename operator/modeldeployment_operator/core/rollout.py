@@ -3,8 +3,10 @@
     ready ──▶ step 1 ──hold──▶ step 2 ──hold──▶ … ──▶ all of the traffic
                  └── Degraded, or given up by its user ──▶ rejected, and every request goes to who serves
 
-A step begins when it is decided, and the status remembers since when and with how many labels. Pods that are not ready
-for a moment stop the steps, not the count of time and labels. Another strategy begins anew, and so does a lost status.
+A step begins when it is decided, and the status remembers since when and with how many labels. Where Gateways divide
+the requests, time and labels count from when all of them do as the step says, and it does not end while they do not.
+Pods that are not ready for a moment stop the steps, not the count of time and labels. Another strategy begins anew, and
+so does a lost status.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from modeldeployment_operator.api.spec import ModelDeploymentSpec
 from modeldeployment_operator.api.status import RolloutStatus, Verdict
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Observation
+from modeldeployment_operator.core.reached import reached_by_route
 from modeldeployment_operator.core.text import count, precise
 
 
@@ -65,9 +68,10 @@ def advance(observation: Observation, judged: Judged | None, revision: str) -> R
     if labels < known.labels_before:  # They are counted anew, of another metric.
         known = known.model_copy(update={"labels_before": labels})
     number = _place(known, stages)
+    known = _counting(observation, _as_planned(known, stages, number), labels)
     if _is_over(observation, known, stages[number].hold, judged):
         return _at(observation, stages, number + 1, labels) if number + 1 < len(stages) else None
-    return _as_planned(known, stages, number)
+    return known
 
 
 def as_planned(observation: Observation, rollout: RolloutStatus) -> RolloutStatus:
@@ -86,7 +90,16 @@ def is_promoted(observation: Observation, revision: str) -> bool:
 def waits_until(observation: Observation, rollout: RolloutStatus) -> datetime | None:
     """Return when the time is over for which a step is held; None if there is none."""
     hold = _hold(observation, rollout)
+    if waits_for_route(observation, rollout):
+        return None
     return _since(rollout) + timedelta(seconds=seconds(hold.duration)) if hold and hold.duration else None
+
+
+def waits_for_route(observation: Observation, rollout: RolloutStatus) -> bool:
+    """Return whether its Gateways do not send a revision what its step says: until then nothing else counts."""
+    if observation.spec.route is None or not rollout.weight:
+        return False
+    return reached_by_route(observation, rollout.revision) != rollout.weight
 
 
 def needs_approval(observation: Observation, rollout: RolloutStatus, judged: Judged | None) -> bool:
@@ -120,7 +133,9 @@ def _at(observation: Observation, stages: tuple[Stage, ...], number: int, labels
 def _as_planned(rollout: RolloutStatus, stages: tuple[Stage, ...], number: int) -> RolloutStatus:
     """Return it with what the spec says of its step now."""
     stage = stages[number]
+    moved = (rollout.step, rollout.weight) != (number + 1, stage.weight)
     told = {
+        "reached_since": None if moved else rollout.reached_since,
         "step": number + 1,
         "steps": len(stages),
         "weight": stage.weight,
@@ -136,6 +151,8 @@ def _is_over(observation: Observation, rollout: RolloutStatus, hold: Hold, judge
 
 def _has_come_true(observation: Observation, rollout: RolloutStatus, hold: Hold, judged: Judged | None) -> bool:
     """Return whether all but an approval has."""
+    if waits_for_route(observation, rollout):
+        return False
     labels = (judged.labels if judged else 0) - rollout.labels_before
     if hold.labels is not None and labels < hold.labels:
         return False
@@ -144,8 +161,16 @@ def _has_come_true(observation: Observation, rollout: RolloutStatus, hold: Hold,
     return not hold.healthy or (judged is not None and judged.verdict is Verdict.HEALTHY)
 
 
+def _counting(observation: Observation, rollout: RolloutStatus, labels: int) -> RolloutStatus:
+    """Return it with when its Gateways first had its weight, if that is now."""
+    weighs = observation.spec.route is not None and rollout.weight
+    if not weighs or rollout.reached_since or waits_for_route(observation, rollout):
+        return rollout
+    return rollout.model_copy(update={"reached_since": precise(observation.now), "labels_before": labels})
+
+
 def _since(rollout: RolloutStatus) -> datetime:
-    return datetime.fromisoformat(rollout.since)
+    return datetime.fromisoformat(rollout.reached_since or rollout.since)
 
 
 def _words(hold: Hold) -> str:

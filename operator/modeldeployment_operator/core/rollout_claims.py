@@ -8,7 +8,8 @@ from modeldeployment_operator.api.status import RolloutStatus, SituationStatus
 from modeldeployment_operator.core.attention import policy
 from modeldeployment_operator.core.claims import Claim, View, with_fallback
 from modeldeployment_operator.core.observation import Problem
-from modeldeployment_operator.core.rollout import needs_approval
+from modeldeployment_operator.core.rollout import needs_approval, waits_for_route
+from modeldeployment_operator.core.routed import what_a_route_lacks
 from modeldeployment_operator.core.situations import what_holds
 from modeldeployment_operator.core.starting import is_overdue
 from modeldeployment_operator.core.text import count
@@ -42,6 +43,12 @@ def rolling_out(view: View, rollout: RolloutStatus) -> Claim:
     if not view.is_whole:
         message = f"{steps}{view.wish} {share}, and waits for its pods: {_pods(view)}"
         return Claim(kind, no, Reason.ROLLING_OUT, with_fallback(view, message))
+    if waits_for_route(view.observation, rollout):
+        reason, lacking = what_a_route_lacks(view)
+        message = (
+            f"{steps}{view.wish} is to answer {rollout.weight}% of the requests, and waits for Gateways: {lacking}"
+        )
+        return Claim(kind, no, reason, with_fallback(view, message))
     if needs_approval(view.observation, rollout, view.candidate):
         message = f"{steps}{view.wish} {share}, and waits for its user: kubectl model promote"
         return Claim(kind, no, Reason.AWAITING_APPROVAL, with_fallback(view, message))

@@ -32,11 +32,12 @@ from modeldeployment_operator.core.detection import outlook
 from modeldeployment_operator.core.history import kept, recorded
 from modeldeployment_operator.core.judgement import Judged, restarted
 from modeldeployment_operator.core.kinds import Kind
+from modeldeployment_operator.core.leaving import left_by_route
 from modeldeployment_operator.core.observation import Observation, Problem, StoredRevision
 from modeldeployment_operator.core.rejection import latched_rejection
 from modeldeployment_operator.core.revisions import Template
 from modeldeployment_operator.core.rollout import known_rollout
-from modeldeployment_operator.core.standing import revision_status
+from modeldeployment_operator.core.standing import revision_status, serving_revision
 from modeldeployment_operator.core.starting import starting_of
 from modeldeployment_operator.core.text import precise, ratio, shortened
 from modeldeployment_operator.core.traffic import reached
@@ -249,6 +250,8 @@ def _revision(
         verdict=judged[name].verdict if name in judged else _last_verdict(observation, decision, old),
         evidence=judged[name].state if name in judged and name in decision.running else None,
     )
+    if left_by_route(observation, decision, name):
+        revision = revision.model_copy(update={"serving_until": precise(observation.now)})
     revision = revision.model_copy(update={"judged_since": _judged_since(observation, old, revision)})
     if decision.rollout and decision.rollout.revision == name:
         revision = revision.model_copy(update={"baseline": _baseline_on_the_way(observation, judged, decision, old)})
@@ -353,12 +356,9 @@ def _switch(
 
 
 def _leaving(observation: Observation, decision: Decision) -> str | None:
-    """Return the revision that gives its traffic away now: of those that linger, it is not known to have done so."""
-    for name in decision.lingering:
-        old = revision_status(observation, name)
-        if old is None or old.serving_until is None:
-            return name
-    return None
+    """Return the revision that gives its traffic away now."""
+    name = serving_revision(observation)
+    return name if name in decision.lingering else None
 
 
 def _phase(observation: Observation, decision: Decision, name: str) -> RevisionPhase:

@@ -16,6 +16,7 @@ from modeldeployment_operator.core.decision import Decision
 from modeldeployment_operator.core.names import revision_address
 from modeldeployment_operator.core.observation import Observation, Pod
 from modeldeployment_operator.core.passing import ANSWERS_ITSELF, Passing
+from modeldeployment_operator.core.reached import reached_by_route
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,11 @@ def rotation(observation: Observation, decision: Decision, told: Mapping[str, Pa
 
 
 def reached(observation: Observation, decision: Decision) -> int | None:
-    """Return the percent of the requests that the candidate answers by what the pods say; None if they have not."""
+    """Return the percent of the requests that the candidate answers by what is known of it; None if nothing is."""
     if decision.rollout is None or decision.serving is None:
         return None
+    if observation.spec.route is not None:
+        return reached_by_route(observation, decision.rollout.revision)
     told = [observation.told.get(pod.uid) for pod in observation.pods_of(decision.serving) if pod.ready]
     if not told or None in told:
         return None
@@ -75,12 +78,23 @@ def _passing(observation: Observation, decision: Decision, revision: str) -> Pas
 def _share(observation: Observation, decision: Decision) -> Passing:
     """Return what the pods that serve leave to the candidate: nothing while the traffic moves, or it is not ready."""
     candidate = decision.candidate
-    if candidate is None or decision.serving != observation.selected or not (decision.weight or decision.copies):
-        return ANSWERS_ITSELF
-    if not any(pod.ready for pod in observation.pods_of(candidate)):
+    weighs = decision.weight and observation.spec.route is None  # A route has the weights, or they would count twice.
+    if candidate is None or not _may_share(observation, decision) or not (weighs or decision.copies):
         return ANSWERS_ITSELF
     share = 1.0 if decision.copies else decision.weight / 100
     return Passing(_address(observation, candidate), share, decision.copies)
+
+
+def weight_of_route(observation: Observation, decision: Decision) -> int:
+    """Return the percent of the requests that Gateways are to send to the candidate."""
+    return decision.weight if _may_share(observation, decision) else 0
+
+
+def _may_share(observation: Observation, decision: Decision) -> bool:
+    """Return whether a candidate can be sent requests: not while the traffic moves, or it is not ready."""
+    if decision.candidate is None or decision.serving != observation.selected:
+        return False
+    return any(pod.ready for pod in observation.pods_of(decision.candidate))
 
 
 def _address(observation: Observation, revision: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from modeldeployment_operator.api.status import Rejection
 from modeldeployment_operator.core.decision import Decision
 from modeldeployment_operator.core.history import kept, recorded
+from modeldeployment_operator.core.kinds import HTTP_ROUTE
 from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.rejection import latched_rejection
 from modeldeployment_operator.core.resources.autoscaling import build_autoscaler
@@ -14,6 +15,7 @@ from modeldeployment_operator.core.resources.deployment import build_deployment
 from modeldeployment_operator.core.resources.metadata import Manifest
 from modeldeployment_operator.core.resources.monitoring import BUILDERS
 from modeldeployment_operator.core.resources.network import build_network_policy
+from modeldeployment_operator.core.resources.route import build_gateway_service, build_http_route
 from modeldeployment_operator.core.resources.secret import Keys, build_secret
 from modeldeployment_operator.core.resources.services import build_revision_service, build_serving_service
 from modeldeployment_operator.core.resources.verdict import build_verdict
@@ -50,6 +52,8 @@ def desired(observation: Observation, decision: Decision, keys: Keys) -> list[Ma
     for name in sorted(decision.running & known.keys()):
         snapshot = Snapshot(name, known[name].template)
         manifests.append(build_revision_service(observation, name))
+        if spec.route:
+            manifests.append(build_gateway_service(observation, name))
         size = size_of(observation, decision, name)
         manifests.append(build_deployment(observation, snapshot, known[name].number, keys, size))
     if decision.serving:
@@ -59,6 +63,8 @@ def desired(observation: Observation, decision: Decision, keys: Keys) -> list[Ma
         if spec.autoscaling:
             manifests.append(build_autoscaler(observation, spec.autoscaling, decision.serving))
     possible = observation.wanted_kinds & observation.knows
+    if decision.serving and spec.route and HTTP_ROUTE in possible:
+        manifests.append(build_http_route(observation, decision, spec.route))
     return manifests + [build(observation) for kind, build in BUILDERS.items() if kind in possible]
 
 

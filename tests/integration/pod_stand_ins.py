@@ -40,6 +40,8 @@ class StandIn:
     reachable: bool = True
     orders: list[contract.Rotation] = field(default_factory=list)
     readings: int = 0
+    slices: list[contract.SliceCounts] = field(default_factory=list)
+    pairs: list[contract.Pairs] = field(default_factory=list)
     server: ThreadingHTTPServer | None = None
 
     def counts(self) -> contract.Counts:
@@ -55,8 +57,8 @@ class StandIn:
             "false_negative": 0,
             "predictions": self.correct + self.wrong,
             "rotation": self.rotation,
-            "slices": [],
-            "pairs": [],
+            "slices": self.slices,
+            "pairs": self.pairs,
         }
 
     @property

@@ -10,6 +10,7 @@ from modeldeployment_operator.api.rollout import Strategy
 from modeldeployment_operator.api.spec import Accuracy
 from modeldeployment_operator.api.status import Baseline, CriterionKind, Revision, RevisionPhase, RolloutStatus, Verdict
 from modeldeployment_operator.api.verdict import ModelVerdictSpec
+from modeldeployment_operator.cli.text.criteria import criteria
 from modeldeployment_operator.core.criteria import plan_of
 from modeldeployment_operator.core.decision import decide
 from modeldeployment_operator.core.judgement import Judged, judge, restarted
@@ -281,6 +282,26 @@ def test_a_slice_that_looks_bad_is_not_healthy() -> None:
 
 
 # What is told
+
+
+def test_why_tells_of_each_demand() -> None:
+    world = Beside(DROP | {"minimum": 0.5, "additional": [{"metric": "recall", "minimum": 0.5}]}, CANARY)
+    for _ in range(10):
+        world.count("m-1", 19, 1)
+        world.count("m-2", 15, 5)
+        judged = world.look()
+
+    first, *others = criteria(judged["m-2"])
+    assert first.startswith(
+        "accuracy at most 0.05 below that of who serves, over the same time: 0.7500 from 200 labels"
+    )
+    assert "against 0.9500; " in first
+    assert {other.partition(";")[0] for other in others} == {
+        "accuracy at least 0.5: 0.7500 from 200 labels",
+        "accuracy as that of its predecessor, of which too few labels are known: 0.7500 from 200 labels",
+        "recall at least 0.5: nothing to judge yet",
+    }
+    assert list(criteria(replace(judged["m-2"], findings=judged["m-2"].findings[:1]))) == []
 
 
 def recorded(observation: Observation, judged: dict[str, Judged]) -> tuple[ModelVerdictSpec, str]:

@@ -12,7 +12,9 @@ from modeldeployment_operator.api.policies import Action
 from modeldeployment_operator.api.spec import ModelDeploymentSpec
 from modeldeployment_operator.api.status import ModelDeploymentStatus, Rejection, Revision, SituationStatus, Verdict
 from modeldeployment_operator.cli.errors import CommandError, Exit
+from modeldeployment_operator.core.criteria import plan_of
 from modeldeployment_operator.core.errors import InvalidSpecError
+from modeldeployment_operator.core.findings import plan_in
 from modeldeployment_operator.core.fleet import Model, Row, number, row, short, traffic
 from modeldeployment_operator.core.judgement import Judged, judge_revision
 from modeldeployment_operator.core.observation import Key
@@ -135,7 +137,8 @@ class Seen:
         """
         if self.spec is None or self.spec.accuracy is None or revision.evidence is None:
             return None
-        judged = judge_revision(self.spec.accuracy, revision, None, set())
+        plan = plan_in(revision.evidence, plan_of(self.spec.accuracy, None).alpha)
+        judged = judge_revision(self.spec.accuracy, revision, None, set(), plan)
         return judged if judged.labels == revision.evidence.right + revision.evidence.wrong else None
 
     def reading(self, revision: Revision) -> Reading | None:

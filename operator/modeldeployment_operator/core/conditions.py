@@ -195,6 +195,14 @@ def _facts(judged: Judged) -> str:
         return f"no labels yet; {metric} should be at least {level}"
     low, high = judged.interval
     share = judged.log_e / judged.level.proof
+    if judged.subject is not None:  # It is something else that is bad.
+        told = judged.subject
+        low, high = told.interval(judged.level.alpha)
+        return (
+            f"{told.criterion.stream} {ratio(told.estimate or 0.0)} [{ratio(low)}, {ratio(high)}] from "
+            f"{count(told.labels, 'label')}, should be at least {told.criterion.value:g}; evidence against it "
+            f"{max(0.0, share):.0%} of proof"
+        )
     return (
         f"{metric} {ratio(judged.estimate)} [{ratio(low)}, {ratio(high)}] from {count(judged.labels, 'label')}, "
         f"should be at least {level}; evidence against it {max(0.0, share):.0%} of proof"

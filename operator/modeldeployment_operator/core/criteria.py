@@ -73,6 +73,21 @@ class Criterion:
         return f"{self.weight:.9g}"
 
     @property
+    def demand(self) -> str:
+        """Say what is demanded."""
+        if self.value is None:
+            return f"{self.stream} as that of its predecessor, of which too few labels are known"
+        match self.kind:
+            case CriterionKind.MINIMUM:
+                return f"{self.stream} at least {self.value:g}"
+            case CriterionKind.BASELINE:
+                return f"{self.stream} at least {self.value:.4g}, by what its predecessor came to"
+            case CriterionKind.CONCURRENT:
+                return f"{self.stream} at most {self.value:g} below that of who serves, over the same time"
+            case CriterionKind.PAIRED:
+                return f"{self.stream} at most {self.value:g} below that of who serves, on the same requests"
+
+    @property
     def is_level(self) -> bool:
         """Whether it is judged by its own labels alone."""
         return self.kind in {CriterionKind.MINIMUM, CriterionKind.BASELINE}

@@ -10,6 +10,7 @@ from modeldeployment_operator.api.spec import Accuracy
 from modeldeployment_operator.api.status import Rejection, RejectionCause, Revision, RevisionPhase, Verdict
 from modeldeployment_operator.cli.forecast import labels_to_proof
 from modeldeployment_operator.cli.seen import Reading, Seen, reading_of
+from modeldeployment_operator.cli.text.criteria import criteria
 from modeldeployment_operator.cli.text.layout import facts, paragraph
 from modeldeployment_operator.cli.text.model import VERDICTS, quality
 from modeldeployment_operator.cli.text.style import Style
@@ -53,7 +54,9 @@ def why(style: Style, seen: Seen, revision: Revision, now: datetime) -> list[str
         ]
     else:
         lines += ["", *facts(style, [("Model", location(revision.model_uri)), ("Phase", revision.phase.value)])]
+    judged = seen.judged(revision)
     for head, texts in (
+        ("What is demanded", criteria(judged) if judged else ()),
         ("What would change it", _changes(seen, revision, reading, back=back)),
         ("What to do", _advice(seen, revision, reading, rejection if back else None)),
     ):

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from modeldeployment_operator.api.spec import Accuracy, AccuracyMetric
-from modeldeployment_operator.api.status import Revision, RevisionPhase
+from modeldeployment_operator.api.status import CriterionKind, Revision, RevisionPhase
+from modeldeployment_operator.core.criteria import plan_of
 from modeldeployment_operator.core.evidence import (
     Comparison,
     Evidence,
@@ -22,6 +23,7 @@ from modeldeployment_operator.core.evidence import (
     combine,
     slice_weights,
 )
+from modeldeployment_operator.core.findings import Beside
 from modeldeployment_operator.core.judgement import judge_revision
 from modeldeployment_operator.core.metrics import share_of
 from numpy.typing import NDArray
@@ -165,6 +167,36 @@ def together(rng: np.random.Generator) -> float:
     return highest
 
 
+def canary(rng: np.random.Generator) -> float:
+    """A candidate at the edge of five demands, judged and remembered as the operator does; few looks are written down.
+
+    Its accuracy is the minimum, and that of the stable revision less the margin; so are its recall and both slices.
+    """
+    document = {"minimum": LEVEL, "maximumDrop": MARGIN, "sliceMinimum": LEVEL}
+    accuracy = Accuracy.parse(document | {"additional": [{"metric": "recall", "minimum": LEVEL}]})
+    plan = plan_of(accuracy, None, CriterionKind.CONCURRENT, ("0", "1"))
+    revision = Revision(name="m-2", phase=RevisionPhase.CANDIDATE, model_uri="https://models/m")
+    right, both, highest = rng.binomial(LOOK // 2, LEVEL, (LOOKS, 2)), np.zeros((2, 2), np.int64), 0.0
+    stable, written = np.zeros(2, np.int64), np.zeros(2, np.int64)
+    labels = blocks = 0
+    for look in range(LOOKS):
+        both += np.column_stack([right[look], LOOK // 2 - right[look]])
+        of_stable = int(rng.binomial(LOOK, STABLE))
+        stable += (of_stable, LOOK - of_stable)
+        good, bad = (int(number) for number in both.sum(axis=0))
+        slices = {str(number): (int(one[0]), int(one[1])) for number, one in enumerate(both)}
+        sample = a_sample("m-2-pod-0", good, bad, true_positive=good, false_negative=bad, slices=slices)
+        beside = Beside(Labels(920, 80), Labels(*map(float, stable - written)))
+        judged = judge_revision(accuracy, revision, [sample], {"m-2-pod-0"}, plan, beside)
+        highest = max(highest, judged.log_e)
+        assert judged.state is not None  # It is judged.
+        compared = sum(one.blocks for one in judged.state.further)
+        if compared != blocks or judged.labels >= 1.2 * labels:
+            revision = revision.model_copy(update={"evidence": judged.state})
+            labels, blocks, written = judged.labels, compared, stable.copy()
+    return highest
+
+
 def _right_of(rng: np.random.Generator, quality: NDArray[np.float64]) -> Counts:
     right = rng.binomial(LOOK, quality)
     return np.column_stack([right, LOOK - right])
@@ -220,6 +252,7 @@ KINDS = (
     Kind("D: mean of scores at the level", scores, 100),
     Kind("D: mean of scores, with squares", scores_with_squares, 100),
     Kind("A, B, C and five slices together", together, 80),
+    Kind("a canary by five demands, as operated", canary, 60),
     Kind("A mirrored: false promotion", level_better, 300),
     Kind("B mirrored: false promotion", other_requests_mirrored, 120),
     Kind("C mirrored: false promotion", same_requests_mirrored, 300),

@@ -187,6 +187,28 @@ def test_counters_that_are_not_there_are_told(watched: Watched) -> None:
     assert watched.story.condition("Ready")["status"] == "True", "it serves all the same"
 
 
+def test_a_gauge_is_a_plain_threshold(watched: Watched) -> None:
+    story, labeller = watched.story, watched.labeller
+    ratio = f'sum(judged_total{{{HERE},result="correct"}}) / sum(judged_total{{{HERE}}})'
+    accuracy = {"minimum": 0.9, "sampleInterval": "1s", "source": "Query", "query": {"gauge": ratio, "for": "2s"}}
+
+    def apply(model: int, instead_of: str | None, quality: int) -> str:
+        story.apply(model=model, accuracy=accuracy, monitoring={"serviceMonitor": {"interval": "1s"}})
+        revision: str = story.wait_for(
+            lambda status: status.get("servingRevision") != instead_of and status.get("servingRevision"), "it serves"
+        )
+        labeller.counts[revision] = [quality, 100 - quality]
+        return revision
+
+    first = apply(1, None, 95)
+    story.wait_until(lambda: watched.accuracy() == ("True", "Healthy"), "it is above", seconds=60)
+    assert "a plain threshold on a gauge, without a bound on errors" in story.condition("AccuracyHealthy")["message"]
+    second = apply(2, first, 85)
+    story.wait_for(lambda status: status["servingRevision"] == first, "the rollback", seconds=60)
+    rejection = story.status()["rejections"][0]
+    assert (rejection["revision"], rejection["metric"], rejection["estimate"]) == (second, "gauge", "0.85")
+
+
 # With one that answers as it is told
 
 MODEL = an_observation(accuracy=QUICK).serving("m-1").ready("m-1", 1, of=1).obj()
@@ -202,6 +224,7 @@ class Fake:
     values: dict[str, dict[float, str]] = field(default_factory=dict)
     """By result: what was scraped, by time."""
     error: str = ""
+    document: dict[str, Any] | None = None
     hold: threading.Event = field(default_factory=threading.Event)
     asked: list[str] = field(default_factory=list)
 
@@ -212,6 +235,8 @@ class Fake:
     def body(self, query: str) -> bytes:
         if self.error:
             return json.dumps({"status": "error", "error": self.error}).encode()
+        if self.document is not None:
+            return json.dumps(self.document).encode()
         if query == "time()":
             return json.dumps({"status": "success", "data": {"resultType": "scalar", "result": [50, "50"]}}).encode()
         some = {
@@ -382,6 +407,32 @@ async def test_one_that_hangs_is_told(fake: Fake, reading: Reading, monkeypatch:
     fake.hold.clear()
     _, problem = await reader.read()
     assert "it cannot be asked (TimeoutError)" in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        pytest.param(["vector", [{"metric": {}, "value": [1, "0.85"]}]], (0.85, None), id="one of a vector"),
+        pytest.param(["scalar", [1, "0.85"]], (0.85, None), id="a scalar"),
+        pytest.param(["vector", []], (None, "gives 0 numbers"), id="none"),
+        pytest.param(["vector", [{"value": [1, "1"]}] * 2], (None, "gives 2 numbers"), id="two"),
+        pytest.param(["scalar", [1, "NaN"]], (None, "is nan, which is no number"), id="no number"),
+        pytest.param(["matrix", []], (None, "of type 'matrix', not 'vector'"), id="a range"),
+    ],
+)
+async def test_a_gauge_is_one_number(
+    fake: Fake, reading: Reading, result: list[Any], told: tuple[float | None, str | None]
+) -> None:
+    fake.document = {"status": "success", "data": {"resultType": result[0], "result": result[1]}}
+    reader = reading(fake.url)
+    wish = Query.parse({"gauge": f"avg(quality{{{HERE}}})"})
+    reader.clock.seconds += 1
+    samples, problem = await reader.queries.sample(MODEL, wish, timedelta(seconds=0.5))
+
+    assert fake.asked == ['avg(quality{namespace="team",version="m-1"})']
+    assert [one.gauge for one in samples.values()] == ([] if told[0] is None else [told[0]])
+    assert (told[1] or "") in (problem or "")
+    assert (problem is None) == (told[1] is None)
 
 
 async def test_without_an_address_it_is_told() -> None:

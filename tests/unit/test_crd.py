@@ -111,6 +111,7 @@ def test_every_plain_default_is_told(schema: dict[str, Any]) -> None:
         ".feedback.counted",
         ".feedback.maturity",
         ".accuracy.source",
+        ".accuracy.query.for",
         ".rollout.hold.approval",
         ".rollout.hold.healthy",
         ".rollout.steps[].hold.approval",

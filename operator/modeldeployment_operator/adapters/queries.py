@@ -123,6 +123,10 @@ class Queries:
                 before = known.tallies.get(revision, {})
                 tallies[revision] = before
                 try:
+                    if query.gauge is not None:
+                        body = await self._ask(api, filled(query.gauge, observation.key, revision))
+                        samples[revision] = _gauge(revision, answers.gauge(body))
+                        continue
                     counted = await self._count(api, observation.key, query, revision, before)
                 except PrometheusError as error:
                     problem = problem or f"Prometheus at {api.url}: {str(error)[:_LONGEST_MESSAGE]}"
@@ -146,7 +150,7 @@ class Queries:
         Correct is asked for first: a scrape that it has is there as a whole, in what is asked for then.
         """
         correct, total = [
-            answers.samples(await self._ask(api, f"{filled(selector, key, revision)}[{WINDOW}]"))
+            answers.samples(await self._ask(api, f"{filled(selector or '', key, revision)}[{WINDOW}]"))
             for selector in (query.correct, query.total)
         ]
         found = processes(correct, total, distinguishing(query))
@@ -169,6 +173,10 @@ class Queries:
                 self._observe_seconds(self._monotonic() - began)
             self._fault = None
             return body
+
+
+def _gauge(revision: str, value: float) -> Sample:
+    return Sample(revision, revision, "", 0, 0, 0, 0, 0, ANSWERS_ITSELF, gauge=value)
 
 
 def _samples(revision: str, counted: Counted) -> dict[str, Sample]:

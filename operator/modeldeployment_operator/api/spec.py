@@ -144,12 +144,29 @@ class Accuracy(ApiModel):
             message="query is given with source: Query, and with no other",
         ),
         Rule(
+            cel="!has(self.query) || !has(self.query.gauge) || has(self.minimum) && !has(self.maximumDrop) && "
+            "!has(self.alpha) && !has(self.minimumLabels)",
+            holds=lambda self: (
+                not self.is_gauged
+                or (
+                    self.minimum is not None and not self.model_fields_set & {"maximum_drop", "alpha", "minimum_labels"}
+                )
+            ),
+            message="a gauge is held against minimum, a plain threshold: maximumDrop, alpha and minimumLabels are for "
+            "labels that are counted",
+        ),
+        Rule(
             cel="!has(self.query) || (!has(self.metric) || self.metric == 'accuracy') && !has(self.additional)",
             holds=lambda self: self.query is None or self.metrics == {AccuracyMetric.ACCURACY},
             message="what a query counts is judged as accuracy, the share of correct in total: leave out metric "
             "and additional. Precision and recall are such shares, too: select their counters",
         ),
     )
+
+    @property
+    def is_gauged(self) -> bool:
+        """Whether a gauge is held against the minimum, and no labels are judged."""
+        return self.query is not None and self.query.gauge is not None
 
     @property
     def counted_by(self) -> str | None:
@@ -329,6 +346,17 @@ class ModelDeploymentSpec(ApiModel):
                 self.accuracy is not None or not any(hold.labels or hold.healthy for hold in self.rollout.holds)
             ),
             message="a rollout that waits for labels or for a verdict needs accuracy: without it nothing is counted",
+        ),
+        Rule(
+            cel="!has(self.accuracy) || !has(self.accuracy.query) || !has(self.accuracy.query.gauge) || "
+            "!has(self.rollout) || !(has(self.rollout.steps) ? self.rollout.steps.exists(step, has(step.hold.labels)) "
+            ": has(self.rollout.hold) && has(self.rollout.hold.labels))",
+            holds=lambda self: (
+                self.accuracy is None
+                or not self.accuracy.is_gauged
+                or not any(hold.labels for hold in self.rollout.holds)
+            ),
+            message="a gauge counts no labels: have the rollout wait for a duration, or for healthy: true",
         ),
         Rule(
             cel="!has(self.accuracy) || !has(self.accuracy.sliceMinimum) || has(self.feedback) && "

@@ -132,6 +132,17 @@ class Baseline(ApiModel):
     wrong: int = Field(ge=0, description="Labels that spoke against it.")
 
 
+class GaugeState(ApiModel):
+    """What a user's gauge says of a revision: a plain threshold, without a bound on errors."""
+
+    query: str = Field(description="Digest of the query.")
+    minimum: str = Field(description="The threshold.")
+    value: str = Field(description="What it said last.")
+    below_since: Timestamp | None = Field(
+        None, description="Since when it was below, at every look; absent if it is not.", json_schema_extra=TIME
+    )
+
+
 class Revision(ApiModel):
     """One revision that the operator knows."""
 
@@ -146,6 +157,7 @@ class Revision(ApiModel):
     ready_replicas: int = Field(0, ge=0, description="Pods of it that answer.")
     verdict: Verdict | None = Field(None, description="What the labels say of it.")
     evidence: EvidenceState | None = Field(None, description="State of the test.")
+    gauge: GaugeState | None = Field(None, description="What the gauge says, where one is judged instead of labels.")
     judged_since: Timestamp | None = Field(None, description="When that test began.", json_schema_extra=TIME)
 
 

@@ -18,6 +18,7 @@ from modeldeployment_operator.core.findings import plan_in
 from modeldeployment_operator.core.fleet import Model, Row, number, row, short, traffic
 from modeldeployment_operator.core.judgement import Judged, judge_revision
 from modeldeployment_operator.core.observation import Key
+from modeldeployment_operator.core.rejection import GAUGE
 from modeldeployment_operator.core.resource import Resource
 
 
@@ -166,9 +167,9 @@ class Seen:
 
 
 def reading_of(rejection: Rejection) -> Reading | None:
-    """Return the numbers that a revision was taken back by; None if there are none."""
+    """Return the numbers of labels that a revision was taken back by; None if there are none."""
     level = number(rejection.level)
-    if level is None or rejection.metric is None:
+    if level is None or rejection.metric is None or rejection.metric == GAUGE:
         return None
     alpha, log_e = number(rejection.alpha), number(rejection.log_e)
     proof = 0.0 if alpha is None or log_e is None or not 0 < alpha < 1 else max(0.0, log_e / -math.log(alpha))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -35,6 +36,19 @@ def scalar(body: bytes) -> float:
     """Return the one number of an answer; PrometheusError if it is none."""
     with in_form():
         return float(_result(body, "scalar")[1])
+
+
+def gauge(body: bytes) -> float:
+    """Return the one number that a user's expression gives; PrometheusError if it is none."""
+    with in_form():
+        kind = json.loads(body, parse_constant=_refuse).get("data", {}).get("resultType")
+        values = [_result(body, "scalar")] if kind == "scalar" else [one["value"] for one in _result(body, "vector")]
+        if len(values) != 1:
+            raise PrometheusError(f"query.gauge gives {len(values)} numbers, and has to give one for the revision")
+        value = float(values[0][1])
+        if not math.isfinite(value):
+            raise PrometheusError(f"query.gauge is {value}, which is no number")
+        return value
 
 
 def _series(document: dict[str, Any]) -> Series:

@@ -10,10 +10,11 @@ from modeldeployment_operator.api import group
 from modeldeployment_operator.api.base import seconds
 from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from modeldeployment_operator.api.policies import Action
-from modeldeployment_operator.api.status import Rejection, Verdict
+from modeldeployment_operator.api.status import GaugeState, Rejection, Verdict
 from modeldeployment_operator.core.attention import needs_attention
 from modeldeployment_operator.core.claims import Claim, View, pause_words
 from modeldeployment_operator.core.detection import outlook
+from modeldeployment_operator.core.gauge import words
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.kinds import MONITORING, PROMETHEUS_RULE, SERVICE_MONITOR, Kind
 from modeldeployment_operator.core.observation import Problem
@@ -126,6 +127,8 @@ def _accuracy(view: View) -> Claim:
             f"the labels of {view.decision.serving} cannot be read, and it is judged no further: "
             f"{view.observation.silence or 'no answer'}",
         )
+    if judged.gauge is not None:
+        return _gauged(view, judged.verdict, judged.gauge)
     if judged.level is None and judged.state is not None and judged.state.level is not None:
         message = "the level or the metric was changed: another test begins when the labels are read next"
         return Claim(kind, unknown, Reason.INCONCLUSIVE, message)
@@ -146,6 +149,16 @@ def _accuracy(view: View) -> Claim:
     minimum = view.observation.spec.accuracy.minimum_labels
     lacking = f"; a verdict needs {count(minimum, 'label')}" if judged.labels < minimum else "; no proof either way"
     return Claim(kind, unknown, Reason.INCONCLUSIVE, facts + lacking)
+
+
+def _gauged(view: View, verdict: Verdict, gauge: GaugeState) -> Claim:
+    kind, facts = ConditionType.ACCURACY_HEALTHY, words(gauge)
+    if verdict is Verdict.HEALTHY:
+        return Claim(kind, ConditionStatus.TRUE, Reason.HEALTHY, facts)
+    if verdict is Verdict.DEGRADED:
+        reason, advice = _degraded(view)
+        return Claim(kind, ConditionStatus.FALSE, reason, f"{facts}; {advice}")
+    return Claim(kind, ConditionStatus.UNKNOWN, Reason.INCONCLUSIVE, f"{facts}; it has not lasted long enough")
 
 
 def _degraded(view: View) -> tuple[Reason, str]:

@@ -10,7 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from modeldeployment_operator.api.spec import Accuracy, AccuracyMetric
-from modeldeployment_operator.api.status import CriterionKind, EvidenceState, Revision, RevisionPhase, Verdict
+from modeldeployment_operator.api.status import (
+    CriterionKind,
+    EvidenceState,
+    GaugeState,
+    Revision,
+    RevisionPhase,
+    Verdict,
+)
 from modeldeployment_operator.core.counting import Reading, advanced, from_here
 from modeldeployment_operator.core.criteria import COMPARED, Plan, Stream, plan_of, slices_of
 from modeldeployment_operator.core.evidence import Labels
@@ -27,6 +34,7 @@ from modeldeployment_operator.core.findings import (
     is_readable,
     with_baseline,
 )
+from modeldeployment_operator.core.gauge import judge_gauges
 from modeldeployment_operator.core.intervals import anytime_interval
 from modeldeployment_operator.core.metrics import value_of
 from modeldeployment_operator.core.observation import Observation, Sample
@@ -68,6 +76,8 @@ class Judged:
     """What the labels said when they could last be read; None if they can be."""
     findings: tuple[Finding, ...] = ()
     """What is known by each criterion, the one that speaks most against the revision first."""
+    gauge: GaugeState | None = None
+    """What a gauge says, where that is judged; nothing is known of labels then."""
     new: Labels = field(default=NO_LABELS, compare=False)
     """Labels since what is remembered."""
 
@@ -119,14 +129,22 @@ class Judged:
 
 def judge(observation: Observation) -> Mapping[str, Judged]:
     """Return what is known of each revision that runs and is to be judged; empty if nothing is."""
-    if observation.spec.accuracy is None:
+    accuracy = observation.spec.accuracy
+    if accuracy is None:
         return {}
+    if accuracy.query is not None and accuracy.query.gauge is not None:
+        known = [*observation.status.revisions, *_first(observation)]
+        gauged = judge_gauges(observation, accuracy.query, accuracy.minimum or 0.0, known)
+        return {
+            name: Judged(accuracy.metric, one.verdict, before=one.before, gauge=one.state)
+            for name, one in gauged.items()
+        }
     judged: dict[str, Judged] = {}
     # What is new of the one that serves is what a candidate is compared with.
     revisions = [*observation.status.revisions, *_first(observation)]
     serving = observation.status.serving_revision
     for revision in sorted(revisions, key=lambda one: one.name != serving):
-        found = _judge(observation, observation.spec.accuracy, revision, judged.get(serving or ""))
+        found = _judge(observation, accuracy, revision, judged.get(serving or ""))
         if found is not None:
             judged[revision.name] = found
     return judged

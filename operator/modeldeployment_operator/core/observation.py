@@ -104,6 +104,8 @@ class Sample:
     false_positive: int
     false_negative: int
     passing: Passing
+    gauge: float | None = None
+    """What a user's gauge says of the revision, instead of all counts."""
     slices: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Correct and wrong by the name of a slice."""
     pairs: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)

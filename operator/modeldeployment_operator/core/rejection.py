@@ -17,11 +17,14 @@ from modeldeployment_operator.api.status import (
     Verdict,
 )
 from modeldeployment_operator.api.verdict import PROVEN_WORSE, ModelVerdictSpec
+from modeldeployment_operator.core.gauge import words
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.revisions import content_of
 from modeldeployment_operator.core.text import count, precise, ratio, shortened
 
+GAUGE: Final = "gauge"
+"""In place of a metric, where a gauge was judged."""
 _ROUNDING: Final = 5e-5
 """Of a level in a record."""
 _BY_WHAT: Final = {
@@ -76,6 +79,9 @@ def reject(
         rolled_back_to=successor,
         retry=observation.asked.retry,
     )
+    if judged is not None and judged.gauge is not None:
+        plain = words(judged.gauge) if why.reason is RejectionCause.DEGRADED else rejection.message
+        return rejection.model_copy(update={**facts_of(judged), "message": plain})
     if judged is None or judged.state is None:
         return rejection
     told = judged.subject
@@ -85,6 +91,8 @@ def reject(
 
 def facts_of(judged: Judged) -> dict[str, Any]:
     """Return what is known of a revision's quality, as it is recorded; nothing if it was not judged."""
+    if judged.gauge is not None:
+        return {"metric": GAUGE, "level": judged.gauge.minimum, "estimate": judged.gauge.value}
     if judged.level is None or judged.state is None:
         return {}
     facts: dict[str, Any] = {}
@@ -148,7 +156,12 @@ def _is_about(verdict: ModelVerdictSpec, observation: Observation) -> bool:
 
 def _demands_as_much(verdict: ModelVerdictSpec, accuracy: Accuracy | None) -> bool:
     """Return whether what was missed then is demanded now: who lowers the minimum may have the model tried again."""
-    if accuracy is None or (verdict.metric or accuracy.metric.value) not in accuracy.metrics:
+    if accuracy is None:
+        return False
+    if verdict.metric == GAUGE or accuracy.is_gauged:
+        is_same = verdict.metric == GAUGE and accuracy.is_gauged
+        return is_same and accuracy.minimum is not None and float(verdict.level or 0) <= accuracy.minimum
+    if (verdict.metric or accuracy.metric.value) not in accuracy.metrics:
         return False
     if verdict.evidence is not None and verdict.evidence.query != accuracy.counted_by:
         return False
@@ -191,9 +204,11 @@ def cause(rejection: Rejection) -> str:
     what = rejection.metric if rejection.slice is None else f"{rejection.metric} of slice {rejection.slice}"
     facts = (
         f"{what} {rejection.estimate} [{rejection.lower}, {rejection.upper}] from {count(rejection.labels, 'label')}"
-        if rejection.estimate is not None
+        if rejection.lower is not None
         else ""
     )
+    if rejection.metric == GAUGE:
+        facts = "" if rejection.message else f"gauge {rejection.estimate}, a plain threshold"
     if rejection.verdict is not None:
         facts += f" (ModelVerdict {rejection.verdict}, of {rejection.time})"
     if rejection.message is not None:

@@ -30,7 +30,7 @@ def filled(selector: str, key: Key, revision: str) -> str:
 
 def distinguishing(query: Query) -> frozenset[str]:
     """Return labels that correct and total select differently: series that differ in these alone are of one process."""
-    correct, total = _matchers(query.correct), _matchers(query.total)
+    correct, total = _matchers(query.correct or ""), _matchers(query.total or "")
     return frozenset({"__name__", *(label for label, _, _ in correct ^ total)})
 
 

@@ -249,6 +249,7 @@ def _revision(
         ready_replicas=workload.ready if workload else 0,
         verdict=judged[name].verdict if name in judged else _last_verdict(observation, decision, old),
         evidence=judged[name].state if name in judged and name in decision.running else None,
+        gauge=judged[name].gauge if name in judged and name in decision.running else None,
     )
     if left_by_route(observation, decision, name):
         revision = revision.model_copy(update={"serving_until": precise(observation.now)})

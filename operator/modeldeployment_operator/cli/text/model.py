@@ -16,6 +16,7 @@ from modeldeployment_operator.cli.text.style import Style
 from modeldeployment_operator.cli.text.waiting import waits
 from modeldeployment_operator.cli.text.words import ago, percent
 from modeldeployment_operator.core.fleet import State, location, number
+from modeldeployment_operator.core.gauge import words
 from modeldeployment_operator.core.text import count
 
 LOOKS: Final = {
@@ -56,6 +57,8 @@ def model(style: Style, seen: Seen, now: datetime) -> list[str]:
     for revision in _judged(seen):
         if reading := seen.reading(revision):
             lines += ["", *quality(style, seen.short(revision.name), reading)]
+        elif revision.gauge:
+            lines += ["", *paragraph(style, f"{seen.short(revision.name)}: {words(revision.gauge)}")]
         if revision.name == seen.status.serving_revision:
             lines += outlook(style, seen)
     for condition in troubles(seen):

@@ -70,6 +70,8 @@ def _candidate(seen: Seen, now: datetime) -> Iterator[str]:
 
 def _labels(seen: Seen) -> Iterator[str]:
     serving, accuracy = seen.row.serving, seen.spec.accuracy if seen.spec else None
+    if accuracy is not None and accuracy.is_gauged:
+        return
     if serving is None or accuracy is None or serving.verdict not in {Verdict.INCONCLUSIVE, None}:
         return
     labels = seen.status.accuracy.labels if seen.status.accuracy else 0

@@ -16,6 +16,7 @@ from modeldeployment_operator.cli.text.model import VERDICTS, quality
 from modeldeployment_operator.cli.text.style import Style
 from modeldeployment_operator.cli.text.words import ago, clock, hours, percent
 from modeldeployment_operator.core.fleet import location, number
+from modeldeployment_operator.core.gauge import words as gauge_words
 from modeldeployment_operator.core.text import count
 
 _METRICS: Final = {
@@ -76,6 +77,9 @@ def _verdict(seen: Seen, revision: Revision, rejection: Rejection | None, readin
     at_work = f"{name} ({revision.phase.value})"
     if accuracy is None:
         return f"{at_work} is not judged: spec.accuracy is not set."
+    if revision.gauge is not None and revision.verdict is not Verdict.UNAVAILABLE:
+        verdict = revision.verdict.value if revision.verdict else "not judged yet"
+        return f"{at_work} is {verdict}: {gauge_words(revision.gauge)}."
     match revision.verdict:
         case Verdict.DEGRADED:
             return f"{at_work} is Degraded: its labels prove that it is worse than demanded."
@@ -209,7 +213,7 @@ def _advice(seen: Seen, revision: Revision, reading: Reading | None, rejection: 
         yield "apply a better model; if several fall together, the world has changed rather than a model"
     elif revision.verdict is Verdict.UNAVAILABLE:
         yield f"see why in the condition AccuracyHealthy: kubectl model status {name}"
-    elif reading is None:
+    elif reading is None and revision.gauge is None:
         yield "send labels: how stands in the README, and the URL in status.endpoint"
-    elif reading.labels < seen.spec.accuracy.minimum_labels:
+    elif reading is not None and reading.labels < seen.spec.accuracy.minimum_labels:
         yield "send more labels, of predictions picked at random rather than of complaints alone"

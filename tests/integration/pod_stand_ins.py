@@ -35,6 +35,8 @@ class StandIn:
     ip: str
     correct: int = 0
     wrong: int = 0
+    unlabelled: int = 0
+    """Predictions whose labels have not come."""
     started: str = "1"
     rotation: contract.Rotation = field(default_factory=lambda: {"forward_to": None, "share": 1.0, "copy": False})
     reachable: bool = True
@@ -55,7 +57,7 @@ class StandIn:
             "false_positive": 0,
             "true_negative": 0,
             "false_negative": 0,
-            "predictions": self.correct + self.wrong,
+            "predictions": max(0, self.correct) + self.wrong + self.unlabelled,
             "rotation": self.rotation,
             "slices": self.slices,
             "pairs": self.pairs,
@@ -91,6 +93,8 @@ class Kubelet:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.failing: dict[str, dict[str, Any]] = {}
         """By revision: the status that its pods get instead of becoming ready."""
+        self.failing_all: dict[str, Any] | None = None
+        """The same for all revisions whose pods have not begun to run."""
         self.held: set[str] = set()
         """Revisions whose pods stay as they are."""
         self.pods: dict[str, StandIn] = {}
@@ -144,8 +148,8 @@ class Kubelet:
         if kind == "DELETED":
             if uid in self.pods:
                 self._stop(self.pods[uid])
-        elif revision in self.failing:
-            self._patch(pod.metadata.name, self.failing[revision])
+        elif failure := self.failing.get(revision) or (self.failing_all if uid not in self.pods else None):
+            self._patch(pod.metadata.name, failure)
         elif uid not in self.pods and revision not in self.held and pod.metadata.deletion_timestamp is None:
             self.pods[uid] = self._start(pod.metadata.name, uid, revision)
 

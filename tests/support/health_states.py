@@ -23,7 +23,7 @@ ROLLED_BACK = an_observation().rejected("m-2").serving("m-1").ready("m-1").asks_
 
 SILENT = Judged(AccuracyMetric.ACCURACY, Verdict.UNAVAILABLE, before=Verdict.HEALTHY)
 AT = RolloutStatus(revision="m-2", strategy=Strategy.BLUE_GREEN, since=ago(hours=1))
-HELD = BESIDE.remembers(rollout=AT)
+HELD = BESIDE.remembers(rollout=AT).having(silence="nobody answers")
 DRIFTING = HELD.serving("m-1", serving_since=ago(days=9))
 PAUSED = HELD.spec(policies={"sourceDown": {"action": "Pause", "after": "1s"}}).remembers(
     situations=[

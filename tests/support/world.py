@@ -54,6 +54,8 @@ class World:
     """By revision that has a Deployment: pods that answer."""
     counts: dict[str, tuple[int, int]] = field(default_factory=dict)
     """By pod's UID: right and wrong labels."""
+    predictions: dict[str, int] = field(default_factory=dict)
+    """By pod's UID."""
     life: int = 0
     """Makes the UIDs of new pods new."""
     born: dict[str, int] = field(default_factory=dict)
@@ -66,6 +68,12 @@ class World:
             had = self.counts.get(uid, (0, 0))
             self.counts[uid] = (had[0] + right, had[1] + wrong)
 
+    def predict(self, revision: str, number: int) -> None:
+        """Predictions are asked of a revision."""
+        if self.ready.get(revision):
+            uid = self._uid(revision, 0)
+            self.predictions[uid] = self.predictions.get(uid, 0) + number
+
     def restart_operator(self) -> None:
         """What was not written is forgotten."""
         self.memory = self.persisted
@@ -74,11 +82,13 @@ class World:
         """Somebody restores the object without its status."""
         self.persisted = self.memory = ModelDeploymentStatus()
 
-    def look(self, *, read: bool = True, down: bool = False) -> Look:
-        """Reconcile once, with or without reading the pods; none of them can be read where all is down."""
+    def look(self, *, read: bool = True, down: bool = False, invalid: bool = False) -> Look:
+        """Reconcile once, with or without reading the pods; where all is down, or says what cannot be, in vain."""
         observation = self._observe(read=read)
-        if down:
+        if down or invalid:
             unread = frozenset(pod.revision for pod in observation.pods if pod.running)
+            faults = dict.fromkeys(unread, "-1 labels") if invalid else {}
+            observation = replace(observation, invalid=faults)
             observation = replace(observation, samples={}, silence="down", silent=unread, unread=unread)
         judged = judge(observation)
         decision = decide(observation, judged)
@@ -128,7 +138,8 @@ class World:
 
     def _sample(self, pod: Pod) -> Sample:
         right, wrong = self.counts.get(pod.uid, (0, 0))
-        return Sample(pod.uid, pod.revision, "s", right, wrong, 0, 0, 0, ANSWERS_ITSELF)
+        predictions = self.predictions.get(pod.uid, 0)
+        return Sample(pod.uid, pod.revision, "s", right, wrong, 0, 0, 0, ANSWERS_ITSELF, predictions=predictions)
 
     def _come_true(self, observation: Observation, decision: Decision, status: ModelDeploymentStatus) -> None:
         written = {}

@@ -14,6 +14,7 @@ from modeldeployment_operator.api.spec import AccuracyMetric
 from modeldeployment_operator.api.status import (
     ModelDeploymentStatus,
     RejectionCause,
+    RevisionPhase,
     RolloutStatus,
     SituationStatus,
     Verdict,
@@ -23,14 +24,31 @@ from modeldeployment_operator.core.events import events_between
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Asked, Observation
 from modeldeployment_operator.core.resources import build_verdict
-from modeldeployment_operator.core.status import document, summarise
+from modeldeployment_operator.core.status import document, summarise, without_activity, without_counts
 
-from tests.support.observations import LEVEL, NOW, ObservationBuilder, ago, an_observation, degraded, evidence, healthy
+from tests.support.observations import (
+    LEVEL,
+    NOW,
+    ObservationBuilder,
+    a_sample,
+    ago,
+    an_observation,
+    degraded,
+    evidence,
+    healthy,
+)
 
 CANARY = {
     "strategy": "Canary",
     "steps": [{"weight": 5, "hold": {"duration": "10m"}}, {"weight": 50, "hold": {"labels": 9}}],
 }
+HOURLY = {
+    "strategy": "Canary",
+    "steps": [{"weight": 5, "hold": {"duration": "1h"}}, {"weight": 50, "hold": {"labels": 9}}],
+}
+WAITS = {"strategy": "Canary", "steps": [{"weight": 5, "hold": {"labels": 9}}, {"weight": 50, "hold": {"labels": 9}}]}
+BACK = {"m-1": healthy(), "m-2": healthy()}
+FEW = {"m-1": healthy(), "m-2": healthy(4, 0)}
 BOTH = {"m-1": degraded(), "m-2": degraded()}
 WORSE = {"m-1": healthy(), "m-2": degraded()}
 
@@ -50,13 +68,14 @@ def canary(minutes: int = 5, **policies: Any) -> ObservationBuilder:
         revision="m-2", strategy=Strategy.CANARY, step=1, steps=2, weight=5, since=ago(minutes=minutes)
     )
     builder = an_observation(rollout=CANARY, policies=policies).serving("m-1", serving_since=ago(days=9)).ready("m-1")
-    return builder.candidate("m-2").ready("m-2").remembers(rollout=rollout).having(selected="m-1")
+    builder = builder.candidate("m-2").ready("m-2").remembers(rollout=rollout)
+    return builder.having(selected="m-1", silence="nobody answers")
 
 
 def probation(**policies: Any) -> ObservationBuilder:
     """m-2 took over from m-1 an hour ago, and m-1 stands by."""
     builder = an_observation(policies=policies).standby("m-1").ready("m-1").serving("m-2").ready("m-2")
-    return builder.asks_for("m-2").having(selected="m-2")
+    return builder.asks_for("m-2").having(selected="m-2", silence="nobody answers")
 
 
 def then(observation: Observation, judged: dict[str, Judged], **changes: Any) -> Observation:
@@ -165,6 +184,8 @@ def test_a_step_does_not_end_on_a_look_that_failed_though_that_is_not_told_yet()
 
 def test_no_rollout_begins_while_nothing_can_be_read() -> None:
     builder = an_observation(rollout=CANARY).serving("m-1").ready("m-1").candidate("m-2").ready("m-2")
+    assert decide(builder.obj(), {"m-1": silent()}).weight == 5, "nothing is counted yet, where it can be read"
+    builder = builder.having(silence="nobody answers")
     decision = decide(builder.obj(), {"m-1": silent()})
     assert (decision.candidate, decision.rollout) == ("m-2", None)
     replaced = decide(builder.spec(rollout={}).obj(), {"m-1": silent()})
@@ -218,6 +239,171 @@ def test_what_serves_may_give_way_on_probation_where_that_is_chosen() -> None:
     assert decide(builder.paused().obj(), {"m-2": silent()}).serving == "m-2"
 
 
+# Invalid data
+INVALID = {"m-1": "pod m-1-pod-0: its counts are not numbers that can be counts"}
+
+
+def test_counts_that_cannot_be_hold_a_rollout_until_they_make_sense() -> None:
+    observation = canary(20).having(invalid=INVALID).obj()
+    assert stays(decide(observation, BACK))
+    conditions = told(observation, BACK)
+    assert conditions[ConditionType.STALLED].reason is Reason.INVALID_DATA
+    assert "not numbers that can be counts" in conditions[ConditionType.NEEDS_ATTENTION].message
+    assert decide(then(observation, BACK, invalid={}), BACK).weight == 50
+
+
+def test_it_is_told_once_where_nothing_else_can_be_read() -> None:
+    (one,) = decide(canary().having(invalid=INVALID).obj(), {"m-1": silent(), "m-2": healthy()}).situations
+    assert one.situation is Situation.INVALID_DATA
+
+
+@pytest.mark.parametrize(("action", "weight"), [("Alert", 50), ("RollBack", 0), ("Pause", 5)])
+def test_what_else_can_be_done_about_counts_that_cannot_be(action: str, weight: int) -> None:
+    decision = decide(canary(20, invalidData={"action": action}).having(invalid=INVALID).obj(), BACK)
+    assert decision.weight == weight
+    cause = decision.rejection.reason if decision.rejection else None
+    assert cause is (RejectionCause.INVALID_DATA if action == "RollBack" else None)
+
+
+# No traffic
+def read(observation: Observation, predictions: dict[str, int | None]) -> Observation:
+    """Return the same after a look at which pods had made so many predictions each."""
+    told = {
+        pod.uid: a_sample(pod.uid, predictions=predictions[pod.revision])
+        for pod in observation.pods
+        if pod.revision in predictions
+    }
+    return replace(observation, samples=told)
+
+
+def after(observation: Observation, judged: dict[str, Judged], **span: float) -> Observation:
+    """Return what is seen so much later, before anything was read."""
+    return replace(then(observation, judged, samples=None), now=observation.now + timedelta(**span))
+
+
+def test_a_rollout_without_requests_goes_no_further_by_time() -> None:
+    quiet = read(canary(5).spec(rollout=HOURLY).obj(), {"m-1": 900, "m-2": 7})
+    assert decide(quiet, BACK).situations == ()
+    late = read(after(quiet, BACK, minutes=60), {"m-1": 950, "m-2": 7})
+    decision = decide(late, BACK)
+    assert (stays(decision), decision.situations[0].situation) == (True, Situation.NO_TRAFFIC)
+    assert decision.situations[0].since == ago(), "since it was first looked"
+    assert told(late, BACK)[ConditionType.STALLED].reason is Reason.NO_TRAFFIC
+    unread = after(late, BACK, minutes=1)
+    assert decide(unread, BACK).situations == decision.situations, "who does not look sees nothing else"
+    back = read(unread, {"m-1": 960, "m-2": 8})
+    assert (decide(back, BACK).situations, decide(back, BACK).weight) == ((), 50)
+
+
+def test_requests_that_come_now_and_then_are_traffic() -> None:
+    observation = read(canary(5).spec(rollout=WAITS).obj(), {"m-2": 7})
+    for number in range(4):
+        observation = read(after(observation, FEW, minutes=50), {"m-2": 8 + number})
+        assert decide(observation, FEW).situations == ()
+
+
+def test_pods_that_are_replaced_are_no_traffic() -> None:
+    observation = read(canary(5).spec(rollout=WAITS).obj(), {"m-2": 7})
+    observation = read(after(observation, FEW, minutes=30), {"m-2": 0})
+    observation = read(after(observation, FEW, minutes=30), {"m-2": 0})
+    assert [one.situation for one in decide(observation, FEW).situations] == [Situation.NO_TRAFFIC]
+
+
+@pytest.mark.parametrize("silence", [{"predictions": None}, {"weight": 0}])
+def test_where_no_requests_need_to_come_their_absence_is_nothing(silence: dict[str, Any]) -> None:
+    beside = {"strategy": "BlueGreen", "hold": {"labels": 9}}
+    builder = canary(5).spec(rollout=beside if "weight" in silence else WAITS)
+    if "weight" in silence:
+        at = RolloutStatus(revision="m-2", strategy=Strategy.BLUE_GREEN, since=ago(minutes=5))
+        builder = builder.remembers(rollout=at)
+    predictions = {"m-2": None if "predictions" in silence else 7}
+    observation = read(builder.obj(), predictions)
+    late = read(after(observation, FEW, hours=3), predictions)
+    assert stays(decide(late, FEW), weight=0 if "weight" in silence else 5)
+    assert Situation.NO_TRAFFIC not in [one.situation for one in decide(late, FEW).situations]
+
+
+def test_on_probation_a_silence_is_told_and_changes_nothing_by_default() -> None:
+    observation = read(probation().obj(), {"m-2": 7})
+    decision = decide(read(after(observation, BACK, hours=1), {"m-2": 7}), BACK)
+    assert [one.action for one in decision.situations] == [Action.ALERT]
+    assert (decision.serving, decision.standby_runs) == ("m-2", True)
+    outlasted = probation().serving("m-2", serving_since=ago(days=3)).revision("m-1", RevisionPhase.RETIRED)
+    assert decide(read(outlasted.obj(), {"m-2": 7}), BACK).situations == ()
+
+
+def test_on_probation_a_silence_can_give_the_traffic_back() -> None:
+    builder = probation(noTraffic={"action": "RollBack", "after": "30m"})
+    observation = read(builder.obj(), {"m-2": 7})
+    assert decide(observation, BACK).serving == "m-2", "what came before the first look nobody knows"
+    decision = decide(read(after(observation, BACK, minutes=30), {"m-2": 7}), BACK)
+    assert decision.rejection is not None
+    assert (decision.serving, decision.rejection.reason) == ("m-1", RejectionCause.NO_TRAFFIC)
+    assert "no predictions come to m-2 (since" in str(decision.rejection.message)
+
+
+# No labels
+def unlabelled(hours: float = 24, feedback: dict[str, Any] | None = None, **policies: Any) -> Observation:
+    """Predictions come to m-2 for so long, and it waits for labels that do not come."""
+    builder = canary(5, **policies).spec(rollout=WAITS)
+    observation = read(builder.spec(feedback=feedback).obj() if feedback else builder.obj(), {"m-2": 7})
+    observation = read(after(observation, FEW, minutes=1), {"m-2": 8})
+    return read(after(observation, FEW, hours=hours), {"m-2": 9})
+
+
+def test_a_step_that_waits_for_labels_says_that_none_come() -> None:
+    assert decide(unlabelled(23.9), FEW).situations == ()
+    decision = decide(unlabelled(), FEW)
+    assert (stays(decision), decision.situations[0].situation) == (True, Situation.NO_LABELS)
+    assert told(unlabelled(), FEW)[ConditionType.STALLED].reason is Reason.NO_LABELS
+    label = {"m-1": healthy(), "m-2": healthy(5, 0)}
+    assert decide(unlabelled(), label).situations == ()
+
+
+def test_labels_that_count_late_are_given_their_time() -> None:
+    feedback = {"maturity": "12h"}
+    assert decide(unlabelled(35.9, feedback), FEW).situations == ()
+    assert decide(unlabelled(36, feedback), FEW).situations[0].situation is Situation.NO_LABELS
+
+
+def test_a_step_that_waits_for_time_alone_misses_no_labels() -> None:
+    observation = replace(unlabelled(), spec=canary().obj().spec)
+    assert Situation.NO_LABELS not in [one.situation for one in decide(observation, FEW).situations]
+
+
+def test_without_labels_a_step_can_count_as_done() -> None:
+    policy = {"action": "Promote", "after": "1h"}
+    assert decide(unlabelled(0.9, noLabels=policy), FEW).weight == 5
+    first = decide(unlabelled(1, noLabels=policy), FEW)
+    assert (first.weight, first.situations[0].action) == (50, Action.PROMOTE)
+    second = read(after(unlabelled(1, noLabels=policy), FEW, minutes=30), {"m-2": 10})
+    assert (decide(second, FEW).weight, decide(second, FEW).situations) == (50, ()), "each step has its own time"
+
+
+def test_who_looks_bad_is_not_promoted_for_want_of_labels() -> None:
+    falling = replace(healthy(4, 3), verdict=Verdict.INCONCLUSIVE, log_e=LEVEL.proof / 2)
+    decision = decide(unlabelled(1, noLabels={"action": "Promote", "after": "1h"}), FEW | {"m-2": falling})
+    assert decision.weight == 5
+
+
+def test_for_want_of_labels_a_candidate_can_be_taken_back_without_proof() -> None:
+    observation = unlabelled(1, noLabels={"action": "RollBack", "after": "1h"})
+    decision = decide(observation, FEW)
+    assert decision.rejection is not None
+    assert (decision.rejection.revision, decision.rejection.reason) == ("m-2", RejectionCause.NO_LABELS)
+
+
+def test_what_comes_is_no_news() -> None:
+    """It moves with each prediction, and would wake whoever watches the object."""
+    observation = read(canary(5).spec(rollout=WAITS).obj(), {"m-2": 7})
+    first = summarise(observation, FEW, decide(observation, FEW))
+    later = read(after(observation, FEW, minutes=1), {"m-2": 8})
+    second = summarise(later, FEW, decide(later, FEW))
+    assert second.revisions != first.revisions
+    assert without_activity(second).revisions == without_activity(first).revisions
+    assert without_counts(second) == without_counts(first)
+
+
 # Pause
 def paused() -> Observation:
     """m-2 was paused in its canary, because nothing could be read."""
@@ -226,9 +412,6 @@ def paused() -> Observation:
     )
     builder = canary(20, sourceDown={"action": "Pause", "after": "5m"}).remembers(situations=[before])
     return builder.having(asked=Asked(resume="7")).obj()
-
-
-BACK = {"m-1": healthy(), "m-2": healthy()}
 
 
 def test_a_pause_outlasts_what_it_was_for() -> None:

@@ -14,6 +14,7 @@ from modeldeployment_operator.core.errors import PrometheusError
 from modeldeployment_operator.core.observation import Key, Observation, Sample, StoredRevision
 from modeldeployment_operator.core.promql import Wish, queries, read_answers, wish_of
 from modeldeployment_operator.core.samples import samples_of
+from modeldeployment_operator.core.validity import sift
 
 from tests.support.observations import KEY, a_sample, a_template, an_observation
 from tests.support.prometheus_answers import STARTED, a_pods_series, a_series, a_target, an_answer
@@ -268,7 +269,9 @@ def test_what_is_no_number_of_labels_does_not_count(value: str) -> None:
     other = a_pods_series(a_target("m-1-pod-1"), {100.0: (9, 2)})
     samples, problem = read(*a_pods_series(a_target(), {100.0: (5, 1), 130.0: (value, 1)}), *other, of=TWO.obj())
 
-    assert list(samples) == ["m-1-pod-1"], "nor does it harm others"
+    sound, invalid = sift(samples)
+    assert list(sound) == ["m-1-pod-1"], "nor does it harm others"
+    assert invalid == {"m-1": problem}
     assert problem is not None
     assert f"of pod {POD} cannot be used: model_labels_total is" in problem
 

@@ -29,11 +29,15 @@ ROLLOUTS: list[dict[str, Any]] = [
 ]
 
 
+ANY = st.sampled_from(["RollBack", "Hold", "Pause", "Promote", "Alert"])
 CAUTIOUS = st.sampled_from(["RollBack", "Hold", "Pause", "Alert"])
 POLICIES: dict[str, Any] = {
     "degraded": st.fixed_dictionaries({"action": CAUTIOUS}),
     "drift": st.fixed_dictionaries({"action": CAUTIOUS}),
     "sourceDown": st.fixed_dictionaries({"action": CAUTIOUS, "after": st.sampled_from(["1s", "10m"])}),
+    "invalidData": st.fixed_dictionaries({"action": CAUTIOUS}),
+    "noTraffic": st.fixed_dictionaries({"action": ANY, "after": st.sampled_from(["10m", "1h"])}),
+    "noLabels": st.fixed_dictionaries({"action": ANY, "after": st.sampled_from(["10m", "1h"])}),
 }
 PRESSING = {situation.value for situation in Situation if situation is not Situation.DEGRADED}
 
@@ -143,11 +147,20 @@ class Story(RuleBasedStateMachine):
         self.world.asked = replace(self.world.asked, resume=value)
         self.look()
 
-    @rule(seconds=st.sampled_from([1, 61, 601]))
-    def the_source_is_down(self, seconds: int) -> None:
-        """For so long that it is told."""
+    @rule(seconds=st.sampled_from([1, 61, 601]), invalid=st.booleans())
+    def the_source_is_down(self, seconds: int, *, invalid: bool) -> None:
+        """For so long that it is told; or it tells what cannot be."""
         self.world.now += timedelta(seconds=seconds)
-        self.look(down=True)
+        self.look(down=not invalid, invalid=invalid)
+
+    @rule(candidate=st.booleans(), minutes=st.sampled_from([0, 40]))
+    def predictions_come(self, *, candidate: bool, minutes: int) -> None:
+        """And no labels of them."""
+        memory = self.world.memory
+        for _ in range(2):
+            self.world.predict((memory.candidate_revision if candidate else memory.serving_revision) or "", 10)
+            self.world.now += timedelta(minutes=minutes)
+            self.look()
 
     @rule(replicas=st.sampled_from([0, 1, 2, 4]))
     def the_user_scales(self, replicas: int) -> None:
@@ -176,13 +189,14 @@ class Story(RuleBasedStateMachine):
         self.look(read=False)
 
     def label(self, name: str, right: int, wrong: int) -> None:
+        self.world.predict(name, right + wrong)
         self.world.label(name, right, wrong)
         self.labels[name] = self.labels.get(name, 0) + right + wrong
 
-    def look(self, *, read: bool = True, down: bool = False) -> None:
+    def look(self, *, read: bool = True, down: bool = False, invalid: bool = False) -> None:
         """Look until nothing changes any more, and hold every look against what must be."""
         for _ in range(8):
-            look = self.world.look(read=read, down=down)
+            look = self.world.look(read=read, down=down, invalid=invalid)
             self.check(look)
             if at_rest(look.status) == at_rest(look.observation.status):
                 self.check_that_it_says_what_it_waits_for(look)

@@ -25,6 +25,7 @@ from modeldeployment_operator.core.schedule import (
     source_of,
 )
 from modeldeployment_operator.core.silence import Silence
+from modeldeployment_operator.core.validity import sift
 
 
 class Labels:
@@ -50,6 +51,7 @@ class Labels:
         self._monotonic = monotonic
         self._asked: dict[Key, float] = {}
         self._silences: dict[Key, Silence] = {}
+        self._invalid: dict[Key, dict[str, str]] = {}
 
     async def read(self, observation: Observation, sampled: float | None) -> Observation:
         """Return the observation with samples, if it is time for some. The last were used at `sampled`."""
@@ -59,7 +61,8 @@ class Labels:
         interval = self._interval(observation)
         if interval is None or not self._is_due(interval, sampled):
             silence = self._silence(observation.key)
-            return replace(observation, silence=silence.problem, unread=frozenset(silence.since))
+            invalid = self._invalid.get(observation.key, {})
+            return replace(observation, silence=silence.problem, invalid=invalid, unread=frozenset(silence.since))
         samples, problem = await self._ask(observation, interval / 2)
         if problem:
             self._telemetry.sample_failures.labels(source_of(observation)).inc()
@@ -77,6 +80,7 @@ class Labels:
         """Forget a ModelDeployment that is gone."""
         self._asked.pop(key, None)
         self._silences.pop(key, None)
+        self._invalid.pop(key, None)
         self._prometheus.forget(key)
         self._queries.forget(key)
 
@@ -112,6 +116,9 @@ class Labels:
 
     def _with_samples(self, observation: Observation, samples: dict[str, Sample], problem: str | None) -> Observation:
         seconds = self._monotonic()
+        samples, invalid = sift(samples)
+        problem = problem or next(iter(invalid.values()), None)
+        self._invalid[observation.key] = invalid
         silence = self._silence(observation.key).after(observation.pods, samples, problem, seconds)
         self._silences[observation.key] = silence
         mends = self._prometheus.is_set or not reads_prometheus(observation)
@@ -121,6 +128,7 @@ class Labels:
             samples=samples,
             silence=problem,
             silent=lasting,
+            invalid=invalid,
             unread=frozenset(silence.since),
             now=self._now(),
         )

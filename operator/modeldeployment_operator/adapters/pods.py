@@ -11,10 +11,11 @@ from typing import Any, Final, TypeVar
 import aiohttp
 from model_server import contract
 
-from modeldeployment_operator.core.errors import LeaseLostError, PodUnreachableError
+from modeldeployment_operator.core.errors import InvalidCountsError, LeaseLostError, PodUnreachableError
 from modeldeployment_operator.core.observation import Key, Pod, Sample
 from modeldeployment_operator.core.passing import Passing, passing_of, rotation_of
 from modeldeployment_operator.core.traffic import Order
+from modeldeployment_operator.core.validity import faulty
 
 T = TypeVar("T")
 
@@ -23,7 +24,7 @@ _AT_A_TIME: Final = 100
 """Pods of one ModelDeployment that are called at the same time. Others do not wait for them."""
 _LONGEST_ANSWER: Final = 64 * 1024
 """Bytes. The image of the pods is their user's, and may answer anything."""
-_COUNTS: Final = ("correct", "wrong", "true_positive", "false_positive", "false_negative")
+_COUNTS: Final = ("correct", "wrong", "true_positive", "false_positive", "false_negative", "predictions")
 
 
 class Pods:
@@ -47,7 +48,10 @@ class Pods:
         return self._told.get(key, {})
 
     async def sample(self, key: Key, pods: Iterable[Pod], token: str) -> tuple[dict[str, Sample], str | None]:
-        """Return the counts of those pods that answer, by UID, and why the first of the others did not."""
+        """Return the counts of those pods that answer, by UID, and why the first of the others did not.
+
+        Counts that cannot be are among them, marked as such.
+        """
         asked = [pod for pod in pods if pod.running and pod.ip is not None]
         # What is known of pods that are gone is forgotten here.
         told = {pod.uid: self._told[key][pod.uid] for pod in asked if pod.uid in self._told.get(key, {})}
@@ -57,6 +61,8 @@ class Pods:
         for pod, answer in zip(asked, answers, strict=True):
             if isinstance(answer, PodUnreachableError):
                 silence = silence or str(answer)
+                if isinstance(answer, InvalidCountsError):
+                    samples[pod.uid] = faulty(pod, str(answer))
                 told.pop(pod.uid, None)  # Its container may have been started again.
             else:
                 samples[pod.uid] = answer
@@ -113,7 +119,7 @@ class Pods:
 
 
 def _parse_counts(pod: Pod, body: bytes) -> Sample:
-    """Read what a pod says; PodUnreachableError if it is not in the agreed form."""
+    """Read what a pod says; InvalidCountsError if it cannot be."""
     try:
         counts: contract.Counts = json.loads(body)
         uid, revision, started = counts["pod_uid"], counts["revision"], counts["started"]
@@ -122,13 +128,13 @@ def _parse_counts(pod: Pod, body: bytes) -> Sample:
         slices = {one["name"]: (one["correct"], one["wrong"]) for one in counts["slices"]}
         pairs = {one["revision"]: (one["won"], one["lost"], one["tied"]) for one in counts["pairs"]}
     except (ValueError, KeyError, TypeError) as error:
-        raise PodUnreachableError(f"pod {pod.name}: its counts are not in the agreed form: {error!r}") from error
+        raise InvalidCountsError(f"pod {pod.name}: its counts are not in the agreed form: {error!r}") from error
     if uid != pod.uid:
         raise PodUnreachableError(f"pod {pod.name}: another pod answers at its address {pod.ip}")
     texts = isinstance(revision, str) and isinstance(started, str)
     everything = (*numbers.values(), *chain(*slices.values(), *pairs.values()))
     if not texts or not all(type(number) is int and 0 <= number < 2**53 for number in everything):
-        raise PodUnreachableError(f"pod {pod.name}: its counts are not numbers that can be counts")
+        raise InvalidCountsError(f"pod {pod.name}: its counts are not numbers that can be counts")
     return Sample(
         pod_uid=uid,
         revision=revision,
@@ -141,6 +147,7 @@ def _parse_counts(pod: Pod, body: bytes) -> Sample:
         true_positive=numbers["true_positive"],
         false_positive=numbers["false_positive"],
         false_negative=numbers["false_negative"],
+        predictions=numbers["predictions"],
     )
 
 

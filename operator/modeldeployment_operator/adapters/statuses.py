@@ -13,13 +13,17 @@ from modeldeployment_operator.api.status import ModelDeploymentStatus
 from modeldeployment_operator.core.errors import ConflictError
 from modeldeployment_operator.core.events import events_between
 from modeldeployment_operator.core.observation import Key, Observation
-from modeldeployment_operator.core.status import document, has_grown, refused, without_counts
+from modeldeployment_operator.core.status import document, has_grown, refused, without_activity, without_counts
 
 FLUSH_SECONDS: Final = 60.0
 """How long counts that nothing follows from may stay unwritten. Written at every sample, they would wake every
 dashboard and GitOps tool that watches the object."""
 GROWTH_SECONDS: Final = 5.0
 """The same for counts that have grown by a good part: few writes, and whoever watches sees the evidence grow."""
+
+
+ACTIVITY_SECONDS: Final = 600.0
+"""The same where nothing but predictions came. What is lost makes a silence of predictions look shorter than it is."""
 
 
 class Statuses:
@@ -90,4 +94,6 @@ class Statuses:
 
 def _interval(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> float:
     """Return how many seconds counts may wait."""
+    if without_activity(before) == without_activity(after):
+        return ACTIVITY_SECONDS
     return GROWTH_SECONDS if has_grown(before, after) else FLUSH_SECONDS

@@ -11,6 +11,8 @@ from modeldeployment_operator.api.base import ApiModel, lasts
 
 After = Annotated[str, Field(max_length=16), lasts("1s", "720h")]
 SOURCE_DOWN_AFTER: Final = "5m"
+NO_TRAFFIC_AFTER: Final = "1h"
+NO_LABELS_AFTER: Final = "24h"
 
 
 class Situation(StrEnum):
@@ -22,6 +24,12 @@ class Situation(StrEnum):
     """The candidate and the revision that serves fall together."""
     SOURCE_DOWN = "SourceDown"
     """The counts of labels cannot be read."""
+    INVALID_DATA = "InvalidData"
+    """Counts were read that cannot be."""
+    NO_TRAFFIC = "NoTraffic"
+    """No predictions come."""
+    NO_LABELS = "NoLabels"
+    """Predictions come, and no labels of them."""
 
 
 class Action(StrEnum):
@@ -80,6 +88,44 @@ class SourceDownPolicy(ApiModel):
     after: After = Field(SOURCE_DOWN_AFTER, description="How long that has lasted when Pause or RollBack is done.")
 
 
+class InvalidDataPolicy(ApiModel):
+    """What is done when counts are read that cannot be."""
+
+    action: Cautious = Field(
+        Action.HOLD,
+        description="Hold: steps and shares stay as they are, and the standby is kept, until all counts make sense. "
+        "Pause: the same, until kubectl model resume. RollBack: taken back. Alert: the counts of other pods are judged "
+        "on, and the rollout goes on. Whichever it is, counts that cannot be are never judged.",
+    )
+
+
+class NoTrafficPolicy(ApiModel):
+    """What is done when no predictions come."""
+
+    action: Action = Field(
+        Action.HOLD,
+        description="Hold: a rollout goes no further, not even by time, until a prediction comes. Pause: the same, "
+        "until kubectl model resume. RollBack: taken back. Promote: the step is done without the labels it waits for. "
+        "Alert: time goes on to count.",
+    )
+    after: After = Field(NO_TRAFFIC_AFTER, description="How long no prediction has come.")
+
+
+class NoLabelsPolicy(ApiModel):
+    """What is done when a step waits for labels, and none come although predictions do."""
+
+    action: Action = Field(
+        Action.HOLD,
+        description="Hold: the step goes on waiting. Pause: the same, until kubectl model resume. RollBack: taken "
+        "back. Promote: the step is done without the labels it waits for, unless those that came speak against it. "
+        "Alert: as Hold, for the step waits for labels anyway.",
+    )
+    after: After = Field(
+        NO_LABELS_AFTER,
+        description="How long no label has come, beyond the time that labels take by feedback.maturity.",
+    )
+
+
 class Policies(ApiModel):
     """What is done when things are not as they should be. No default takes anything back without evidence."""
 
@@ -93,12 +139,26 @@ class Policies(ApiModel):
         default_factory=SourceDownPolicy, description="The counts of labels cannot be read, from pods or Prometheus."
     )
 
+    invalid_data: InvalidDataPolicy = Field(
+        default_factory=InvalidDataPolicy, description="Counts are read that cannot be."
+    )
+    no_traffic: NoTrafficPolicy = Field(
+        default_factory=NoTrafficPolicy,
+        description="No predictions come to a candidate that has a share of the requests, or to who is on probation.",
+    )
+    no_labels: NoLabelsPolicy = Field(
+        default_factory=NoLabelsPolicy, description="A step waits for labels, and predictions come without any."
+    )
+
     def action(self, situation: Situation) -> Action:
         """Return what is to be done in a situation."""
         actions: dict[Situation, Action] = {
             Situation.DEGRADED: self.degraded.action,
             Situation.DRIFT: self.drift.action,
             Situation.SOURCE_DOWN: self.source_down.action,
+            Situation.INVALID_DATA: self.invalid_data.action,
+            Situation.NO_TRAFFIC: self.no_traffic.action,
+            Situation.NO_LABELS: self.no_labels.action,
         }
         return actions[situation]
 

@@ -143,6 +143,21 @@ class GaugeState(ApiModel):
     )
 
 
+class Activity(ApiModel):
+    """What comes to a revision on its way to the traffic, or on probation."""
+
+    predictions: int | None = Field(
+        None, ge=0, description="Predictions that its pods had made when they were last read; absent if nobody tells."
+    )
+    labels: int = Field(0, ge=0, description="Labels of it that were judged by then.")
+    predicted: Timestamp | None = Field(
+        None, description="When predictions were last more than before, or first read.", json_schema_extra=TIME
+    )
+    unlabelled: Timestamp | None = Field(
+        None, description="Since when predictions come, and no label.", json_schema_extra=TIME
+    )
+
+
 class Revision(ApiModel):
     """One revision that the operator knows."""
 
@@ -159,6 +174,9 @@ class Revision(ApiModel):
     evidence: EvidenceState | None = Field(None, description="State of the test.")
     gauge: GaugeState | None = Field(None, description="What the gauge says, where one is judged instead of labels.")
     judged_since: Timestamp | None = Field(None, description="When that test began.", json_schema_extra=TIME)
+    activity: Activity | None = Field(
+        None, description="What comes to it; written seldom, and absent unless it is on its way or on probation."
+    )
 
 
 class AccuracyStatus(ApiModel):
@@ -201,6 +219,12 @@ class RejectionCause(StrEnum):
     """Its user gave it up."""
     DRIFT = "Drift"
     """It fell together with the revision that serves."""
+    NO_TRAFFIC = "NoTraffic"
+    """No predictions came to it for too long."""
+    NO_LABELS = "NoLabels"
+    """No labels of its predictions came for too long."""
+    INVALID_DATA = "InvalidData"
+    """Its counts could not be."""
     SOURCE_DOWN = "SourceDown"
     """Its labels could not be read for too long."""
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"

@@ -115,7 +115,8 @@ def decide(observation: Observation, judged: Mapping[str, Judged]) -> Decision:
     proven = rollout is not None and is_degraded(judged, wish) and not _is_let_through(noticed, wish)
     held = _is_held(observation, judged, noticed, serving)
     if is_ready(observation, wish) and _may_start(observation, wish) and (asked or not (proven or held)):
-        rollout = advance(observation, judged.get(wish), wish)
+        waived = action_on(noticed, wish, Action.PROMOTE) is not None
+        rollout = advance(observation, judged.get(wish), wish, waived=waived)
         if rollout is None:
             return _promote(observation, judged, serving, wish, standby)
     return replace(kept, rollout=rollout and as_planned(observation, rollout))
@@ -137,7 +138,7 @@ def _against(
         return Cause(RejectionCause.DEGRADED if is_degraded(judged, serving) else RejectionCause.ABORTED)
     pressed = action_on(noticed, serving, Action.ROLL_BACK)
     if standby and pressed and on_probation(observation) and not observation.paused:
-        return Cause(RejectionCause(pressed.situation.value), pressed.message)
+        return _pressing(pressed)
     return None
 
 
@@ -158,8 +159,12 @@ def _against_candidate(
         return Cause(RejectionCause.PROGRESS_DEADLINE_EXCEEDED, message)
     pressed = action_on(noticed, wish, Action.ROLL_BACK)
     if begun and pressed and not observation.paused:
-        return Cause(RejectionCause(pressed.situation.value), pressed.message)
+        return _pressing(pressed)
     return None
+
+
+def _pressing(one: SituationStatus) -> Cause:
+    return Cause(RejectionCause(one.situation.value), f"{one.message} (since {one.since})")
 
 
 def _is_let_through(noticed: tuple[SituationStatus, ...], wish: str) -> bool:

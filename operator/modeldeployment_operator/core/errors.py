@@ -59,6 +59,10 @@ class PodUnreachableError(OperatorError):
     """A pod's admin port did not answer as agreed."""
 
 
+class InvalidCountsError(PodUnreachableError):
+    """What a pod says of its counts cannot be."""
+
+
 class PrometheusError(OperatorError):
     """Prometheus did not answer as agreed."""
 

@@ -110,6 +110,10 @@ class Sample:
     """Correct and wrong by the name of a slice."""
     pairs: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     """By a revision that got copies of its requests: labels that it won, lost and tied."""
+    predictions: int | None = None
+    """None if the source does not tell."""
+    fault: str | None = None
+    """Why the numbers cannot be counts; then they mean nothing."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,8 @@ class Observation:
     """Why those of a pod could not, and what to do."""
     silent: frozenset[str] = frozenset()
     """Revisions of which none could be read for so long that it is worth telling."""
+    invalid: Mapping[str, str] = field(default_factory=dict)
+    """By revision: what was wrong with its counts at the last look."""
     unread: frozenset[str] = frozenset()
     """Revisions of which none could be read at the last look."""
     selected: str | None = None

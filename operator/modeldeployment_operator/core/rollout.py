@@ -56,8 +56,13 @@ def known_rollout(observation: Observation, revision: str) -> RolloutStatus | No
     return rollout if rollout is not None and rollout.revision == revision else None
 
 
-def advance(observation: Observation, judged: Judged | None, revision: str) -> RolloutStatus | None:
-    """Return where a revision that is ready is by now; None if there is nothing more to wait for."""
+def advance(
+    observation: Observation, judged: Judged | None, revision: str, *, waived: bool = False
+) -> RolloutStatus | None:
+    """Return where a revision that is ready is by now; None if there is nothing more to wait for.
+
+    Labels and a verdict are not waited for where they are waived.
+    """
     stages = plan(observation.spec)
     if is_promoted(observation, revision) or not stages:
         return None
@@ -69,7 +74,8 @@ def advance(observation: Observation, judged: Judged | None, revision: str) -> R
         known = known.model_copy(update={"labels_before": labels})
     number = _place(known, stages)
     known = _counting(observation, _as_planned(known, stages, number), labels)
-    if _is_over(observation, known, stages[number].hold, judged):
+    hold = stages[number].hold
+    if not hold.approval and _has_come_true(observation, known, hold, judged, waived=waived):
         return _at(observation, stages, number + 1, labels) if number + 1 < len(stages) else None
     return known
 
@@ -106,6 +112,12 @@ def needs_approval(observation: Observation, rollout: RolloutStatus, judged: Jud
     """Return whether its user's word is all that a revision waits for."""
     hold = _hold(observation, rollout)
     return hold is not None and hold.approval and _has_come_true(observation, rollout, hold, judged)
+
+
+def lacks_labels(observation: Observation, rollout: RolloutStatus, judged: Judged | None) -> bool:
+    """Return whether a revision waits for labels, or for a verdict on them."""
+    hold = _hold(observation, rollout)
+    return hold is not None and _lacks_labels(rollout, hold, judged)
 
 
 def _hold(observation: Observation, rollout: RolloutStatus) -> Hold | None:
@@ -145,20 +157,22 @@ def _as_planned(rollout: RolloutStatus, stages: tuple[Stage, ...], number: int) 
     return rollout.model_copy(update=told)
 
 
-def _is_over(observation: Observation, rollout: RolloutStatus, hold: Hold, judged: Judged | None) -> bool:
-    return not hold.approval and _has_come_true(observation, rollout, hold, judged)
-
-
-def _has_come_true(observation: Observation, rollout: RolloutStatus, hold: Hold, judged: Judged | None) -> bool:
+def _has_come_true(
+    observation: Observation, rollout: RolloutStatus, hold: Hold, judged: Judged | None, *, waived: bool = False
+) -> bool:
     """Return whether all but an approval has."""
     if waits_for_route(observation, rollout):
         return False
-    labels = (judged.labels if judged else 0) - rollout.labels_before
-    if hold.labels is not None and labels < hold.labels:
-        return False
     if hold.duration is not None and observation.now < _since(rollout) + timedelta(seconds=seconds(hold.duration)):
         return False
-    return not hold.healthy or (judged is not None and judged.verdict is Verdict.HEALTHY)
+    return waived or not _lacks_labels(rollout, hold, judged)
+
+
+def _lacks_labels(rollout: RolloutStatus, hold: Hold, judged: Judged | None) -> bool:
+    labels = (judged.labels if judged else 0) - rollout.labels_before
+    if hold.labels is not None and labels < hold.labels:
+        return True
+    return hold.healthy and (judged is None or judged.verdict is not Verdict.HEALTHY)
 
 
 def _counting(observation: Observation, rollout: RolloutStatus, labels: int) -> RolloutStatus:

@@ -11,6 +11,7 @@ from modeldeployment_operator.api.spec import AccuracyMetric
 from modeldeployment_operator.core.observation import Observation, Pod, Sample
 from modeldeployment_operator.core.passing import ANSWERS_ITSELF
 from modeldeployment_operator.core.promql import Scrape, Target, Targets
+from modeldeployment_operator.core.validity import faulty
 
 _CORRECT: Final = ("correct",)
 _WRONG: Final = ("wrong",)
@@ -20,6 +21,10 @@ _NUMBERS: Final = ("0", "1")
 
 class _UnusableError(Exception):
     """Why what there is of a target says nothing."""
+
+
+class _FaultyError(_UnusableError):
+    """What there is of a target cannot be."""
 
 
 def samples_of(observation: Observation, targets: Targets) -> tuple[dict[str, Sample], str | None]:
@@ -32,20 +37,23 @@ def samples_of(observation: Observation, targets: Targets) -> tuple[dict[str, Sa
                 samples[pod.uid] = _sample(observation, pod, there)
             except _UnusableError as error:
                 problem = problem or str(error)
+                if isinstance(error, _FaultyError):
+                    samples[pod.uid] = faulty(pod, str(error))
     return samples, problem
 
 
 def _sample(observation: Observation, pod: Pod, targets: Iterable[Target]) -> Sample:
     """Return the furthest counts of a pod in its latest run of counting."""
-    found, problem = [], None
+    found: list[tuple[float, Sample]] = []
+    problem: _UnusableError | None = None
     for target in targets:
         if (target.model, target.revision) == (observation.key.name, pod.revision):
             try:
                 found.append(_latest(observation, pod, target))
             except _UnusableError as error:
-                problem = f"what Prometheus has of pod {pod.name} cannot be used: {error}"
+                problem = type(error)(f"what Prometheus has of pod {pod.name} cannot be used: {error}")
     if not found:
-        raise _UnusableError(problem or _nothing(observation, pod))
+        raise problem or _UnusableError(_nothing(observation, pod))
     _, newest = max(found, key=lambda one: one[0])
     return max((one for _, one in found if one.started == newest.started), key=lambda one: one.correct + one.wrong)
 
@@ -66,7 +74,7 @@ def _nothing(observation: Observation, pod: Pod) -> str:
 def _latest(observation: Observation, pod: Pod, target: Target) -> tuple[float, Sample]:
     """Return the latest scrape that is whole, with its time."""
     if target.fault:
-        raise _UnusableError(target.fault)
+        raise _FaultyError(target.fault)
     for time in sorted(target.scrapes, reverse=True):
         scrape = target.scrapes[time]
         if len(scrape.runs) == 1 and {_CORRECT, _WRONG} <= scrape.counts.keys():

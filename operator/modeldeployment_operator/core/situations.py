@@ -11,17 +11,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modeldeployment_operator.api.base import seconds
+from modeldeployment_operator.api.feedback import MATURE_AT_ONCE
 from modeldeployment_operator.api.policies import Action, Situation
-from modeldeployment_operator.api.status import SituationStatus, Verdict
+from modeldeployment_operator.api.status import RevisionPhase, SituationStatus, Verdict
+from modeldeployment_operator.core.activity import activity_of, quiet_since, samples_of
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Observation
-from modeldeployment_operator.core.rollout import known_rollout, plan
-from modeldeployment_operator.core.standing import is_degraded, on_probation, standby_of
+from modeldeployment_operator.core.rollout import known_rollout, lacks_labels, plan
+from modeldeployment_operator.core.standing import is_degraded, on_probation, revision_status, standby_of
 from modeldeployment_operator.core.text import precise
 
 _STRONGEST = (Action.ROLL_BACK, Action.PAUSE, Action.HOLD, Action.PROMOTE, Action.ALERT)
-_SOURCES = frozenset({Situation.SOURCE_DOWN})
+_SOURCES = frozenset({Situation.SOURCE_DOWN, Situation.INVALID_DATA})
 """Without what these tell of, nothing can be known of any revision: they hold whatever they are about."""
+_SILENCES = frozenset({Situation.NO_TRAFFIC, Situation.NO_LABELS})
+"""They are seen in the counts of a look, and stand until the next."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +35,15 @@ class _Found:
     situation: Situation
     revision: str
     message: str
+    since: datetime | None = None
+    """None: since now, if it was not noticed before."""
 
 
 def situations(observation: Observation, judged: Mapping[str, Judged], serving: str) -> tuple[SituationStatus, ...]:
     """Return what is not as it should be while a revision serves, what needs most to be done first."""
     before = {(one.situation, one.revision): one for one in observation.status.situations}
     found = {(one.situation, one.revision): one for one in _found(observation, judged, serving)}
-    now = [_noticed(observation, serving, one, before.get(key)) for key, one in found.items()]
+    now = [_noticed(observation, judged.get(one.revision), serving, one, before.get(key)) for key, one in found.items()]
     over = [one for key, one in before.items() if key not in found and _stays_paused(observation, one)]
     return tuple(sorted([*now, *over], key=lambda one: _STRONGEST.index(one.action)))
 
@@ -66,7 +72,7 @@ def is_unread(observation: Observation, judged: Mapping[str, Judged], serving: s
     if observation.spec.accuracy is None or observation.spec.policies.source_down.action is Action.ALERT:
         return False
     looked_at = {candidate} if is_degraded(judged, serving) else {candidate, serving}
-    return bool(looked_at & observation.unread)
+    return observation.silence is not None and bool(looked_at & observation.unread)
 
 
 def _found(observation: Observation, judged: Mapping[str, Judged], serving: str) -> Iterator[_Found]:
@@ -77,14 +83,54 @@ def _found(observation: Observation, judged: Mapping[str, Judged], serving: str)
     for name in (candidate, serving) if begun else (serving,):
         if is_degraded(judged, name) and observation.spec.policies.degraded.action is not Action.ROLL_BACK:
             yield _Found(Situation.DEGRADED, name, f"{name} is proven worse than demanded")
-    silent = [
-        name
-        for name in (candidate, serving)
-        if name in judged and judged[name].verdict is Verdict.UNAVAILABLE and (name == serving or begun)
-    ]
-    if silent:
-        message = f"the labels of {' and '.join(dict.fromkeys(silent))} cannot be read"
-        yield _Found(Situation.SOURCE_DOWN, candidate if begun else serving, message)
+    at_work, subject = (candidate, serving) if begun else (serving,), candidate if begun else serving
+    faults = [observation.invalid[name] for name in at_work if name in observation.invalid]
+    if faults and observation.spec.accuracy is not None:
+        yield _Found(Situation.INVALID_DATA, subject, f"counts were read that cannot be: {faults[0]}")
+    silent = [name for name in at_work if name in judged and judged[name].verdict is Verdict.UNAVAILABLE]
+    silent = [name for name in silent if name not in observation.invalid]
+    # A source that answers, and counts nothing yet of a revision, is not down.
+    if silent and observation.silence is not None:
+        yield _Found(Situation.SOURCE_DOWN, subject, f"the labels of {' and '.join(silent)} cannot be read")
+    for name in at_work:
+        yield from _quiet(observation, judged.get(name), name, serving)
+
+
+def _quiet(observation: Observation, judged: Judged | None, name: str, serving: str) -> Iterator[_Found]:
+    """Yield what does not come. Of a revision that was not read at this look, only what was so before."""
+    if not samples_of(observation, name):
+        told = [one for one in observation.status.situations if one.revision == name]
+        yield from (_Found(one.situation, name, one.message) for one in told if one.situation in _SILENCES)
+        return
+    policies, activity = observation.spec.policies, activity_of(observation, judged, name)
+    begun = _has_traffic_since(observation, name, serving)
+    quiet = quiet_since(activity, begun) if begun else None
+    if quiet and observation.now - quiet >= _span(policies.no_traffic.after):
+        yield _Found(Situation.NO_TRAFFIC, name, f"no predictions come to {name}", quiet)
+        return
+    rollout, since = known_rollout(observation, name), activity.unlabelled if activity else None
+    if name == serving or rollout is None or since is None or not lacks_labels(observation, rollout, judged):
+        return
+    unlabelled = max(datetime.fromisoformat(since), datetime.fromisoformat(rollout.since))
+    feedback = observation.spec.feedback
+    patience = _span(policies.no_labels.after) + _span(feedback.maturity if feedback else MATURE_AT_ONCE)
+    if observation.now - unlabelled >= patience:
+        yield _Found(Situation.NO_LABELS, name, f"predictions come to {name}, and no labels of them", unlabelled)
+
+
+def _has_traffic_since(observation: Observation, name: str, serving: str) -> str | None:
+    """Return since when requests should come to a revision; None if none need to, or nothing would follow."""
+    if name == serving:
+        known = revision_status(observation, name)
+        standby = revision_status(observation, observation.status.standby_revision)
+        is_tried = standby is not None and standby.phase is RevisionPhase.STANDBY and on_probation(observation)
+        return known.serving_since if known and is_tried else None
+    rollout = known_rollout(observation, name)
+    return rollout.since if rollout and (rollout.weight or rollout.copies) else None
+
+
+def _span(text: str) -> timedelta:
+    return timedelta(seconds=seconds(text))
 
 
 def both_fall(observation: Observation, judged: Mapping[str, Judged], serving: str) -> bool:
@@ -100,10 +146,14 @@ def both_fall(observation: Observation, judged: Mapping[str, Judged], serving: s
     return len(falling) == len(both) and any(one.verdict is Verdict.DEGRADED for one in falling)
 
 
-def _noticed(observation: Observation, serving: str, found: _Found, before: SituationStatus | None) -> SituationStatus:
+def _noticed(
+    observation: Observation, judged: Judged | None, serving: str, found: _Found, before: SituationStatus | None
+) -> SituationStatus:
     """Return what is remembered of a situation, and what is done about it now."""
-    since = before.since if before else precise(observation.now)
+    since = before.since if before else precise(found.since or observation.now)
     action = _action(observation, serving, found, since)
+    if action is Action.PROMOTE and judged is not None and judged.is_falling:
+        action = Action.HOLD  # The labels that came speak against it.
     asked, resume = observation.asked.resume, observation.asked.resume
     resumed = False
     if before is not None and before.action is Action.PAUSE:

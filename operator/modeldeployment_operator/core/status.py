@@ -24,6 +24,7 @@ from modeldeployment_operator.api.status import (
     Verdict,
 )
 from modeldeployment_operator.core import names
+from modeldeployment_operator.core.activity import activity_of
 from modeldeployment_operator.core.claims import View
 from modeldeployment_operator.core.conditions import conditions, transition_time
 from modeldeployment_operator.core.criteria import COMPARED
@@ -136,13 +137,20 @@ def without_counts(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     That a test has begun is not of these: who does not know where would begin it anew, and lose what was counted.
     """
     revisions = [
-        revision.model_copy(update={"evidence": _BEGUN if revision.evidence else None}) for revision in status.revisions
+        revision.model_copy(update={"evidence": _BEGUN if revision.evidence else None, "activity": None})
+        for revision in status.revisions
     ]
     quiet = [
         condition.model_copy(update={"message": ""}) if condition.type is ConditionType.ACCURACY_HEALTHY else condition
         for condition in status.conditions
     ]
     return status.model_copy(update={"accuracy": None, "revisions": revisions, "conditions": quiet})
+
+
+def without_activity(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    """Return a status without what moves with every prediction. Nobody reads that, and a little of it may be lost."""
+    revisions = [revision.model_copy(update={"activity": None}) for revision in status.revisions]
+    return status.model_copy(update={"revisions": revisions})
 
 
 def has_grown(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> bool:
@@ -250,6 +258,7 @@ def _revision(
         verdict=judged[name].verdict if name in judged else _last_verdict(observation, decision, old),
         evidence=judged[name].state if name in judged and name in decision.running else None,
         gauge=judged[name].gauge if name in judged and name in decision.running else None,
+        activity=activity_of(observation, judged.get(name), name) if _is_watched(decision, name) else None,
     )
     if left_by_route(observation, decision, name):
         revision = revision.model_copy(update={"serving_until": precise(observation.now)})
@@ -261,6 +270,13 @@ def _revision(
     if name == decision.serving and revision.serving_since is None:
         return revision.model_copy(update={"serving_since": precise(observation.now)})  # It was not known any more.
     return revision
+
+
+def _is_watched(decision: Decision, name: str) -> bool:
+    """Return whether it matters what comes to a revision: where it would be told, or acted on, if nothing did."""
+    if name == decision.serving:
+        return decision.standby_runs
+    return decision.rollout is not None and decision.rollout.revision == name
 
 
 def _acted_on(asked: str | None, before: str | None, done: str | None) -> str | None:

@@ -46,6 +46,7 @@ class Client:
 
     host: str
     model: str
+    port: int = HTTP_PORT
 
     @property
     def path(self) -> str:
@@ -55,7 +56,7 @@ class Client:
     @property
     def url(self) -> str:
         """URL of the model."""
-        return f"http://{self.host}:{HTTP_PORT}{self.path}"
+        return f"http://{self.host}:{self.port}{self.path}"
 
     def predict(self, seconds: float = SECONDS) -> Answer:
         """Ask for one prediction."""
@@ -73,7 +74,7 @@ class Client:
         return self._post(f"{self.path}/feedback", {"id": prediction_id, "label": label})
 
     def _post(self, path: str, document: dict[str, Any], seconds: float = SECONDS) -> Answer:
-        connection = http.client.HTTPConnection(self.host, HTTP_PORT, timeout=seconds)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=seconds)
         try:
             connection.request("POST", path, json.dumps(document), {"Content-Type": "application/json"})
             response = connection.getresponse()

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from modeldeployment_operator.api.conditions import ConditionType, Reason
 from modeldeployment_operator.api.rollout import Strategy
 from modeldeployment_operator.api.status import Baseline, RejectionCause, RolloutStatus
 from modeldeployment_operator.core.decision import Decision, decide
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Asked
+from modeldeployment_operator.core.revisions import Snapshot
 from modeldeployment_operator.core.status import summarise
 
-from tests.support.observations import ObservationBuilder, ago, an_observation, degraded, healthy, inconclusive
+from tests.support.observations import (
+    ObservationBuilder,
+    a_template,
+    ago,
+    an_observation,
+    degraded,
+    healthy,
+    inconclusive,
+)
 
 STEPS = [
     {"weight": 5, "hold": {"labels": 100, "healthy": True}},
@@ -260,3 +271,35 @@ def test_labels_that_are_counted_anew_are_waited_for_anew() -> None:
     rollout = decided(builder, m_2=healthy(50, 0)).rollout
     assert rollout is not None
     assert rollout.labels_before == 50
+
+
+def test_without_pods_nothing_is_tried() -> None:
+    """Time would pass all the same, and a revision that nobody has seen would take the traffic."""
+    timed = {"strategy": "Canary", "steps": [{"weight": 5, "hold": {"duration": "1s"}}]}
+    builder = ready(**timed).spec(replicas=0).ready("m-1", 0, of=0).ready("m-2", 0, of=0)
+    observation = builder.remembers(rollout=at(1, minutes=40)).obj()
+    decision = decide(observation, {})
+    assert (decision.serving, decision.candidate, decision.rollout) == ("m-1", "m-2", None)
+    told = {one.type: one for one in summarise(observation, {}, decision).conditions}
+    assert told[ConditionType.READY].reason is Reason.SCALED_TO_ZERO
+    assert told[ConditionType.STALLED].reason is Reason.SCALED_TO_ZERO
+    promoted = builder.having(asked=Asked(promote="m-2")).obj()
+    assert decide(promoted, {}).serving == "m-2", "its user has the last word"
+    again = ready(**timed).obj()
+    begun = decide(again, {}).rollout
+    assert begun is not None
+    assert (begun.step, begun.since) == (1, ago()), "it begins anew when there are pods"
+
+
+def test_a_retry_goes_on_when_the_annotation_is_taken_away() -> None:
+    builder = an_observation(rollout=CANARY).serving("m-1").ready("m-1").rejected("m-2").asks_for("m-2").ready("m-2")
+    asked = builder.having(asked=Asked(retry="1")).obj()
+    status = summarise(asked, {}, decide(asked, {}))
+    assert status.rollout is not None
+    assert status.rejections[0].retried
+    removed = replace(asked, status=status, asked=Asked())
+    assert (decide(removed, {}).candidate, decide(removed, {}).weight) == ("m-2", 5)
+    elsewhere = replace(removed, desired=Snapshot("m-1", a_template("m-1")))
+    left = summarise(elsewhere, {}, decide(elsewhere, {}))
+    back = replace(removed, status=left)
+    assert decide(back, {}).candidate is None, "who is asked for later has to be asked to be tried again"

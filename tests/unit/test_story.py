@@ -219,7 +219,7 @@ class Story(RuleBasedStateMachine):
         if decision.serving is not None:
             assert decision.serving in decision.running
             assert decision.serving in self.world.stored
-        self.check_share(decision, status)
+        self.check_share(decision, status, observation.replicas)
         self.check_situations(look)
         before = observation.selected
         if decision.serving != before:
@@ -288,9 +288,10 @@ class Story(RuleBasedStateMachine):
             assert decision.rollout.since == before.since
 
     @staticmethod
-    def check_share(decision: Decision, status: ModelDeploymentStatus) -> None:
+    def check_share(decision: Decision, status: ModelDeploymentStatus, replicas: int) -> None:
         """Nobody but a candidate that has begun its way gets a share, and no more than all of it."""
         assert 0 <= decision.weight < 100
+        assert not decision.weight or replicas, "without pods nothing is tried"
         if decision.weight or decision.copies:
             assert decision.candidate is not None
             assert decision.rollout is not None

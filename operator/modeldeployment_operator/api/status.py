@@ -262,6 +262,7 @@ class Rejection(ApiModel):
     )
     rolled_back_to: str | None = Field(None, description="Revision that took the traffic back.")
     retry: str | None = Field(None, description="Value of the retry annotation at that time; another one asks again.")
+    retried: bool = Field(False, description="It is tried again, as its user has asked since.")
     verdict: str | None = Field(
         None, description="ModelVerdict that says so, if it was decided for another object or before this one was made."
     )

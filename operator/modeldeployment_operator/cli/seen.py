@@ -115,8 +115,8 @@ class Seen:
         return next((one for one in self.status.revisions if one.name == name), None)
 
     def rejection(self, revision: str) -> Rejection | None:
-        """Return why a revision was taken back, if it was."""
-        return next((one for one in self.status.rejections if one.revision == revision), None)
+        """Return why a revision was taken back, if it was and is not tried again."""
+        return next((one for one in self.status.rejections if one.revision == revision and not one.retried), None)
 
     @property
     def refused(self) -> Rejection | None:

@@ -19,7 +19,7 @@ from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.kinds import MONITORING, PROMETHEUS_RULE, SERVICE_MONITOR, Kind
 from modeldeployment_operator.core.observation import Problem
 from modeldeployment_operator.core.rejection import cause
-from modeldeployment_operator.core.rollout_claims import rolling_out, starting_up
+from modeldeployment_operator.core.rollout_claims import rolling_out, starting_up, without_pods
 from modeldeployment_operator.core.routed import routed
 from modeldeployment_operator.core.text import count, ratio, shortened, timestamp
 
@@ -61,7 +61,7 @@ def _ready(view: View) -> Claim:
             return Claim(ConditionType.READY, no, Reason.PAUSED, f"{view.wish} waits, because {pause_words(view)}")
         if rollout := view.decision.rollout:
             return rolling_out(view, rollout)
-        return starting_up(view, None)
+        return starting_up(view, None) if view.observation.replicas else without_pods(view)
     wanted = view.observation.replicas
     if not view.is_whole:
         message = f"{view.ready} of {count(view.needed, 'pod')} of {view.wish} ready"

@@ -106,7 +106,8 @@ def decide(observation: Observation, judged: Mapping[str, Judged]) -> Decision:
     kept = _keep(observation, serving, standby, noticed, returning=standby is not None and against is not None)
     if kept.candidate is None:
         return kept
-    rollout = known_rollout(observation, wish)
+    # Without pods nothing is tried: a rollout begins anew when there are some.
+    rollout = known_rollout(observation, wish) if observation.replicas else None
     if why := _against_candidate(observation, judged, noticed, drift=drift):
         return _give_up(kept, reject(observation, judged.get(wish), wish, serving, why))
     asked = is_promoted(observation, wish)
@@ -181,6 +182,8 @@ def _is_held(
     begun = known_rollout(observation, wish) is not None
     if not plan(observation.spec):
         return False
+    if not observation.replicas:
+        return True
     return what_holds(noticed, wish) is not None or (begun and is_unread(observation, judged, serving, wish))
 
 

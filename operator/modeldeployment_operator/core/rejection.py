@@ -44,12 +44,12 @@ class Cause:
 def latched_rejection(observation: Observation, revision: str) -> Rejection | None:
     """Return why a revision may not serve, unless its user has asked for another try since.
 
-    A retry is of what the spec asks for; it does not let others in.
+    A retry is of what the spec asks for; it does not let others in. Once it has begun, nothing more is read of it.
     """
     retry = observation.asked.retry
     for rejection in observation.status.rejections:
         if rejection.revision == revision:
-            asked = retry is not None and retry != rejection.retry
+            asked = rejection.retried or (retry is not None and retry != rejection.retry)
             return None if asked and revision == observation.desired.name else rejection
     return None
 

@@ -31,6 +31,12 @@ def starting_up(view: View, problem: Problem | None) -> Claim:
     return Claim(ConditionType.READY, ConditionStatus.FALSE, reason, with_fallback(view, message))
 
 
+def without_pods(view: View) -> Claim:
+    """Say that a revision cannot come any further."""
+    message = f"{view.wish} waits: spec.replicas is 0, and without pods nothing is tried (or kubectl model promote)"
+    return Claim(ConditionType.READY, ConditionStatus.FALSE, Reason.SCALED_TO_ZERO, with_fallback(view, message))
+
+
 def rolling_out(view: View, rollout: RolloutStatus) -> Claim:
     """Say how far a revision has come on its way to the traffic."""
     kind, no = ConditionType.READY, ConditionStatus.FALSE

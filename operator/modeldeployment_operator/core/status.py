@@ -400,10 +400,15 @@ def _rejections(observation: Observation, decision: Decision) -> list[Rejection]
     latest = [decision.rejection] if decision.rejection else []
     gone = {decision.serving, *(rejection.revision for rejection in latest)}
     known = [
-        rejection
-        if rejection.revision == observation.desired.name
-        else rejection.model_copy(update={"retry": observation.asked.retry})
+        _as_asked(observation, decision, rejection)
         for rejection in observation.status.rejections
         if rejection.revision not in gone
     ]
     return [*latest, *known][:REJECTIONS_KEPT]
+
+
+def _as_asked(observation: Observation, decision: Decision, rejection: Rejection) -> Rejection:
+    """Return a rejection with what its user has asked for since."""
+    if rejection.revision != observation.desired.name:
+        return rejection.model_copy(update={"retry": observation.asked.retry, "retried": False})
+    return rejection.model_copy(update={"retried": True}) if rejection.revision == decision.candidate else rejection

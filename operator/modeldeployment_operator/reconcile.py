@@ -24,6 +24,7 @@ from modeldeployment_operator.core import resources
 from modeldeployment_operator.core.decision import Decision, decide
 from modeldeployment_operator.core.errors import (
     ApiError,
+    ConflictError,
     ForeignObjectError,
     InvalidSpecError,
     NamespaceTerminatingError,
@@ -170,14 +171,20 @@ class Done:
 
     @property
     def monitoring(self) -> Mapping[Kind, Problem] | None:
-        """Why Prometheus could not be told, by kind; None if that was not tried."""
-        return {one.kind: _why(one) for one in self.failures if one.kind in OPTIONAL} if self.acted else None
+        """Why Prometheus or Gateways could not be told, by kind; None if that was not tried."""
+        told = [one for one in self.failures if one.kind in OPTIONAL and not _is_outdated(one)]
+        return {one.kind: _why(one) for one in told} if self.acted else None
 
 
 def _moves_traffic(observation: Observation, manifest: Manifest) -> bool:
     """Return whether it is the Service that clients call, or the route that leads to it."""
     named = (manifest["kind"], manifest["metadata"]["name"])
     return named in {(SERVICE.kind, observation.key.name), (HTTP_ROUTE.kind, observation.key.name)}
+
+
+def _is_outdated(failure: Failure) -> bool:
+    """Return whether others have written a route since it was read: it is read again at once, and nothing is wrong."""
+    return failure.kind is HTTP_ROUTE and isinstance(failure.error, ConflictError)
 
 
 def _problem(done: Done) -> Problem | None:

@@ -13,12 +13,26 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes.aio import client, config
 from model_server import contract
+from modeldeployment_operator.adapters.api import Api
+from modeldeployment_operator.adapters.cache import Cache
+from modeldeployment_operator.adapters.cluster import Cluster, Failure
+from modeldeployment_operator.adapters.telemetry import Telemetry
+from modeldeployment_operator.api import group
+from modeldeployment_operator.core.decision import Decision
+from modeldeployment_operator.core.errors import ConflictError
+from modeldeployment_operator.core.kinds import HTTP_ROUTE
+from modeldeployment_operator.core.observation import Key
+from modeldeployment_operator.core.resources.route import build_http_route
+from modeldeployment_operator.core.route import read_route
+from prometheus_client import CollectorRegistry
 
 from tests.integration.conftest import ControlPlane
 from tests.integration.stories import Story
 from tests.support import gateway
 from tests.support.gateway import EnvoyGateway
+from tests.support.observations import an_observation
 
 ROUTE: dict[str, Any] = {"route": {"parentRefs": [{"name": gateway.NAME}], "hostnames": ["news.example.org"]}}
 STEPS = [{"weight": 5, "hold": {"labels": 40}}, {"weight": 50, "hold": {"approval": True}}]
@@ -217,6 +231,46 @@ def test_without_the_kind_no_share_is_given_in_another_way(story: Story, control
     assert all(pod.rotation == ALONE for pod in story.kubelet.of(first))
     _define(control_plane)
     story.wait_until(lambda: _there(story, "httproute"), "it is made when the kind comes")
+
+
+@pytest.mark.usefixtures("kinds")
+async def test_what_others_write_meanwhile_is_not_lost(control_plane: ControlPlane, namespace: str) -> None:
+    """The operator changes what it has read. If that is not what is there any more, nothing is written."""
+    kubectl = control_plane.in_namespace(namespace)
+    spec = {"model": {"uri": "http://store/m.keras"}, **ROUTE}
+    owner = {"apiVersion": group.API_VERSION, "kind": group.KIND, "metadata": {"name": "m"}, "spec": spec}
+    uid = kubectl("create", "-f", "-", "-o", "jsonpath={.metadata.uid}", stdin=json.dumps(owner))
+    configuration = client.Configuration()
+    await config.load_kube_config(str(control_plane.kubeconfig), client_configuration=configuration)
+    api = Api(client.ApiClient(configuration), Telemetry(CollectorRegistry()))
+    builder = an_observation(**ROUTE).having(key=Key(namespace, "m"), uid=uid, knows=frozenset({HTTP_ROUTE}))
+    wanted = builder.obj().spec.route
+    assert wanted
+    try:
+        cluster = Cluster(api, Cache(), lambda: 1000.0)
+
+        async def write(hosts: list[str]) -> list[Failure]:
+            route = wanted.model_copy(update={"hostnames": hosts})
+            seen = builder.having(route=read).obj()
+            return await cluster.apply(seen, [build_http_route(seen, Decision("m-1"), route)])
+
+        read = None
+        assert await write(["a.example"]) == []
+        read = read_route(await api.get(HTTP_ROUTE, namespace, "m"))
+        kubectl("patch", "httproute", "m", "--type=json", "-p", json.dumps([TIMEOUT]))
+        (failure,) = await write(["b.example"])
+        assert isinstance(failure.error, ConflictError)
+        assert not failure.refused
+        read = read_route(await api.get(HTTP_ROUTE, namespace, "m"))
+        assert await write(["b.example"]) == [], "it is tried again at once"
+        there = await api.get(HTTP_ROUTE, namespace, "m")
+        assert there["spec"]["hostnames"] == ["b.example"]
+        assert there["spec"]["rules"][1]["timeouts"] == {"request": "7s"}
+    finally:
+        await api.close()
+
+
+TIMEOUT = {"op": "add", "path": "/spec/rules/1/timeouts", "value": {"request": "7s"}}
 
 
 def _there(story: Story, kind: str) -> bool:

@@ -405,6 +405,17 @@ def test_what_a_policy_holds_is_waited_for() -> None:
     assert "cannot be read" not in " ".join(waits(held(Action.ALERT), NOW))
 
 
+def test_a_gateway_is_waited_for_before_anything_counts() -> None:
+    status = rolling_out("ads", CANARY)
+    route = {"parentRefs": [{"name": "public"}]}
+    waiting = " ".join(waits(seen("ads", status, rollout=CANARY, route=route), NOW))
+    assert "Gateways, which are to send it 25% of the requests" in waiting
+    assert status.rollout
+    reached = status.rollout.model_copy(update={"reached": status.rollout.weight, "reached_since": ago(minutes=1)})
+    status = status.model_copy(update={"rollout": reached})
+    assert "Gateways" not in " ".join(waits(seen("ads", status, rollout=CANARY, route=route), NOW))
+
+
 def test_a_candidate_that_is_worse_may_be_promoted_where_its_user_decides() -> None:
     status = rolling_out("ads", CANARY)
     worse = [one.model_copy(update={"verdict": Verdict.DEGRADED}) for one in status.revisions]

@@ -40,9 +40,13 @@ def progress(seen: Seen, rollout: RolloutStatus, now: datetime) -> str:
     """Return how much has come of what a step of a rollout waits for."""
     stages = plan(seen.spec) if seen.spec else ()
     hold = stages[min(rollout.step, len(stages)) - 1].hold if stages else None
-    revision, begun = seen.find(rollout.revision), time_of(rollout.since)
+    revision, begun = seen.find(rollout.revision), time_of(rollout.reached_since or rollout.since)
     if hold is None or revision is None:
         return rollout.waits_for
+    if seen.spec and seen.spec.route and rollout.weight and rollout.reached != rollout.weight:
+        return (
+            f"Gateways, which are to send it {rollout.weight}% of the requests (the condition Routed has their words)"
+        )
     parts = []
     if hold.labels is not None:
         evidence = revision.evidence

@@ -98,7 +98,8 @@ class Reconciler:
         is_news = moved or (decision.rejection is not None and decision.rejection not in before.rejections)
         saved = await self.statuses.save(observation, status)
         if is_news:
-            self.telemetry.count(key, decision)
+            recorded = resources.decided(observation, decision)
+            self.telemetry.count(key, decision, recorded[1] if recorded else None)
         return saved
 
     async def _record(self, observation: Observation, decision: Decision, records: list[Manifest]) -> Done:

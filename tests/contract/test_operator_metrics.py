@@ -13,7 +13,8 @@ from modeldeployment_operator.adapters.fleet import Fleet, Led
 from modeldeployment_operator.adapters.observe import Memory
 from modeldeployment_operator.adapters.queue import Queue
 from modeldeployment_operator.adapters.telemetry import Telemetry
-from modeldeployment_operator.api.status import ModelDeploymentStatus
+from modeldeployment_operator.api.policies import Action, Situation
+from modeldeployment_operator.api.status import ModelDeploymentStatus, SituationStatus
 from modeldeployment_operator.core import kinds
 from modeldeployment_operator.core.observation import Key
 from modeldeployment_operator.core.status import document
@@ -21,8 +22,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_open_metrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
+from tests.golden.command_line import rolling_out
 from tests.support import debian, fleets, metrics_page
 from tests.support.metrics_page import OPERATOR
+from tests.support.observations import ago
 
 OPEN_METRICS = "application/openmetrics-text"
 
@@ -59,10 +62,23 @@ async def operator() -> AsyncIterator[Operator]:
     await runner.cleanup()
 
 
+def under_way() -> ModelDeploymentStatus:
+    """A rollout, and a situation that a policy speaks of."""
+    status = rolling_out("canary", {"strategy": "Canary", "steps": [{"weight": 25, "hold": {"approval": True}}]})
+    held = SituationStatus(
+        situation=Situation.SOURCE_DOWN,
+        revision=status.candidate_revision or "",
+        since=ago(hours=1),
+        action=Action.HOLD,
+    )
+    return status.model_copy(update={"situations": [held]})
+
+
 @pytest.fixture
 def told(operator: Operator) -> Operator:
     """An operator that has something to tell of every metric."""
     operator.knows("news", fleets.rolled_back())
+    operator.knows("canary", under_way())
     telemetry = operator.telemetry
     telemetry.api_requests.labels("get", "leases", "200").inc()
     telemetry.api_request_seconds.labels("get").observe(0.01)
@@ -128,7 +144,7 @@ async def test_a_replica_that_stands_by_tells_of_itself_and_of_no_model(told: Op
     assert [name for name, family in families.items() for sample in family.samples if "model" in sample.labels] == []
     assert families["modeldeployment_operator_leader"].samples[0].value == 0
     known = {sample.labels["resource"]: sample.value for sample in families["modeldeployment_cache_objects"].samples}
-    assert known["modeldeployments"] == 1
+    assert known["modeldeployments"] == 2
 
 
 async def labels(operator: Operator) -> float:

@@ -67,6 +67,13 @@ QUALITY = [
         ONE,
     ),
     Case("it was", "ModelRolledBack", {condition("RolledBack", "True", "Degraded"): "1x5"}, "1m", ONE),
+    Case(
+        "its pods did not get ready",
+        "ModelRolledBack",
+        {condition("RolledBack", "True", "ProgressDeadlineExceeded"): "1x5"},
+        "1m",
+        ONE,
+    ),
     Case("its user gave it up", "ModelRolledBack", {condition("RolledBack", "True", "Aborted"): "1x5"}, "1m"),
     Case(
         "not any more",

@@ -9,9 +9,10 @@ import pytest
 from modeldeployment_operator.core.observation import Key
 from modeldeployment_operator.core.resources.monitoring import build_prometheus_rule
 
-from tests.monitoring import quality, serving
+from tests.monitoring import quality, rollouts, serving
 from tests.monitoring.promtool import Rules, Series
 from tests.monitoring.quality import DEGRADED, FORGED, LABELS, MALFORMED, PROVEN, REJECTED, SERVES
+from tests.monitoring.rollouts import ATTENTION, BEGAN, DRIFTS, WAITING, WAITS
 from tests.monitoring.scenes import MODEL, NAMESPACE, A, B, Case, condition, of_operator
 from tests.monitoring.serving import (
     AVAILABLE,
@@ -30,7 +31,7 @@ from tests.monitoring.serving import (
 from tests.support.observations import an_observation
 
 SEVERITY = {DEGRADED: "critical", ERRORS: "critical", LOAD: "critical", AVAILABLE: "critical"}
-CASES = [*quality.CASES, *serving.CASES]
+CASES = [*quality.CASES, *rollouts.CASES, *serving.CASES]
 
 
 def rules_of(directory: Path, **monitoring: Any) -> Rules:
@@ -85,6 +86,39 @@ JUDGED = {
             "6m",
             "Revision news-b of model team/news has the traffic although its labels prove it worse.",
             id="degraded, without numbers",
+        ),
+        pytest.param(
+            DEGRADED,
+            {
+                PROVEN: "1x20",
+                SERVES: "1x20",
+                **JUDGED,
+                of_operator("accuracy_estimate", revision=A, metric="f1"): "0.99x20",
+                of_operator("accuracy_level", revision=A, metric="f1"): "0.95x20",
+            },
+            {"revision": B},
+            "6m",
+            "Revision news-b of model team/news has the traffic although its labels prove it worse: f1 is 78.12%, and "
+            "should be at least 90%.",
+            id="degraded, beside a candidate",
+        ),
+        pytest.param(
+            WAITING,
+            {WAITS: "1x3100", BEGAN: "0x3100"},
+            {},
+            "25h",
+            "A new revision of model team/news has come to a step that waits for its user, 1d 1h 0m 0s ago; it should "
+            "not take more than 24h.",
+            id="waits",
+        ),
+        pytest.param(
+            ATTENTION,
+            {DRIFTS: "1x20"},
+            {"reason": "Drift"},
+            "6m",
+            "Condition NeedsAttention of model team/news is true, with the reason Drift. Drift: the revision that "
+            "serves and its successor fall together. SourceDown: the labels cannot be read.",
+            id="needs attention",
         ),
         pytest.param(
             REJECTED,

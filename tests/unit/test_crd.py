@@ -137,6 +137,7 @@ def test_every_plain_default_is_told(schema: dict[str, Any]) -> None:
         ".monitoring.prometheusRule.maximumLatency",
         ".monitoring.prometheusRule.maximumRejectedRatio",
         ".monitoring.prometheusRule.maximumUtilization",
+        ".monitoring.prometheusRule.approvalWithin",
         ".monitoring.prometheusRule.labelsWithin",
         ".revisionHistoryLimit",
         ".paused",

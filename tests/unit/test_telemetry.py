@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 from modeldeployment_operator.adapters.telemetry import Telemetry
 from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
-from modeldeployment_operator.api.status import AccuracyStatus, ModelDeploymentStatus, RevisionPhase, Verdict
+from modeldeployment_operator.api.policies import Action, Situation
+from modeldeployment_operator.api.rollout import Strategy
+from modeldeployment_operator.api.status import (
+    AccuracyStatus,
+    ModelDeploymentStatus,
+    RevisionPhase,
+    RolloutStatus,
+    SituationStatus,
+    Verdict,
+)
+from modeldeployment_operator.api.verdict import Outcome
 from modeldeployment_operator.core.decision import Decision
 from modeldeployment_operator.core.fleet import Model
 from modeldeployment_operator.core.observation import Key
@@ -168,3 +178,47 @@ def test_every_source_of_labels_begins_at_none(telemetry: Telemetry) -> None:
         ("Prometheus",): 0,
         ("Query",): 0,
     }
+
+
+def test_a_rollout_is_told_with_what_is_known_of_both_revisions(telemetry: Telemetry) -> None:
+    candidate = a_revision("m-3", RevisionPhase.CANDIDATE, replicas=3, ready_replicas=3)
+    rollout = RolloutStatus(
+        revision="m-3", strategy=Strategy.CANARY, step=2, steps=3, weight=25, since="2026-01-02T12:00:00.500Z"
+    )
+    new = ACCURACY.model_copy(update={"estimate": "0.85", "evidence": "0.5"})
+    situation = SituationStatus(
+        situation=Situation.DRIFT, revision="m-3", since="2026-01-02T12:00:00Z", action=Action.HOLD
+    )
+    one = status(rollout=rollout, candidate_accuracy=new, situations=[situation])
+    one = one.model_copy(update={"revisions": [candidate, *one.revisions]})
+    told = samples(telemetry, Model(KEY, one))
+
+    assert told["modeldeployment_rollout_info"] == {("m-3", "Canary"): 1}
+    assert (told["modeldeployment_rollout_step"], told["modeldeployment_rollout_steps"]) == (
+        {("m-3",): 2},
+        {("m-3",): 3},
+    )
+    assert told["modeldeployment_rollout_weight_ratio"] == {("m-3",): 0.25}
+    assert told["modeldeployment_rollout_step_start_time_seconds"] == {("m-3",): 1767355200.5}
+    assert told["modeldeployment_situation"] == {("Hold", "m-3", "Drift"): 1}
+    assert told["modeldeployment_accuracy_estimate"] == {("f1", "m-2"): 0.95, ("f1", "m-3"): 0.85}
+    assert told["modeldeployment_evidence_ratio"] == {("m-2",): 0.125, ("m-3",): 0.5}
+
+
+def test_what_another_wrote_for_a_time_is_left_out(telemetry: Telemetry) -> None:
+    rollout = RolloutStatus(revision="m-3", strategy=Strategy.SHADOW, since="yesterday")
+    told = samples(telemetry, Model(KEY, status(rollout=rollout)))
+
+    assert "modeldeployment_rollout_step_start_time_seconds" not in told
+    assert told["modeldeployment_rollout_step"] == {("m-3",): 1}
+
+
+def test_decisions_are_counted_by_their_outcome(telemetry: Telemetry) -> None:
+    told = samples(telemetry, Model(KEY, status()))["modeldeployment_decisions_total"]
+    assert told == {(outcome.value,): 0 for outcome in Outcome}
+    telemetry.count(KEY, Decision("m-1", rejection=a_rejection("m-2"), switched=True), Outcome.ROLLED_BACK)
+    telemetry.count(KEY, Decision("m-2", switched=True), None)
+    told = samples(telemetry, Model(KEY, status()))["modeldeployment_decisions_total"]
+    assert {outcome for outcome, number in told.items() if number} == {("RolledBack",)}
+    telemetry.forget(KEY)
+    assert not any(samples(telemetry, Model(KEY, status()))["modeldeployment_decisions_total"].values())

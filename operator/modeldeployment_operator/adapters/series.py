@@ -9,8 +9,8 @@ from typing import Final
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
-from modeldeployment_operator.api.status import AccuracyStatus, ModelDeploymentStatus
-from modeldeployment_operator.core.fleet import Model, number, running, traffic
+from modeldeployment_operator.api.status import AccuracyStatus, ModelDeploymentStatus, RolloutStatus
+from modeldeployment_operator.core.fleet import Model, number, running, time_of, traffic
 
 MODEL: Final = ("namespace", "model")
 """Labels of everything that is told of a ModelDeployment."""
@@ -69,19 +69,71 @@ def _verdicts(status: ModelDeploymentStatus) -> Series:
 
 
 def _judged(field: Callable[[AccuracyStatus], str | None], *, by_metric: bool = True) -> Callable[..., Series]:
-    """Return what reads a number of what is judged, of the revision that serves."""
+    """Return what reads a number of what is judged, of the revision that serves and of one on its way."""
 
     def series(status: ModelDeploymentStatus) -> Series:
-        accuracy, serving = status.accuracy, status.serving_revision
-        value = number(field(accuracy)) if accuracy and serving else None
-        if accuracy and serving and value is not None:
-            yield ((serving, accuracy.metric) if by_metric else (serving,)), value
+        for revision, told in (
+            (status.serving_revision, status.accuracy),
+            (status.rollout.revision if status.rollout else None, status.candidate_accuracy),
+        ):
+            value = number(field(told)) if told and revision else None
+            if told and revision and value is not None:
+                yield ((revision, told.metric) if by_metric else (revision,)), value
 
     return series
 
 
+def _on_the_way(field: Callable[[RolloutStatus], float | None]) -> Callable[..., Series]:
+    """Return what reads a number of a rollout."""
+
+    def series(status: ModelDeploymentStatus) -> Series:
+        value = field(status.rollout) if status.rollout else None
+        if status.rollout and value is not None:
+            yield (status.rollout.revision,), value
+
+    return series
+
+
+def _strategy(status: ModelDeploymentStatus) -> Series:
+    if status.rollout:
+        yield (status.rollout.revision, status.rollout.strategy), 1
+
+
+def _began(rollout: RolloutStatus) -> float | None:
+    time = time_of(rollout.since)
+    return time.timestamp() if time else None
+
+
+def _situations(status: ModelDeploymentStatus) -> Series:
+    return (((one.revision, one.situation, one.action), 1) for one in status.situations)
+
+
 _JUDGED: Final = (*_REVISION, "metric")
+_ROLLOUT: Final = (
+    _Family("modeldeployment_rollout_info", "Rollouts that are under way.", (*_REVISION, "strategy"), _strategy),
+    _Family("modeldeployment_rollout_step", "Step of a rollout.", _REVISION, _on_the_way(lambda one: one.step)),
+    _Family("modeldeployment_rollout_steps", "Steps that it has.", _REVISION, _on_the_way(lambda one: one.steps)),
+    _Family(
+        "modeldeployment_rollout_weight_ratio",
+        "Share of the requests that a revision is to answer at its step.",
+        _REVISION,
+        _on_the_way(lambda one: one.weight / 100),
+    ),
+    _Family(
+        "modeldeployment_rollout_step_start_time_seconds",
+        "When the step began, in seconds since 1970.",
+        _REVISION,
+        _on_the_way(_began),
+    ),
+    _Family(
+        "modeldeployment_situation",
+        "Situations that spec.policies speaks of, and what is done about them.",
+        (*_REVISION, "situation", "action"),
+        _situations,
+    ),
+)
 _FAMILIES: Final = (
+    *_ROLLOUT,
     _Family("modeldeployment_condition", "Each condition as it is.", (*MODEL, "type", "status", "reason"), _conditions),
     _Family("modeldeployment_revision_info", "Revisions that run.", (*_REVISION, "phase"), _phases),
     _Family("modeldeployment_replicas", "Pods that a revision should have.", _REVISION, _replicas),

@@ -26,6 +26,7 @@ from modeldeployment_operator.adapters.cache import Cache
 from modeldeployment_operator.adapters.queue import Queue
 from modeldeployment_operator.adapters.series import MODEL, families
 from modeldeployment_operator.api.spec import LabelSource
+from modeldeployment_operator.api.verdict import Outcome
 from modeldeployment_operator.core.decision import Decision
 from modeldeployment_operator.core.fleet import Model
 from modeldeployment_operator.core.kinds import MODEL_DEPLOYMENT, OPTIONAL, WATCHED
@@ -96,6 +97,7 @@ class Telemetry:
         self.loop_lag_seconds = _histogram(registry, "event_loop_lag", "How late an event loop is.", ("loop",))
         self._rollbacks: Tally[Key] = Tally()
         self._promotions: Tally[Key] = Tally()
+        self._decisions: Tally[tuple[Key, Outcome]] = Tally()
 
     def follow(self, queue: Queue, cache: Cache, leads: Callable[[], bool], workers: int) -> None:
         """Tell of these as they are whenever Prometheus asks. What waits while another replica leads is no backlog."""
@@ -117,15 +119,19 @@ class Telemetry:
         for kind in _SEEN:
             objects.labels(kind.plural).set_function(functools.partial(cache.size, kind))
 
-    def count(self, key: Key, decision: Decision) -> None:
-        """Take note that the traffic was given to another revision; once for each time."""
+    def count(self, key: Key, decision: Decision, outcome: Outcome | None = None) -> None:
+        """Take note that the traffic was given to another revision, or a candidate taken back; once for each time."""
         tally = self._promotions if decision.rejection is None else self._rollbacks
         tally[key] += 1
+        if outcome is not None:
+            self._decisions[key, outcome] += 1
 
     def forget(self, key: Key) -> None:
         """Begin anew, should there be a ModelDeployment of this name again."""
         self._rollbacks.pop(key, None)
         self._promotions.pop(key, None)
+        for outcome in Outcome:
+            self._decisions.pop((key, outcome), None)
 
     def exposition(self, models: Iterable[Model], accept: str) -> tuple[bytes, str]:
         """Return all metrics in the format that a header `Accept` asks for, and the type of their content."""
@@ -136,6 +142,14 @@ class Telemetry:
         """Yield the counters of switches, 0 at first: an increase from nothing at all would go unseen."""
         yield _tallied("modeldeployment_rollbacks", "Revisions that were taken back.", self._rollbacks, models)
         yield _tallied("modeldeployment_promotions", "Revisions that took the traffic.", self._promotions, models)
+        recorded = CounterMetricFamily(
+            "modeldeployment_decisions", "Decisions that were recorded as ModelVerdicts.", labels=(*MODEL, "outcome")
+        )
+        for model in models:
+            for outcome in Outcome:
+                key = (model.key.namespace, model.key.name, outcome.value)
+                recorded.add_metric(key, self._decisions[model.key, outcome])
+        yield recorded
 
 
 class _All(Collector):

@@ -246,6 +246,9 @@ class PrometheusRule(ApiModel):
     maximum_utilization: Ratio = Field(
         0.9, description="Highest share of the time that the threads of a revision may be busy."
     )
+    approval_within: LabelsWithin = Field(
+        "24h", description="Time in which a rollout that waits for its user is to be promoted or given up."
+    )
     labels_within: LabelsWithin = Field(
         LABELS_WITHIN,
         description="Time in which some label must come for predictions; Prometheus must keep data a tenth longer.",

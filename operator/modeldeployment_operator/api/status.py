@@ -346,6 +346,9 @@ class ModelDeploymentStatus(ApiModel):
     selector: str | None = Field(None, description="Label selector of the pods of the revision that serves.")
     endpoint: str | None = Field(None, description="URL of the model inside the cluster.")
     accuracy: AccuracyStatus | None = Field(None, description="What the labels say of the revision that serves.")
+    candidate_accuracy: AccuracyStatus | None = Field(
+        None, description="The same of the candidate, while it is on its way to the traffic."
+    )
     revisions: list[Revision] = Field(
         default_factory=list, max_length=128, description="Revisions that run or were kept."
     )

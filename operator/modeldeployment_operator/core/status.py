@@ -83,6 +83,7 @@ def summarise(
         selector=_selector(observation, serving) if serving else None,
         endpoint=_endpoint(observation, serving) if serving else None,
         accuracy=_accuracy(observation, judged.get(serving or "")),
+        candidate_accuracy=_told(judged.get(decision.rollout.revision)) if decision.rollout else None,
         revisions=_revisions(observation, judged, decision),
         rejections=_rejections(observation, decision),
         conditions=conditions(view),
@@ -137,14 +138,21 @@ def without_counts(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     That a test has begun is not of these: who does not know where would begin it anew, and lose what was counted.
     """
     revisions = [
-        revision.model_copy(update={"evidence": _BEGUN if revision.evidence else None, "activity": None})
+        revision.model_copy(
+            update={
+                "evidence": _BEGUN if revision.evidence else None,
+                "gauge": revision.gauge and revision.gauge.model_copy(update={"value": ""}),
+                "activity": None,
+            }
+        )
         for revision in status.revisions
     ]
     quiet = [
         condition.model_copy(update={"message": ""}) if condition.type is ConditionType.ACCURACY_HEALTHY else condition
         for condition in status.conditions
     ]
-    return status.model_copy(update={"accuracy": None, "revisions": revisions, "conditions": quiet})
+    none = {"accuracy": None, "candidate_accuracy": None}
+    return status.model_copy(update={**none, "revisions": revisions, "conditions": quiet})
 
 
 def without_activity(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
@@ -193,6 +201,15 @@ def _endpoint(observation: Observation, serving: str) -> str | None:
 
 
 def _accuracy(observation: Observation, judged: Judged | None) -> AccuracyStatus | None:
+    told = _told(judged)
+    if told is None or judged is None:
+        return None
+    return told.model_copy(
+        update={"counted_until": _counted_until(observation, judged), **_outlook(observation, judged)}
+    )
+
+
+def _told(judged: Judged | None) -> AccuracyStatus | None:
     if judged is None or judged.level is None:
         return None
     low, high = judged.interval
@@ -205,8 +222,6 @@ def _accuracy(observation: Observation, judged: Judged | None) -> AccuracyStatus
         labels=judged.labels,
         wrong=judged.state.wrong if judged.state else 0,
         evidence=f"{max(0.0, judged.log_e / judged.level.proof):.3f}",
-        counted_until=_counted_until(observation, judged),
-        **_outlook(observation, judged),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modeldeployment_operator.core.alerts import quality, serving
+from modeldeployment_operator.core.alerts import quality, rollouts, serving
 from modeldeployment_operator.core.alerts.subject import Alert, Subject
 from modeldeployment_operator.core.observation import Observation
 
@@ -14,6 +14,8 @@ def alerts(observation: Observation) -> list[Alert]:
     return [
         quality.degraded(subject),
         quality.rolled_back(subject),
+        rollouts.waits_for_approval(subject),
+        rollouts.needs_attention(subject),
         *([quality.labels_missing(subject)] if spec.accuracy else []),
         quality.labels_unavailable(subject),
         quality.feedback_rejected(subject),

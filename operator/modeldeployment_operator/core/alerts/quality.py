@@ -13,7 +13,7 @@ from model_server.contract import Metric
 from modeldeployment_operator.api import group
 from modeldeployment_operator.api.base import seconds
 from modeldeployment_operator.api.conditions import ConditionStatus, ConditionType, Reason
-from modeldeployment_operator.api.status import RevisionPhase, Verdict
+from modeldeployment_operator.api.status import RejectionCause, RevisionPhase, Verdict
 from modeldeployment_operator.core.alerts.subject import Alert, Severity, Subject, percent, queried
 from modeldeployment_operator.core.text import span
 
@@ -25,8 +25,10 @@ def degraded(subject: Subject) -> Alert:
     """Fire while a revision serves that is proven worse: the rollback is switched off, paused or has no target."""
     verdict = subject.series("modeldeployment_verdict", verdict=Verdict.DEGRADED)
     serving = subject.series("modeldeployment_revision_info", phase=RevisionPhase.SERVING)
-    estimate = subject.series("modeldeployment_accuracy_estimate")
-    level = subject.series("modeldeployment_accuracy_level")
+    # There may be a candidate with numbers of its own.
+    of_serving = f"and on (namespace, model, revision) {serving}"
+    estimate = f"{subject.series('modeldeployment_accuracy_estimate')} {of_serving}"
+    level = f"{subject.series('modeldeployment_accuracy_level')} {of_serving}"
     return Alert(
         "ModelAccuracyDegraded",
         Severity.CRITICAL,
@@ -44,17 +46,21 @@ def degraded(subject: Subject) -> Alert:
     )
 
 
+_PROVEN_OR_NOT: Final = tuple(Reason(cause.value) for cause in RejectionCause if cause is not RejectionCause.ABORTED)
+"""Why a revision is taken back by the operator."""
+
+
 def rolled_back(subject: Subject) -> Alert:
     """Fire while the spec asks for a revision that was taken back, unless its user has given it up."""
-    condition = subject.condition(ConditionType.ROLLED_BACK, ConditionStatus.TRUE, [Reason.DEGRADED])
+    condition = subject.condition(ConditionType.ROLLED_BACK, ConditionStatus.TRUE, _PROVEN_OR_NOT)
     retry = subject.kubectl("annotate", f"mdep {subject.key.name} {group.RETRY_ANNOTATION}=$(date +%s) --overwrite")
     return Alert(
         "ModelRolledBack",
         Severity.WARNING,
         f"max {_BY_MODEL} ({subject.told(condition)}) == 1",
-        f"Model {subject.key} was rolled back: the revision that its spec asks for is proven worse",
+        f"Model {subject.key} was rolled back: the revision that its spec asks for was taken back",
         f"The revision that the spec of model {subject.key} asks for was taken back, and its predecessor serves. "
-        "Condition RolledBack holds the numbers of the verdict.",
+        "Condition RolledBack says why, with the numbers of the verdict.",
         f"Read the verdict: {subject.describe}. Clients are served well, so there is time: apply a better model, or "
         f"give spec.model its former value. To try the same model again: {retry}.",
     )

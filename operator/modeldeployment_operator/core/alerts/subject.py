@@ -97,6 +97,10 @@ class Subject:
         """Return a command in the ModelDeployment's namespace."""
         return f"`kubectl {verb} -n {self.key.namespace} {rest}`"
 
+    def model(self, verb: str) -> str:
+        """Return a command of the plugin about it."""
+        return f"`kubectl model {verb} -n {self.key.namespace} {self.key.name}`"
+
     @property
     def describe(self) -> str:
         """Command that shows its conditions and Events."""

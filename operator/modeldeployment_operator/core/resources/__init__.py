@@ -18,11 +18,11 @@ from modeldeployment_operator.core.resources.network import build_network_policy
 from modeldeployment_operator.core.resources.route import build_gateway_service, build_http_route
 from modeldeployment_operator.core.resources.secret import Keys, build_secret
 from modeldeployment_operator.core.resources.services import build_revision_service, build_serving_service
-from modeldeployment_operator.core.resources.verdict import build_verdict
+from modeldeployment_operator.core.resources.verdict import build_verdict, decided
 from modeldeployment_operator.core.revisions import Snapshot
 from modeldeployment_operator.core.scaling import size_of
 
-__all__ = ["build_verdict", "desired", "records"]
+__all__ = ["build_verdict", "decided", "desired", "records"]
 
 
 def records(observation: Observation, decision: Decision) -> list[Manifest]:

@@ -27,7 +27,7 @@ def build_verdict(observation: Observation, judged: Mapping[str, Judged], decisi
 
     It has no owner, for it outlives all. The same decision, made once more after a crash, has the same name.
     """
-    found = _decided(observation, decision)
+    found = decided(observation, decision)
     if found is None:
         return None
     revision, outcome = found
@@ -64,7 +64,8 @@ def build_verdict(observation: Observation, judged: Mapping[str, Judged], decisi
     }
 
 
-def _decided(observation: Observation, decision: Decision) -> tuple[str, Outcome] | None:
+def decided(observation: Observation, decision: Decision) -> tuple[str, Outcome] | None:
+    """Return of which revision something is decided now that is recorded, and what; None if nothing is."""
     rejection, serving = decision.rejection, decision.serving
     if rejection is not None:
         if rejection.reason is RejectionCause.ABORTED:

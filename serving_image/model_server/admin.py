@@ -91,7 +91,7 @@ def _ready(call: _Call) -> Response:
 def _counts(call: _Call) -> Response:
     if call.parts.book is None:
         raise NotFound("this server has several models: /metrics has the labels of each")
-    return json_response(wire.dump(call.parts.book.counts(call.parts.state.passing)))
+    return json_response(wire.dump(call.parts.book.counts(call.parts.state.passing, call.parts.settings.labels or ())))
 
 
 def _rotation(call: _Call) -> Response:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from model_server import journal
-from model_server.contract import Counts, Pairs, SliceCounts, StartFailure
+from model_server.contract import ClassCounts, Counts, Pairs, SliceCounts, StartFailure
 from model_server.errors import StartError
 from model_server.feedback import Outcome, Paired, PairOutcome, Tally
 from model_server.journal import MAX_REVISIONS, Head, Journal, JournalError, Predictions
@@ -19,7 +19,7 @@ from model_server.prediction_id import OTHER_SLICE
 from model_server.rotation import ANSWERS_ALL, Passing, write_rotation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from model_server.feedback import Score
@@ -138,8 +138,8 @@ class Book:
         """How many instances were answered."""
         return self._journal.predictions
 
-    def counts(self, passing: Passing = ANSWERS_ALL) -> Counts:
-        """Everything, for the operator."""
+    def counts(self, passing: Passing = ANSWERS_ALL, names: Sequence[str] = ()) -> Counts:
+        """Everything, for the operator; `names` are those of the classes."""
         tally = self.tally
         return Counts(
             revision=self._revision,
@@ -153,6 +153,15 @@ class Book:
             false_negative=tally.of(Outcome.FALSE_NEGATIVE),
             predictions=self._journal.predictions.made,
             rotation=write_rotation(passing),
+            classes=[
+                ClassCounts(
+                    name=names[number] if number < len(names) else str(number),
+                    true_positive=right,
+                    false_positive=claimed,
+                    false_negative=missed,
+                )
+                for number, (right, claimed, missed) in tally.against_all_others().items()
+            ],
             slices=[
                 SliceCounts(name=name, correct=tally.by_slice[name, True], wrong=tally.by_slice[name, False])
                 for name in dict.fromkeys(name for name, _ in tally.by_slice)

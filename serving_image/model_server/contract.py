@@ -281,10 +281,22 @@ class Counts(TypedDict):
     predictions: int
     rotation: Rotation
     """The one that is in force."""
+    classes: list[ClassCounts]
+    """Of up to 20 classes those that were labelled or predicted; of a model of more, none."""
     slices: list[SliceCounts]
     """The labels of slices that got any (`Env.SLICE_FIELD`)."""
     pairs: list[Pairs]
     """How other revisions did on copies of this pod's requests, of those that got any and whose labels came."""
+
+
+class ClassCounts(TypedDict):
+    """One class against all others."""
+
+    name: str
+    """Its name, or its number where it has none."""
+    true_positive: int
+    false_positive: int
+    false_negative: int
 
 
 class SliceCounts(TypedDict):

@@ -283,6 +283,18 @@ class Tally:
         """All labels in it."""
         return self.by_outcome.total() + self.unjudged
 
+    def against_all_others(self) -> dict[int, tuple[int, int, int]]:
+        """Return by class its true positives, false positives and false negatives; of too many classes none."""
+        right, claimed, missed = Counter[int](), Counter[int](), Counter[int]()
+        for cell, count in self.by_cell.items():
+            if cell.actual == cell.predicted:
+                right[cell.actual] += count
+                continue
+            missed[cell.actual] += count
+            if cell.predicted is not None:
+                claimed[cell.predicted] += count
+        return {number: (right[number], claimed[number], missed[number]) for number in sorted(right | claimed | missed)}
+
     def to_json(self) -> dict[str, Any]:
         """By the outcomes' letters; all else as lists of what it is counted by, and the count."""
         return {

@@ -107,7 +107,7 @@ def answer_for_pods() -> None:
         counts = {"revision": "r", "pod_uid": uid_of(writer.get_extra_info("sockname")[0]), "started": STARTED}
         numbers = ("correct", "wrong", "true_positive", "false_positive", "true_negative", "false_negative")
         rotation = contract.Rotation(forward_to=None, share=1.0, copy=False)
-        others = {"predictions": 9999, "rotation": rotation, "slices": [], "pairs": []}
+        others = {"predictions": 9999, "rotation": rotation, "classes": [], "slices": [], "pairs": []}
         body = json.dumps(counts | dict.fromkeys(numbers, 4711) | others).encode()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         while await reader.read(4096):

@@ -7,14 +7,15 @@ import tempfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_server.book import Book
 from model_server.collectors import BookCollector
-from model_server.feedback import Score, score
+from model_server.feedback import Cell, Outcome, Score, score
 from modeldeployment_operator.adapters.pods import _parse_counts
-from modeldeployment_operator.core.observation import StoredRevision
+from modeldeployment_operator.core.observation import Sample, StoredRevision
 from modeldeployment_operator.core.promql import read_answers
 from modeldeployment_operator.core.samples import samples_of
 from prometheus_client import CollectorRegistry, generate_latest
@@ -32,27 +33,57 @@ LABELS = st.lists(st.tuples(st.sampled_from([0, 1, None]), st.integers(0, 1)), m
 def test_both_ways_lead_to_the_same_counts(
     names: list[str] | None, labels: list[tuple[int | None, int]], metric: str
 ) -> None:
-    builder = an_observation(accuracy={"minimum": 0.9, "metric": metric}).serving("m-1").ready("m-1", 1, of=1)
+    accuracy = {"minimum": 0.9, "metric": metric}
+    samples, asked = both_ways(accuracy, names, [score(predicted, actual, 2) for predicted, actual in labels], 2)
+
+    if metric == "accuracy":
+        asked = replace(asked, true_positive=0, false_positive=0, false_negative=0)
+    assert samples == {asked.pod_uid: replace(asked, classes={}, predictions=None)}
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([None, ["ham", "spam", "eggs"], ["none", "some", "0"]]),
+    st.lists(st.tuples(st.sampled_from([0, 1, 2, None]), st.integers(0, 2)), max_size=30),
+    st.integers(0, 2),
+)
+def test_both_ways_lead_to_the_same_counts_of_one_class_of_three(
+    names: list[str] | None, labels: list[tuple[int | None, int]], number: int
+) -> None:
+    positive = names[number] if names else str(number)
+    accuracy = {"minimum": 0.9, "metric": "f1", "positiveClass": positive}
+    samples, asked = both_ways(accuracy, names, [score(predicted, actual, 3) for predicted, actual in labels], 3)
+
+    (sample,) = samples.values()
+    predicted = [(one, actual) for one, actual in labels if number in {one, actual}]
+    right = sum(one == actual for one, actual in predicted)
+    claimed = sum(one == number for one, _ in predicted) - right
+    missed = sum(actual == number for _, actual in predicted) - right
+    assert sample.classes == {positive: (right, claimed, missed)}
+    assert asked.classes.get(positive, (0, 0, 0)) == (right, claimed, missed)
+
+
+def both_ways(
+    accuracy: dict[str, Any], names: list[str] | None, scores: list[tuple[Outcome, Cell | None]], classes: int
+) -> tuple[dict[str, Sample], Sample]:
+    """Return what Prometheus and what the pod itself says of these labels."""
+    model = {"model": {"uri": "https://models/m-1.keras", "labels": names}}
+    builder = an_observation(accuracy=accuracy, **model).serving("m-1").ready("m-1", 1, of=1)
     observation = replace(builder, stored={"m-1": StoredRevision(1, a_template("m-1", labels=names))}).obj()
     (pod,) = observation.pods
     with tempfile.TemporaryDirectory() as folder:
         book = Book(Path(folder), revision="m-1", pod_uid=pod.uid, clock=lambda: 1_767_351_600.5)
-    for predicted, actual in labels:
-        book.tally.add(Score(*score(predicted, actual, 2)))
+    for one in scores:
+        book.tally.add(Score(*one))
     collector = BookCollector(book, Counter(), pod.uid, names)
-    collector.classes = 2
+    collector.classes = classes
     registry = CollectorRegistry()
     registry.register(collector)
-
     series = [
         a_series(sample.name, {100.0: sample.value}, sample.labels | a_target(pod.name))
         for family in text_string_to_metric_families(generate_latest(registry).decode())
         for sample in family.samples
     ]
     samples, problem = samples_of(observation, read_answers([an_answer(*series)]))
-    asked = _parse_counts(pod, json.dumps(book.counts()).encode())
-
     assert problem is None
-    if metric == "accuracy":
-        asked = replace(asked, true_positive=0, false_positive=0, false_negative=0)
-    assert samples == {pod.uid: replace(asked, predictions=None)}
+    return samples, _parse_counts(pod, json.dumps(book.counts(names=names or ())).encode())

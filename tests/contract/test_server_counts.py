@@ -62,6 +62,10 @@ async def test_counts_are_what_the_contract_says(parts: ServerParts) -> None:
         "false_negative": 0,
         "predictions": 3,
         "rotation": {"forward_to": None, "share": 1.0, "copy": False},
+        "classes": [
+            {"name": "0", "true_positive": 0, "false_positive": 0, "false_negative": 1},
+            {"name": "1", "true_positive": 1, "false_positive": 1, "false_negative": 0},
+        ],
         "slices": [],
         "pairs": [],
     }

@@ -65,7 +65,7 @@ async def test_prometheus_and_the_pod_tell_the_same(tmp_path: Path, names: Seque
     counts = json.loads(await ask(parts, contract.COUNTS_PATH))
     assert problem is None
     sample = asdict(samples[pod.uid])
-    for name in ("passing", "slices", "pairs", "gauge", "predictions"):
+    for name in ("passing", "classes", "slices", "pairs", "gauge", "predictions"):
         del sample[name]  # Labels tell nothing of the rotation, nor are these read from the pods' lines.
     assert sample.pop("fault") is None
     assert sample == {name: counts[name] for name in sample}

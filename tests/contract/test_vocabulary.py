@@ -25,7 +25,7 @@ def test_the_formats_are_the_same() -> None:
 def test_the_operator_reads_nothing_that_the_server_does_not_count() -> None:
     counted, read = get_type_hints(contract.Counts), get_type_hints(Sample)
 
-    for name in ("passing", "slices", "pairs"):
+    for name in ("passing", "classes", "slices", "pairs"):
         del read[name]  # The operator has them in a form of its own.
         assert name == "passing" or name in counted
     del read["gauge"]  # A user's query gives it, and no pod.

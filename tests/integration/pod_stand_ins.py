@@ -42,6 +42,7 @@ class StandIn:
     reachable: bool = True
     orders: list[contract.Rotation] = field(default_factory=list)
     readings: int = 0
+    classes: list[contract.ClassCounts] = field(default_factory=list)
     slices: list[contract.SliceCounts] = field(default_factory=list)
     pairs: list[contract.Pairs] = field(default_factory=list)
     server: ThreadingHTTPServer | None = None
@@ -59,6 +60,7 @@ class StandIn:
             "false_negative": 0,
             "predictions": max(0, self.correct) + self.wrong + self.unlabelled,
             "rotation": self.rotation,
+            "classes": self.classes,
             "slices": self.slices,
             "pairs": self.pairs,
         }

@@ -258,6 +258,38 @@ def test_another_metric_is_enough() -> None:
     assert found.estimate == 0.97
 
 
+def test_one_class_of_many_can_be_judged() -> None:
+    accuracy = {"metric": "recall", "positiveClass": "fraud", "minimum": 0.9}
+    builder = an_observation(accuracy=accuracy).candidate("m-1").ready("m-1", 1, of=1)
+    sample = a_sample("m-1-pod-0", 970, 30, classes={"fraud": (30, 5, 30), "fair": (940, 25, 5)})
+    found = judge(builder.having(samples={sample.pod_uid: sample}).obj())["m-1"]
+
+    assert (found.verdict, found.estimate, found.labels) == (Verdict.DEGRADED, 0.5, 60)
+    assert found.state is not None
+    assert found.state.positive_class == "fraud"
+
+
+def test_other_demands_are_other_tests_of_what_comes_after() -> None:
+    """What was read of another counter is not taken for one of this, though there are as many of them."""
+    recall = {"minimum": 0.5, "additional": [{"metric": "recall", "minimum": 0.5}]}
+    precision = {"minimum": 0.5, "additional": [{"metric": "precision", "minimum": 0.5}]}
+    cells = {"true_positive": 50, "false_positive": 5, "false_negative": 40}
+
+    def look(accuracy: dict[str, Any], known: Revision, sample: Sample) -> Revision:
+        builder = an_observation(accuracy=accuracy).serving("m-1").ready("m-1", 1, of=1).remembers(revisions=[known])
+        found = judge(builder.having(samples={sample.pod_uid: sample}).obj())["m-1"]
+        return known.model_copy(update={"evidence": found.state, "verdict": found.verdict})
+
+    first = Revision(name="m-1", phase=RevisionPhase.SERVING, model_uri="")
+    first = look(recall, first, a_sample("m-1-pod-0", 90, 10, **cells))
+    second = look(precision, first, a_sample("m-1-pod-0", 90, 10, **cells))
+    third = look(precision, second, a_sample("m-1-pod-0", 91, 12, **cells | {"false_positive": 7}))
+
+    assert third.evidence is not None
+    assert (third.evidence.right, third.evidence.wrong) == (1, 2)
+    assert (third.evidence.further[0].right, third.evidence.further[0].wrong) == (0, 2)
+
+
 def sliced(bad: tuple[int, int]) -> Judged:
     builder = an_observation(
         accuracy={"minimum": 0.8, "sliceMinimum": 0.8},

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from modeldeployment_operator.api.spec import Accuracy, AccuracyMetric
 from modeldeployment_operator.api.status import Verdict
+from modeldeployment_operator.core.criteria import Stream
 from modeldeployment_operator.core.evidence import Evidence
 from modeldeployment_operator.core.judgement import Judged, judge_revision
-from modeldeployment_operator.core.metrics import right_and_wrong, share_of, value_of
+from modeldeployment_operator.core.metrics import share_of, value_of
 from modeldeployment_operator.core.observation import Sample
 
 from tests.support.observations import a_revision, a_sample
@@ -35,7 +36,7 @@ def test_a_metric_is_judged_on_its_own_labels_and_scale(metric: str, counts: tup
     result = judged(metric, 0.5, SAMPLE)
     low, high = result.interval
 
-    assert right_and_wrong(AccuracyMetric(metric), SAMPLE) == counts
+    assert Stream(AccuracyMetric(metric)).of(SAMPLE) == counts
     assert result.labels == sum(counts)
     assert result.estimate == pytest.approx(value)
     assert 0 < low < value < high < 1

@@ -55,6 +55,8 @@ def test_the_window_is_a_few_scrapes_long(monitor: dict[str, Any], window: int) 
 @pytest.mark.parametrize(("metric", "by_class"), [("accuracy", False), ("precision", True), ("f1", True)])
 def test_labels_by_class_are_asked_for_where_they_are_judged(metric: str, by_class: bool) -> None:
     assert wish_of(KEY, spec(accuracy={"minimum": 0.9, "metric": metric})).by_class is by_class
+    both = spec(accuracy={"minimum": 0.9, "additional": [{"metric": "recall", "minimum": 0.5}]})
+    assert wish_of(KEY, both).by_class, "that is judged besides"
 
 
 def test_one_query_is_for_all() -> None:

@@ -66,6 +66,10 @@ def test_a_restart_loses_and_repeats_nothing(tmp_path: Path) -> None:
         "false_negative": 1,
         "predictions": 6,
         "rotation": {"forward_to": "host:1", "share": 0.05, "copy": False},
+        "classes": [
+            {"name": "0", "true_positive": 1, "false_positive": 0, "false_negative": 0},
+            {"name": "1", "true_positive": 1, "false_positive": 0, "false_negative": 1},
+        ],
         "slices": [],
         "pairs": [],
     }

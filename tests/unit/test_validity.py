@@ -26,6 +26,7 @@ COUNTS: dict[str, Any] = {
     "predictions": 5,
     "rotation": {"forward_to": None, "share": 1.0, "copy": False},
     "pairs": [],
+    "classes": [],
     "slices": [],
 }
 

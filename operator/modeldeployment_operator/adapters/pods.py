@@ -125,6 +125,10 @@ def _parse_counts(pod: Pod, body: bytes) -> Sample:
         uid, revision, started = counts["pod_uid"], counts["revision"], counts["started"]
         passing = passing_of(counts["rotation"])
         numbers = {name: counts[name] for name in _COUNTS}
+        classes = {
+            one["name"]: (one["true_positive"], one["false_positive"], one["false_negative"])
+            for one in counts["classes"]
+        }
         slices = {one["name"]: (one["correct"], one["wrong"]) for one in counts["slices"]}
         pairs = {one["revision"]: (one["won"], one["lost"], one["tied"]) for one in counts["pairs"]}
     except (ValueError, KeyError, TypeError) as error:
@@ -132,7 +136,7 @@ def _parse_counts(pod: Pod, body: bytes) -> Sample:
     if uid != pod.uid:
         raise PodUnreachableError(f"pod {pod.name}: another pod answers at its address {pod.ip}")
     texts = isinstance(revision, str) and isinstance(started, str)
-    everything = (*numbers.values(), *chain(*slices.values(), *pairs.values()))
+    everything = (*numbers.values(), *chain(*classes.values(), *slices.values(), *pairs.values()))
     if not texts or not all(type(number) is int and 0 <= number < 2**53 for number in everything):
         raise InvalidCountsError(f"pod {pod.name}: its counts are not numbers that can be counts")
     return Sample(
@@ -140,6 +144,7 @@ def _parse_counts(pod: Pod, body: bytes) -> Sample:
         revision=revision,
         started=started[:64],
         passing=passing,
+        classes=classes,
         slices=slices,
         pairs=pairs,
         correct=numbers["correct"],

@@ -48,7 +48,7 @@ Relabelings = Annotated[list[Opaque], Field(max_length=64)]
 
 
 class AccuracyMetric(StrEnum):
-    """What is judged. All but accuracy are of the second of two classes, the positive one."""
+    """What is judged. All but accuracy are of one class, the positive one."""
 
     ACCURACY = "accuracy"
     PRECISION = "precision"
@@ -76,7 +76,14 @@ class Accuracy(ApiModel):
 
     metric: AccuracyMetric = Field(
         AccuracyMetric.ACCURACY,
-        description="What is judged: accuracy, or precision, recall or f1 of the second of two classes.",
+        description="What is judged: accuracy, or precision, recall or f1 of one class.",
+    )
+    positive_class: str | None = Field(
+        None,
+        min_length=1,
+        max_length=128,
+        description="Class that precision, recall and f1 are of, by its name in model.labels or by its number; the "
+        "second of two classes if absent. Of models of more than 20 classes none is counted.",
     )
     minimum: float | None = Field(
         None, gt=0, lt=1, description="A revision whose true value lies below this is degraded. A plain number: 0.9."
@@ -131,6 +138,12 @@ class Accuracy(ApiModel):
             cel="!(has(self.additional) || has(self.sliceMinimum)) || has(self.minimum)",
             holds=lambda self: self.minimum is not None or (self.additional is None and self.slice_minimum is None),
             message="additional and sliceMinimum come beside a minimum",
+        ),
+        Rule(
+            cel="!has(self.positiveClass) || has(self.metric) && self.metric != 'accuracy' || "
+            "has(self.additional) && self.additional.exists(one, one.metric != 'accuracy')",
+            holds=lambda self: self.positive_class is None or self.metrics != {AccuracyMetric.ACCURACY},
+            message="positiveClass is given with precision, recall or f1",
         ),
         # Not a bound of the field: the API server rounds bounds when it compares them with a whole number, as with 0.
         Rule(
@@ -319,14 +332,27 @@ class ModelDeploymentSpec(ApiModel):
             message="to scale by CPU, give serving.resources.requests.cpu: the target is a share of it",
         ),
         Rule(
-            cel=f"!({_JUDGES_CLASSES}) || !has(self.model.labels) || size(self.model.labels) == 2",
+            cel=f"!({_JUDGES_CLASSES}) || !has(self.model.labels) || size(self.model.labels) == 2 || "
+            "has(self.accuracy.positiveClass)",
             holds=lambda self: (
                 self.accuracy is None
                 or self.accuracy.metrics <= {AccuracyMetric.ACCURACY}
                 or self.model.labels is None
                 or len(self.model.labels) == 2
+                or self.accuracy.positive_class is not None
             ),
-            message="precision, recall and f1 are judged for two classes: judge accuracy, or give two model.labels",
+            message="precision, recall and f1 are of one class: of more than two, name it in accuracy.positiveClass",
+        ),
+        Rule(
+            cel="!has(self.accuracy) || !has(self.accuracy.positiveClass) || !has(self.model.labels) || "
+            "self.accuracy.positiveClass in self.model.labels",
+            holds=lambda self: (
+                self.accuracy is None
+                or self.accuracy.positive_class is None
+                or self.model.labels is None
+                or self.accuracy.positive_class in self.model.labels
+            ),
+            message="accuracy.positiveClass is none of model.labels",
         ),
         Rule(
             cel="!has(self.model.task) || self.model.task != 'regression' || "

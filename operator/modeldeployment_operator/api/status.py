@@ -107,6 +107,7 @@ class EvidenceState(ApiModel):
     level: str | None = Field(
         None, description="Lowest value at which the revision counts as good; absent while labels are only counted."
     )
+    positive_class: str | None = Field(None, description="Class that precision, recall and F1 are of, if it was named.")
     query: str | None = Field(None, description="Digest of the query that counted the labels; absent if the pods did.")
     right: int = Field(0, ge=0, description="Labels that spoke for the model since the test began.")
     wrong: int = Field(0, ge=0, description="Labels that spoke against it.")
@@ -127,6 +128,7 @@ class Baseline(ApiModel):
     """Labels of the predecessor, frozen when its successor took the traffic: what `maximumDrop` is measured from."""
 
     metric: str = Field(description="What was judged then; of another metric the numbers say nothing.")
+    positive_class: str | None = Field(None, description="Class that precision, recall and F1 are of, if it was named.")
     query: str | None = Field(None, description="Digest of the query that counted them; absent if the pods did.")
     right: int = Field(ge=0, description="Labels that spoke for the predecessor.")
     wrong: int = Field(ge=0, description="Labels that spoke against it.")

@@ -17,8 +17,8 @@ from typing import Final
 from modeldeployment_operator.api.spec import AccuracyMetric
 from modeldeployment_operator.cli.counts import Count, Recording
 from modeldeployment_operator.cli.errors import CommandError, Exit
+from modeldeployment_operator.core.criteria import Stream
 from modeldeployment_operator.core.errors import PrometheusError
-from modeldeployment_operator.core.metrics import right_and_wrong
 from modeldeployment_operator.core.observation import Key, Sample
 from modeldeployment_operator.core.passing import ANSWERS_ITSELF
 from modeldeployment_operator.core.promql import Scrape, Target, Wish, queries, read_answers
@@ -103,7 +103,7 @@ def counts_of(key: Key, target: Target, metric: AccuracyMetric, classes: Sequenc
         if sample is None:
             unusable += 1
             continue
-        right, wrong = right_and_wrong(metric, sample)
+        right, wrong = Stream(metric).of(sample)
         at = datetime.fromtimestamp(time, UTC)
         found.append(Count(at, target.revision, sample.pod_uid, sample.started, right, wrong))
     return found, unusable

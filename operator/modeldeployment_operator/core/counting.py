@@ -47,12 +47,9 @@ def advanced(
 def from_here(known: Iterable[PodCounts], readings: Sequence[Reading], present: set[str]) -> list[PodCounts]:
     """Return the runs of counting for a test that begins with these readings, pods that could not be read marked."""
     width = len(readings[0].numbers) if readings else 2
-    same = [run for run in known if len(run.further) + 2 == width]
     read = {reading.uid for reading in readings}
-    # Of a pod whose other counters are not known, nothing is.
-    others = {run.uid for run in known if len(run.further) + 2 != width}
-    unread = [_counts(Reading(uid, _UNREAD, (0,) * width)) for uid in sorted((present | others) - read)]
-    return remembered([*_furthest(same, readings), *unread], present)
+    unread = [_counts(Reading(uid, _UNREAD, (0,) * width)) for uid in sorted(present - read)]
+    return remembered([*_furthest(known, readings), *unread], present)
 
 
 def remembered(runs: list[PodCounts], present: set[str]) -> list[PodCounts]:

@@ -34,15 +34,26 @@ class Stream:
 
     metric: AccuracyMetric
     slice: str | None = None
+    positive: str | None = None
+    """Class that the metric is of; None for accuracy, and for the second of two classes."""
+
+    @classmethod
+    def of_metric(cls, metric: AccuracyMetric, positive: str | None) -> Stream:
+        """Return the labels that a metric is of, in all slices."""
+        return cls(metric, positive=None if metric is AccuracyMetric.ACCURACY else positive)
 
     def of(self, sample: Sample) -> tuple[int, int]:
         """Return how many speak for the model and how many against it."""
         if self.slice is not None:
             return sample.slices.get(self.slice, (0, 0))
-        return right_and_wrong(self.metric, sample)
+        cells = (sample.true_positive, sample.false_positive, sample.false_negative)
+        if self.positive is not None:
+            cells = sample.classes.get(self.positive, (0, 0, 0))
+        return right_and_wrong(self.metric, sample.correct, sample.wrong, *cells)
 
     def __str__(self) -> str:
-        return self.metric.value if self.slice is None else f"{self.metric.value} of slice {self.slice}"
+        of = "" if self.positive is None else f" of class {self.positive}"
+        return f"{self.metric.value}{of}" if self.slice is None else f"{self.metric.value} of slice {self.slice}"
 
 
 @dataclass(frozen=True)
@@ -101,12 +112,14 @@ class Plan:
         alpha: chance of error that is left to the tests.
         criteria: the first is what is shown of the revision; each has labels of its own or those of the first.
         query: what names the counters, if they are not the pods' own.
+        positive: class that precision, recall and F1 are of, if it was named.
 
     """
 
     alpha: float
     criteria: tuple[Criterion, ...]
     query: str | None = None
+    positive: str | None = None
 
     @property
     def first(self) -> Criterion:
@@ -131,7 +144,7 @@ def plan_of(
 
     `compared` says how it is compared with the one that serves, if it ever is; `slices` are those that are told apart.
     """
-    stream = Stream(accuracy.metric)
+    stream = Stream.of_metric(accuracy.metric, accuracy.positive_class)
     criteria: list[Criterion] = []
     if accuracy.minimum is not None:
         criteria.append(Criterion(CriterionKind.MINIMUM, stream, accuracy.minimum))
@@ -140,7 +153,8 @@ def plan_of(
         if compared is not None:
             criteria.append(Criterion(compared, stream, drop_in_share(accuracy.metric, accuracy.maximum_drop)))
     criteria += [
-        Criterion(CriterionKind.MINIMUM, Stream(demand.metric), demand.minimum) for demand in accuracy.additional or ()
+        Criterion(CriterionKind.MINIMUM, Stream.of_metric(one.metric, accuracy.positive_class), one.minimum)
+        for one in accuracy.additional or ()
     ]
     weight = 1.0 / len(criteria)
     criteria = [replace(one, weight=weight) for one in criteria]
@@ -152,7 +166,7 @@ def plan_of(
             for name in slices
         ]
     alpha = accuracy.alpha / 2 if accuracy.maximum_drop is not None else accuracy.alpha
-    return Plan(alpha, tuple(criteria), accuracy.counted_by)
+    return Plan(alpha, tuple(criteria), accuracy.counted_by, accuracy.positive_class)
 
 
 def slices_of(spec: ModelDeploymentSpec) -> tuple[str, ...]:
@@ -163,8 +177,8 @@ def slices_of(spec: ModelDeploymentSpec) -> tuple[str, ...]:
 
 def _least(accuracy: Accuracy, drop: float, baseline: Baseline | None) -> float | None:
     """Return the lowest good value after such a predecessor; None if its labels say too little."""
-    measured = (accuracy.metric.value, accuracy.counted_by)
-    if baseline is None or (baseline.metric, baseline.query) != measured:
+    measured = (accuracy.metric.value, accuracy.counted_by, accuracy.positive_class)
+    if baseline is None or (baseline.metric, baseline.query, baseline.positive_class) != measured:
         return None
     # An estimate itself: the lower end of Clopper and Pearson's interval, at half of alpha.
     share = clopper_pearson_lower(baseline.right, baseline.right + baseline.wrong, accuracy.alpha / 2)

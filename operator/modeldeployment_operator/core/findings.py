@@ -122,6 +122,7 @@ def begun(plan: Plan, pods: list[PodCounts] | None = None) -> EvidenceState:
         kind=first.kind,
         metric=first.stream.metric.value,
         query=plan.query,
+        positive_class=plan.positive,
         level=first.text,
         weight=first.share,
         log_bets=_fresh(first),
@@ -133,8 +134,8 @@ def begun(plan: Plan, pods: list[PodCounts] | None = None) -> EvidenceState:
 def is_of(plan: Plan, state: EvidenceState) -> bool:
     """Return whether a state is one of this plan; a baseline may have become known since, or be another one."""
     first = plan.first
-    told = (state.kind, state.metric, state.query, state.weight)
-    same = told == (first.kind, first.stream.metric.value, plan.query, first.share)
+    told = (state.kind, state.metric, state.query, state.positive_class, state.weight)
+    same = told == (first.kind, first.stream.metric.value, plan.query, plan.positive, first.share)
     others = [(one.kind, one.metric, one.slice, one.weight) for one in state.further] == [
         (one.kind, one.stream.metric.value, one.stream.slice, one.share) for one in plan.others
     ]
@@ -175,20 +176,20 @@ def plan_in(state: EvidenceState, alpha: float) -> Plan:
     """Return what was demanded when a state was written, as far as its numbers go."""
     first = Criterion(
         state.kind,
-        Stream(AccuracyMetric(state.metric)),
+        Stream.of_metric(AccuracyMetric(state.metric), state.positive_class),
         None if state.level is None else float(state.level),
         float(state.weight),
     )
     others = [
         Criterion(
             one.kind,
-            Stream(AccuracyMetric(one.metric), one.slice),
+            replace(Stream.of_metric(AccuracyMetric(one.metric), state.positive_class), slice=one.slice),
             None if one.level is None else float(one.level),
             float(one.weight),
         )
         for one in state.further
     ]
-    return Plan(alpha, (first, *others), state.query)
+    return Plan(alpha, (first, *others), state.query, state.positive_class)
 
 
 def bets_against(state: EvidenceState, level: float) -> tuple[float, ...] | None:

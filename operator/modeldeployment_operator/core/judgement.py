@@ -19,7 +19,7 @@ from modeldeployment_operator.api.status import (
     Verdict,
 )
 from modeldeployment_operator.core.counting import Reading, advanced, from_here
-from modeldeployment_operator.core.criteria import COMPARED, Plan, Stream, plan_of, slices_of
+from modeldeployment_operator.core.criteria import COMPARED, Plan, plan_of, slices_of
 from modeldeployment_operator.core.evidence import Labels
 from modeldeployment_operator.core.findings import (
     FRESH_BETS,
@@ -32,6 +32,7 @@ from modeldeployment_operator.core.findings import (
     findings_of,
     is_of,
     is_readable,
+    plan_in,
     with_baseline,
 )
 from modeldeployment_operator.core.gauge import judge_gauges
@@ -104,7 +105,8 @@ class Judged:
         carrier = self.carrier
         if carrier is None or self.verdict is not Verdict.DEGRADED or not carrier.criterion.is_level:
             return None
-        return carrier if carrier.criterion.stream != Stream(self.metric) else None
+        stream = carrier.criterion.stream
+        return carrier if (stream.metric, stream.slice) != (self.metric, None) else None
 
     @property
     def labels(self) -> int:
@@ -301,8 +303,12 @@ def _another_test(
     """
     if not readings:
         return Judged(accuracy.metric, Verdict.INCONCLUSIVE, state=known)
-    runs = known.pods if known.metric == accuracy.metric.value else []
-    return _assess(accuracy, plan, begun(plan, from_here(runs, readings, present)), latched=False)
+    before = plan_in(known, plan.alpha)
+    if (before.counted, before.query) == (plan.counted, plan.query):
+        pods = from_here(known.pods, readings, present)
+    else:  # What was read then is of other counters.
+        pods = from_here([], readings, present | {run.uid for run in known.pods})
+    return _assess(accuracy, plan, begun(plan, pods), latched=False)
 
 
 def _reading(plan: Plan, sample: Sample) -> Reading:

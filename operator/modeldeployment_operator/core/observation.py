@@ -106,6 +106,8 @@ class Sample:
     passing: Passing
     gauge: float | None = None
     """What a user's gauge says of the revision, instead of all counts."""
+    classes: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    """True positives, false positives and false negatives by the name of a class."""
     slices: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Correct and wrong by the name of a slice."""
     pairs: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)

@@ -78,7 +78,7 @@ def wish_of(key: Key, spec: ModelDeploymentSpec) -> Wish:
     """Return what is to be asked for a ModelDeployment."""
     monitor = spec.monitoring.service_monitor
     window = _SCRAPES * seconds(monitor.interval) if monitor.enabled else LONGEST_WINDOW
-    by_class = spec.accuracy is not None and spec.accuracy.metric is not AccuracyMetric.ACCURACY
+    by_class = spec.accuracy is not None and spec.accuracy.metrics != {AccuracyMetric.ACCURACY}
     return Wish(key, by_class, min(max(SHORTEST_WINDOW, window), LONGEST_WINDOW))
 
 

@@ -165,6 +165,8 @@ def _demands_as_much(verdict: ModelVerdictSpec, accuracy: Accuracy | None) -> bo
         return False
     if verdict.evidence is not None and verdict.evidence.query != accuracy.counted_by:
         return False
+    if verdict.evidence is not None and verdict.evidence.positive_class != accuracy.positive_class:
+        return False
     if verdict.outcome not in PROVEN_WORSE or verdict.level is None:
         return True
     if verdict.criterion not in {None, CriterionKind.MINIMUM}:

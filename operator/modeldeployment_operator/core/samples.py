@@ -8,6 +8,7 @@ from typing import Final
 from model_server.contract import Metric
 
 from modeldeployment_operator.api.spec import AccuracyMetric
+from modeldeployment_operator.core.metrics import one_against_all
 from modeldeployment_operator.core.observation import Observation, Pod, Sample
 from modeldeployment_operator.core.passing import ANSWERS_ITSELF
 from modeldeployment_operator.core.promql import Scrape, Target, Targets
@@ -81,7 +82,10 @@ def _latest(observation: Observation, pod: Pod, target: Target) -> tuple[float, 
             uid, started = scrape.runs[0]
             cells = _cells(observation, pod, scrape)
             if uid == pod.uid and cells is not None:
+                positive = observation.spec.accuracy.positive_class if observation.spec.accuracy else None
+                of_class = (cells["true_positive"], cells["false_positive"], cells["false_negative"])
                 return time, Sample(
+                    classes={} if positive is None else {positive: of_class},
                     pod_uid=uid,
                     revision=pod.revision,
                     started=started,
@@ -111,6 +115,13 @@ def _cells(observation: Observation, pod: Pod, scrape: Scrape) -> dict[str, int]
     """
     if not _classes_are_judged(observation):
         return {"true_positive": 0, "false_positive": 0, "false_negative": 0}
+    cells = {own: number for own, number in scrape.counts.items() if len(own) == 2}
+    positive_class = observation.spec.accuracy.positive_class if observation.spec.accuracy else None
+    if positive_class is not None:
+        # They are all there if they come to as many as the labels.
+        is_whole = sum(cells.values()) == scrape.counts[_CORRECT] + scrape.counts[_WRONG]
+        outcomes = ("true_positive", "false_positive", "false_negative")
+        return dict(zip(outcomes, one_against_all(cells, positive_class), strict=True)) if is_whole else None
     stored = observation.stored.get(pod.revision)
     names = (stored.template.model.labels if stored else None) or _NUMBERS
     if len(names) != 2:
@@ -120,7 +131,6 @@ def _cells(observation: Observation, pod: Pod, scrape: Scrape) -> dict[str, int]
     no_class = "none"  # What predictions of none are counted under, as METRICS.md says.
     while no_class in classes:
         no_class = f"({no_class})"
-    cells = {own: number for own, number in scrape.counts.items() if len(own) == 2}
     whole = {(actual, predicted) for actual in classes for predicted in classes} <= cells.keys()
     if not whole or not all(actual in classes and predicted in {*classes, no_class} for actual, predicted in cells):
         return None

@@ -320,7 +320,7 @@ def _judged_since(observation: Observation, old: Revision | None, new: Revision)
 
 
 def _test(state: EvidenceState) -> tuple[str | None, ...]:
-    return state.metric, state.level, state.query
+    return state.metric, state.level, state.query, state.positive_class
 
 
 def _baseline_on_the_way(
@@ -344,7 +344,13 @@ def _baseline(predecessor: Judged | None) -> Baseline | None:
     state = predecessor.state if predecessor else None
     if state is None or not state.right + state.wrong:
         return None
-    return Baseline(metric=state.metric, query=state.query, right=state.right, wrong=state.wrong)
+    return Baseline(
+        metric=state.metric,
+        query=state.query,
+        positive_class=state.positive_class,
+        right=state.right,
+        wrong=state.wrong,
+    )
 
 
 def _afresh(observation: Observation, judged: Mapping[str, Judged], decision: Decision) -> Mapping[str, Judged]:

@@ -58,7 +58,7 @@ class Pods:
         numbers = ("correct", "wrong", "true_positive", "false_positive", "true_negative", "false_negative")
         counts = dict.fromkeys((*numbers, "predictions"), 0)
         told = {"revision": pod.revision, "pod_uid": pod.uid, "started": "1", "rotation": pod.rotation}
-        return web.json_response(told | counts | {"slices": [], "pairs": []})
+        return web.json_response(told | counts | {"classes": [], "slices": [], "pairs": []})
 
     async def rotate(self, request: web.Request) -> web.Response:
         """Take an order."""

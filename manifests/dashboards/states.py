@@ -48,7 +48,14 @@ READY: Final = {
     "Switching": BUSY,
     "Paused": QUIET,
     "ScaledToZero": QUIET,
+    "RollingOut": BUSY,
+    "AwaitingApproval": QUIET,
     "RolledBack": WARNING,
+    "Drift": WARNING,
+    "SourceDown": WARNING,
+    "InvalidData": WARNING,
+    "NoTraffic": WARNING,
+    "NoLabels": WARNING,
 }
 """Colours of the reasons of `Ready`; every other one says what went wrong."""
 ACCURACY_HEALTHY: Final = {

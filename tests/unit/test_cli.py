@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from modeldeployment_operator.api import group
+from modeldeployment_operator.api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from modeldeployment_operator.api.policies import Action, Situation
 from modeldeployment_operator.api.status import ModelDeploymentStatus, RejectionCause, SituationStatus, Verdict
 from modeldeployment_operator.cli import kubectl
@@ -414,6 +415,21 @@ def test_a_gateway_is_waited_for_before_anything_counts() -> None:
     reached = status.rollout.model_copy(update={"reached": status.rollout.weight, "reached_since": ago(minutes=1)})
     status = status.model_copy(update={"rollout": reached})
     assert "Gateways" not in " ".join(waits(seen("ads", status, rollout=CANARY, route=route), NOW))
+
+
+def test_what_needs_attention_is_shown() -> None:
+    told = Condition(
+        type=ConditionType.NEEDS_ATTENTION,
+        status=ConditionStatus.TRUE,
+        reason=Reason.NO_TRAFFIC,
+        message="no predictions come to news-1",
+        last_transition_time=timestamp(NOW),
+        observed_generation=1,
+    )
+    status = fleets.healthy("news")
+    shown = model(Style(), seen("news", status.model_copy(update={"conditions": [*status.conditions, told]})), NOW)
+    assert "no predictions come to news-1" in text(shown)
+    assert "no predictions" not in text(model(Style(), seen("news", status), NOW))
 
 
 def test_a_candidate_that_is_worse_may_be_promoted_where_its_user_decides() -> None:

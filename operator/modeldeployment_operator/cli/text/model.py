@@ -122,7 +122,7 @@ def troubles(seen: Seen) -> list[Condition]:
     return [
         one
         for one in seen.status.conditions
-        if one.status is not ConditionStatus.TRUE
+        if (one.status is not ConditionStatus.TRUE or one.type is ConditionType.NEEDS_ATTENTION)
         and (one.type is ConditionType.READY or one.type not in _SAID_BY_READY)
         and not (plotted and one.reason is Reason.INCONCLUSIVE)
         and one.reason not in _BY_CHOICE

@@ -16,11 +16,14 @@ from modeldeployment_operator.api.status import ModelDeploymentStatus
 from modeldeployment_operator.core.children import parse_child
 from modeldeployment_operator.core.decision import Decision, decide
 from modeldeployment_operator.core.judgement import Judged, judge
-from modeldeployment_operator.core.kinds import CONTROLLER_REVISION
+from modeldeployment_operator.core.kinds import CONTROLLER_REVISION, HTTP_ROUTE
+from modeldeployment_operator.core.leaving import let_linger
 from modeldeployment_operator.core.observation import Asked, Observation, Pod, Sample, StoredRevision, Workload
 from modeldeployment_operator.core.passing import ANSWERS_ITSELF
 from modeldeployment_operator.core.resources import records
+from modeldeployment_operator.core.resources.route import build_http_route
 from modeldeployment_operator.core.revisions import Snapshot
+from modeldeployment_operator.core.route import Acceptance, Route
 from modeldeployment_operator.core.status import document, recover, summarise, without_counts
 
 from tests.support.observations import KEY, NOW, a_template
@@ -34,6 +37,34 @@ class Look:
     judged: Mapping[str, Judged]
     decision: Decision
     status: ModelDeploymentStatus
+
+
+@dataclass
+class Gateway:
+    """Does what the route said when it was read last."""
+
+    prompt: bool = True
+    """Reads each change at once."""
+    refuses: bool = False
+    written: tuple[Any, ...] = ()
+    """Rules of the route as it is."""
+    read: tuple[Any, ...] = ()
+    changed: timedelta = timedelta(0)
+    """When the route last was another one than that which was read."""
+
+    @property
+    def route(self) -> Route | None:
+        """The route, with the Gateway's word."""
+        is_read = Acceptance.YES if self.read == self.written else Acceptance.UNKNOWN
+        return Route(self.written, Acceptance.NO if self.refuses else is_read) if self.written else None
+
+    def write(self, rules: tuple[Any, ...], now: timedelta) -> None:
+        """Change the route."""
+        if self.read == self.written != rules:
+            self.changed = now
+        self.written = rules
+        if self.prompt and not self.refuses:
+            self.read = rules
 
 
 @dataclass
@@ -60,6 +91,8 @@ class World:
     """Makes the UIDs of new pods new."""
     born: dict[str, int] = field(default_factory=dict)
     selected: str | None = None
+    gateway: Gateway | None = None
+    """That the spec names."""
 
     def label(self, revision: str, right: int, wrong: int) -> None:
         """Labels come back for a revision, if a pod of it is there to take them."""
@@ -91,7 +124,7 @@ class World:
             observation = replace(observation, invalid=faults)
             observation = replace(observation, samples={}, silence="down", silent=unread, unread=unread)
         judged = judge(observation)
-        decision = decide(observation, judged)
+        decision = let_linger(observation, decide(observation, judged))
         status = summarise(observation, judged, decision)
         self._come_true(observation, decision, status)
         return Look(observation, judged, decision, status)
@@ -106,6 +139,7 @@ class World:
             "policies": self.policies,
             "accuracy": {"minimum": 0.9, "alpha": 0.05},
             "revisionHistoryLimit": 2,
+            "route": {"parentRefs": [{"name": "public"}]} if self.gateway else None,
         }
         pods = tuple(self._pods())
         samples = {pod.uid: self._sample(pod) for pod in pods if pod.ready} if read else None
@@ -123,6 +157,8 @@ class World:
             pods=pods,
             samples=samples,
             selected=self.selected,
+            knows=frozenset({HTTP_ROUTE}),
+            route=self.gateway.route if self.gateway else None,
             now=NOW + self.now,
         )
 
@@ -158,3 +194,6 @@ class World:
             self.born[name] = self.life
         self.ready = {name: min(self.ready.get(name, 0), self.replicas) for name in decision.running}
         self.selected = decision.serving
+        if self.gateway and decision.serving and observation.spec.route:
+            manifest = build_http_route(observation, decision, observation.spec.route)
+            self.gateway.write(tuple(manifest["spec"]["rules"]), self.now)

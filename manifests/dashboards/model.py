@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models import dashboard as models
 
-from manifests.dashboards import model_judgement, model_quality, model_serving
+from manifests.dashboards import model_judgement, model_quality, model_rollout, model_serving
 from manifests.dashboards.board import MODEL_UID, Event, Section, build_dashboard, choice
 from manifests.dashboards.queries import KEY, MODEL, increase, largest
-from manifests.dashboards.states import BAD, BUSY
+from manifests.dashboards.states import BAD, BUSY, QUIET
 
 
 def build() -> models.Dashboard:
@@ -24,6 +24,7 @@ def build() -> models.Dashboard:
         [
             Section("Now", model_judgement.now()),
             Section("Judgement", model_judgement.history()),
+            Section("Rollouts", model_rollout.rollout()),
             Section("Quality by the labels", model_quality.quality()),
             Section("Confusion", model_quality.confusion()),
             Section("Where the spec asks for more", model_quality.parts()),
@@ -40,6 +41,13 @@ def build() -> models.Dashboard:
                 f" unless on ({KEY}) ({_increased('rollbacks')} > 0)",
                 "{{revision}} takes the traffic",
                 BUSY,
+            ),
+            Event(
+                "Step",
+                largest("modeldeployment_rollout_step_start_time_seconds", f"{KEY}, revision", MODEL) + " * 1000",
+                "{{revision}} is at another step of its rollout",
+                QUIET,
+                value_is_time=True,
             ),
         ],
     )

@@ -39,6 +39,13 @@ PHASES: Final = (
     State("Rejected", 4, BAD),
     State("Serving", 5, GOOD),
 )
+ACTIONS: Final = (
+    State("Alert", 1, QUIET),
+    State("Promote", 2, GOOD),
+    State("Hold", 3, BUSY),
+    State("Pause", 4, WARNING),
+    State("RollBack", 5, BAD),
+)
 ALERTS: Final = (State("pending", 1, WARNING), State("firing", 2, BAD))
 
 READY: Final = {
@@ -65,6 +72,7 @@ ACCURACY_HEALTHY: Final = {
     "NoBaseline": "semi-dark-yellow",
     "SamplesUnavailable": WARNING,
     "Degraded": BAD,
+    "Drift": "dark-orange",
     "NoRollbackTarget": "dark-red",
     "RollbackDisabled": "semi-dark-red",
     "Paused": "light-red",

@@ -129,6 +129,8 @@ def _operator_on(recording: Recording, model: Model, at: float) -> None:
     }
     for kind, (status, reason) in conditions.items():
         recording.put("modeldeployment_condition", 1, {**labels, "type": kind, "status": status, "reason": reason})
+    for outcome, when in (("Promoted", model.promoted_at), ("RolledBack", model.rolled_back_at), ("Rejected", 2.0)):
+        recording.put("modeldeployment_decisions_total", float(when <= at < RESTART), {**labels, "outcome": outcome})
     for what, when in (("rollbacks", model.rolled_back_at), ("promotions", model.promoted_at)):
         recording.put(f"modeldeployment_{what}_total", float(when <= at < RESTART), labels)
     alert = {"namespace": model.namespace, "model": model.name}
@@ -159,9 +161,29 @@ def _revision(
     recording.put("modeldeployment_revision_info", 1, {**labels, "phase": phase})
     recording.put("modeldeployment_replicas", 2, labels)
     recording.put("modeldeployment_ready_replicas", 0 if starting else 2, labels)
-    recording.put("modeldeployment_traffic_ratio", float(serves), labels)
-    if not starting:
+    weight = _weight(model, at)
+    recording.put("modeldeployment_traffic_ratio", weight if starting else serves * (1 - weight), labels)
+    if starting and weight:
+        _rollout(recording, at, weight, labels)
+    if not starting or weight:
         _judgement(recording, model, revision, at, labels)
+
+
+def _weight(model: Model, at: float) -> float:
+    """Return the share that a candidate has just before it takes all of the traffic."""
+    since = at - (model.promoted_at - 0.03)
+    return 0.0 if since < 0 or at >= model.promoted_at else 0.1 if since < 0.015 else 0.5
+
+
+def _rollout(recording: Recording, at: float, weight: float, labels: Labels) -> None:
+    recording.put("modeldeployment_rollout_info", 1, {**labels, "strategy": "Canary"})
+    recording.put("modeldeployment_rollout_step", 1 if weight < 0.5 else 2, labels)
+    recording.put("modeldeployment_rollout_steps", 2, labels)
+    recording.put("modeldeployment_rollout_weight_ratio", weight, labels)
+    recording.put("modeldeployment_rollout_step_start_time_seconds", recording.time // 600 * 600, labels)
+    if at > 0.385:
+        held = {**labels, "situation": "SourceDown", "action": "Hold"}
+        recording.put("modeldeployment_situation", 1, held)
 
 
 def _judgement(recording: Recording, model: Model, revision: Revision, at: float, labels: Labels) -> None:
@@ -214,6 +236,13 @@ def _pod(
         seconds = model.seconds if method == "predict" else 0.002
         request = {**target, "method": method, "code": code}
         recording.observe("model_request_duration_seconds", count, seconds, SECONDS, request)
+    if candidate := next((one.name for one in model.revisions if one.rejected), None):
+        # As if it was sent copies first, long ago.
+        compared = {**target, "candidate": candidate}
+        for outcome, share in (("same", 0.9), ("different", 0.1)):
+            recording.add("model_copies_compared_total", answered * share, {**compared, "outcome": outcome})
+        for outcome, share in (("won", 0.02), ("lost", 0.09), ("tied", 0.2)):
+            recording.add("model_pairs_total", answered * share, {**compared, "outcome": outcome})
     passed_on = 0.4 * step if revision.rejected and not requests else 0
     recording.add("model_requests_forwarded_total", passed_on, {**target, "outcome": "answered"})
     recording.add("model_busy_seconds_total", answered * model.seconds, target)

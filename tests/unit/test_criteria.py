@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from modeldeployment_operator.api.feedback import Feedback
 from modeldeployment_operator.api.rollout import Strategy
 from modeldeployment_operator.api.spec import Accuracy
 from modeldeployment_operator.api.status import Baseline, CriterionKind, Revision, RevisionPhase, RolloutStatus, Verdict
@@ -19,6 +20,7 @@ from modeldeployment_operator.core.rejection import cause
 from modeldeployment_operator.core.replay import replay
 from modeldeployment_operator.core.resources import build_verdict
 
+from tests.support.life import Life
 from tests.support.observations import ObservationBuilder, a_sample, ago, an_observation
 
 CANARY = {"strategy": "Canary", "steps": [{"weight": 50, "hold": {"healthy": True, "labels": 100_000}}]}
@@ -38,6 +40,7 @@ class Beside:
     pairs: list[int] = field(default_factory=lambda: [0, 0, 0])
     spec: dict[str, Any] = field(default_factory=dict)
     unread: set[str] = field(default_factory=set)
+    since: str = field(default_factory=lambda: ago(minutes=5))
 
     def __post_init__(self) -> None:
         serving, candidate = RevisionPhase.SERVING, RevisionPhase.CANDIDATE
@@ -52,7 +55,8 @@ class Beside:
 
     def observed(self) -> Observation:
         strategy = Strategy(self.rollout["strategy"])
-        at = RolloutStatus(revision="m-2", strategy=strategy, step=1, since=ago(minutes=5))
+        copies = strategy is Strategy.SHADOW
+        at = RolloutStatus(revision="m-2", strategy=strategy, step=1, since=self.since, copies=copies)
         builder: ObservationBuilder = an_observation(accuracy=self.accuracy, rollout=self.rollout, **self.spec)
         builder = builder.serving("m-1").ready("m-1", 1, of=1).candidate("m-2").ready("m-2", 1, of=1)
         builder = builder.remembers(rollout=at, revisions=list(self.revisions.values()))
@@ -71,6 +75,14 @@ class Beside:
                 changed = self.revisions[name].model_copy(update={"evidence": one.state, "verdict": one.verdict})
                 self.revisions[name] = Revision.parse(changed.model_dump(mode="json", by_alias=True))
         return judged
+
+
+def with_slices(observation: Observation, name: str, *values: str) -> Observation:
+    """The pods of a revision tell these slices apart."""
+    feedback = Feedback.parse({"slices": {"field": "channel", "values": list(values)}})
+    template = observation.stored[name].template.model_copy(update={"feedback": feedback})
+    known = replace(observation.stored[name], template=template)
+    return replace(observation, stored={**observation.stored, name: known})
 
 
 def of(judged: Judged, kind: CriterionKind) -> Any:
@@ -129,7 +141,7 @@ def test_a_candidate_that_is_worse_than_the_one_that_serves_is_proven_so() -> No
 
     candidate = judged["m-2"]
     assert (candidate.verdict, judged["m-1"].verdict) == (Verdict.DEGRADED, Verdict.INCONCLUSIVE)
-    assert candidate.carrier.criterion.kind is KINDS.CONCURRENT
+    assert candidate.decided.criterion.kind is KINDS.CONCURRENT
     assert candidate.level is not None
     assert candidate.level.value == pytest.approx(0.9, abs=0.01), "what the other one came to, less the drop"
 
@@ -147,16 +159,63 @@ def test_if_the_world_changes_both_change_and_nothing_is_proven() -> None:
     assert of(judged["m-2"], KINDS.CONCURRENT).labels > 1000
 
 
-def test_looks_that_are_not_remembered_change_nothing() -> None:
-    """They are made once more from what was written down; a block that was begun must not be looked at again."""
-    often, seldom = Beside(DROP, CANARY), Beside(DROP, CANARY)
-    for _ in range(30):
-        for world in (often, seldom):
+def test_what_an_operator_had_not_written_is_read_once_more() -> None:
+    """All labels count, in one block in place of several."""
+    often, lost = Beside(DROP, CANARY), Beside(DROP, CANARY)
+    for look in range(20):
+        for world in (often, lost):
             world.count("m-1", 18, 2)
             world.count("m-2", 16, 4)
-        often.look(remember=False)
-        often.look(remember=False)
-        assert often.look()["m-2"].log_e == seldom.look()["m-2"].log_e
+            world.look(remember=world is often or look % 5 == 4)
+    found = [of(world.look()["m-2"], KINDS.CONCURRENT) for world in (often, lost)]
+
+    assert [one.labels for one in found] == [400, 400]
+    assert found[0].log_e == pytest.approx(found[1].log_e, rel=0.2)
+
+
+def test_what_waits_is_not_compared_with_labels_of_another_share() -> None:
+    world = Beside(DROP, CANARY)
+    world.count("m-1", 0, 9)
+    world.count("m-2", 500, 0)
+    assert of(world.look()["m-2"], KINDS.CONCURRENT).labels == 0
+    world.since = ago(minutes=1)
+    world.count("m-1", 10, 0)
+    world.count("m-2", 0, 10)
+    assert of(world.look()["m-2"], KINDS.CONCURRENT).labels == 10, "those of the step before are left out"
+
+
+def test_with_another_revision_that_serves_only_the_bets_go_on() -> None:
+    world = Beside(DROP, CANARY)
+    for _ in range(5):
+        world.count("m-1", 19, 1)
+        world.count("m-2", 16, 4)
+        judged = world.look()
+    before = of(judged["m-2"], KINDS.CONCURRENT)
+    state = world.revisions["m-2"].evidence
+    assert state is not None
+    further = [one.model_copy(update={"against": "m-0"}) for one in state.further]
+    other = world.revisions["m-2"].model_copy(update={"evidence": state.model_copy(update={"further": further})})
+    world.revisions["m-2"] = other
+
+    after = of(world.look()["m-2"], KINDS.CONCURRENT)
+    assert (before.labels, after.labels, after.stable) == (100, 0, None)
+    assert after.log_e == before.log_e
+
+
+def test_what_the_one_that_serves_was_before_does_not_hold_up_a_good_canary() -> None:
+    world = Beside(DROP, CANARY)
+    state = world.revisions["m-1"].evidence
+    assert state is not None
+    long_good = state.model_copy(update={"right": 9500, "wrong": 500})
+    world.revisions["m-1"] = world.revisions["m-1"].model_copy(update={"evidence": long_good})
+    for _ in range(5):
+        world.count("m-1", 12, 8)
+        world.count("m-2", 12, 8)
+        judged = world.look()
+
+    assert judged["m-2"].verdict is Verdict.HEALTHY
+    assert judged["m-2"].level is not None
+    assert judged["m-2"].level.value == pytest.approx(0.55)
 
 
 def test_what_is_new_of_one_waits_for_the_other() -> None:
@@ -170,18 +229,6 @@ def test_what_is_new_of_one_waits_for_the_other() -> None:
     world.count("m-2", 9, 1)
     judged = world.look()["m-2"]
     assert of(judged, KINDS.CONCURRENT).labels == 19
-    assert judged.state is not None
-    assert judged.state.further[0].blocks == 1
-
-
-def test_blocks_are_few() -> None:
-    world = Beside(DROP, CANARY)
-    for _ in range(1000):
-        world.count("m-1", 10, 0)
-        world.count("m-2", 10, 0)
-        judged = world.look()
-    assert judged["m-2"].state is not None
-    assert judged["m-2"].state.further[0].blocks < 80
 
 
 def test_a_promoted_revision_is_measured_from_what_its_predecessor_came_to() -> None:
@@ -202,11 +249,39 @@ def test_a_promoted_revision_is_measured_from_what_its_predecessor_came_to() -> 
     sample = a_sample("m-2-pod-0", 950, 850)
     found = judge(builder.having(samples={sample.pod_uid: sample}).obj())["m-2"]
     assert found.verdict is Verdict.DEGRADED
-    assert found.carrier is not None
-    assert found.carrier.criterion.kind is KINDS.BASELINE
+    assert found.decided is not None
+    assert found.decided.criterion.kind is KINDS.BASELINE
+    assert found.limit == found.decided.criterion.value
     assert found.state is not None
     assert before.evidence is not None
     assert found.state.further[0] == before.evidence.further[0], "the comparison stays where it was"
+
+
+def test_a_comparison_that_is_over_says_nothing_of_how_a_revision_looks_now() -> None:
+    world = Beside(DROP, CANARY)
+    for _ in range(4):
+        world.count("m-1", 19, 1)
+        world.count("m-2", 17, 3)
+        world.look()
+    baseline = Baseline(metric="accuracy", right=9500, wrong=500)
+    promoted = world.revisions["m-2"].model_copy(
+        update={"phase": RevisionPhase.SERVING, "serving_since": ago(minutes=1), "baseline": baseline}
+    )
+    builder = an_observation(accuracy=DROP, rollout=CANARY).serving("m-2").ready("m-2", 1, of=1)
+    sample = a_sample("m-2-pod-0", 1000, 50)
+    found = judge(builder.remembers(revisions=[promoted]).having(samples={sample.pod_uid: sample}).obj())["m-2"]
+
+    assert found.verdict is Verdict.HEALTHY
+    assert found.level is not None
+    assert found.level.value == pytest.approx(0.894, abs=0.001), "by its baseline"
+
+
+def test_a_larger_drop_is_another_test() -> None:
+    baseline = Baseline(metric="accuracy", right=9500, wrong=500)
+    life = Life(DROP, baseline)
+    assert life.look(a_sample("a", 600, 400)).verdict is Verdict.DEGRADED
+    life.demand({"maximumDrop": 0.5})
+    assert life.look(a_sample("a", 660, 440)).verdict is Verdict.HEALTHY
 
 
 # A shadow
@@ -222,8 +297,8 @@ def test_pairs_that_are_lost_prove_a_candidate_worse() -> None:
 
     candidate = judged["m-2"]
     assert candidate.verdict is Verdict.DEGRADED
-    assert candidate.carrier.criterion.kind is KINDS.PAIRED
-    assert (candidate.carrier.wrong, candidate.carrier.labels) == (60, 300)
+    assert candidate.decided.criterion.kind is KINDS.PAIRED
+    assert (candidate.decided.wrong, candidate.decided.labels) == (60, 300)
     assert candidate.level is not None
     assert candidate.level.value == pytest.approx(0.9 - 0.05)
 
@@ -297,7 +372,8 @@ def sliced(bad: tuple[int, int]) -> Judged:
     )
     builder = builder.candidate("m-1").ready("m-1", 1, of=1)
     sample = a_sample("m-1-pod-0", 970 + bad[0], 30 + bad[1], slices={"web": (970, 30), "app": bad})
-    return judge(builder.having(samples={sample.pod_uid: sample}).obj())["m-1"]
+    observation = with_slices(builder.having(samples={sample.pod_uid: sample}).obj(), "m-1", "web", "app")
+    return judge(observation)["m-1"]
 
 
 def test_a_slice_is_enough() -> None:
@@ -314,6 +390,36 @@ def test_a_slice_that_looks_bad_is_not_healthy() -> None:
 
 
 # What is told
+
+
+def test_many_demands_have_weights_that_can_be_written_and_read() -> None:
+    others = [{"metric": metric, "minimum": 0.5} for metric in ("precision", "recall", "f1")]
+    world = Beside(DROP | {"minimum": 0.9, "additional": others}, CANARY)
+    judged: dict[str, Judged] = {}
+    for _ in range(60):
+        world.count("m-1", 19, 1)
+        world.count("m-2", 12, 8)
+        judged = world.look()
+        if judged["m-2"].verdict is Verdict.DEGRADED:
+            break
+    record, _ = recorded(world.observed(), judged)
+    assert replay(record).differences == ()
+    assert record.maximum_drop == "0.05"
+
+
+def test_the_level_that_is_told_is_that_of_what_it_was_proven_worse_by() -> None:
+    world = Beside({"minimum": 0.9, "maximumDrop": 0.3}, CANARY)
+    judged: dict[str, Judged] = {}
+    for _ in range(60):
+        world.count("m-1", 20, 0)
+        world.count("m-2", 15, 5)
+        judged = world.look()
+        if judged["m-2"].verdict is Verdict.DEGRADED:
+            break
+    record, words = recorded(world.observed(), judged)
+
+    assert (record.criterion, record.level) == (KINDS.MINIMUM, "0.9000")
+    assert words.endswith("should have been at least 0.9000")
 
 
 def test_why_tells_of_each_demand() -> None:
@@ -383,7 +489,7 @@ def test_the_record_says_by_what_and_can_be_reckoned_once_more(
 
 
 def with_slice(world: Beside) -> dict[str, Judged]:
-    observation = world.observed()
+    observation = with_slices(world.observed(), "m-2", "app")
     right, wrong = world.counts["m-2"]
     sample = a_sample("m-2-pod-0", right, wrong, slices={"app": (right, wrong)})
     assert observation.samples is not None

@@ -93,7 +93,12 @@ class CriterionState(ApiModel):
     right: int = Field(0, ge=0, description="Labels for the revision that were judged; pairs that it won.")
     wrong: int = Field(0, ge=0, description="Labels against it; pairs that it lost.")
     tied: int = Field(0, ge=0, description="Pairs that it neither won nor lost.")
-    blocks: int = Field(0, ge=0, description="How often labels of both revisions were compared.")
+    against: str | None = Field(None, description="Revision that it was compared with last.")
+    since: Timestamp | None = Field(
+        None, description="When the step of its rollout began to which labels belong that wait for others."
+    )
+    other_right: int = Field(0, ge=0, description="Labels for that revision in what was compared.")
+    other_wrong: int = Field(0, ge=0, description="Labels against it.")
     numbers: list[str] = Field(
         default_factory=list, max_length=64, description="Natural logarithms of the capital of each bet, and the like."
     )

@@ -203,7 +203,7 @@ def _slowness(view: View, judged: Judged) -> str:
 def _facts(judged: Judged) -> str:
     """Return the numbers that a verdict rests on, in one line."""
     assert judged.level is not None  # noqa: S101 - the callers have looked.
-    metric, level = judged.level.metric.value, f"{judged.level.value:g}"
+    metric, level = judged.level.metric.value, f"{judged.limit:g}"
     if judged.estimate is None:
         return f"no labels yet; {metric} should be at least {level}"
     low, high = judged.interval

@@ -16,12 +16,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from modeldeployment_operator.api.feedback import Feedback
 from modeldeployment_operator.api.rollout import Strategy
-from modeldeployment_operator.api.spec import Accuracy, AccuracyMetric, ModelDeploymentSpec
+from modeldeployment_operator.api.spec import Accuracy, AccuracyMetric
 from modeldeployment_operator.api.status import Baseline, CriterionKind
 from modeldeployment_operator.core.evidence import slice_weights
 from modeldeployment_operator.core.intervals import clopper_pearson_lower
-from modeldeployment_operator.core.metrics import drop_in_share, right_and_wrong, value_of
+from modeldeployment_operator.core.metrics import drop_in_share, right_and_wrong, share_of, value_of
 from modeldeployment_operator.core.observation import Sample
 
 COMPARED = {Strategy.CANARY: CriterionKind.CONCURRENT, Strategy.SHADOW: CriterionKind.PAIRED}
@@ -81,22 +82,23 @@ class Criterion:
     @property
     def share(self) -> str:
         """The weight as it is written."""
-        return f"{self.weight:.9g}"
+        return f"{self.weight:.17g}"
 
     @property
     def demand(self) -> str:
         """Say what is demanded."""
         if self.value is None:
             return f"{self.stream} as that of its predecessor, of which too few labels are known"
+        drop = share_of(self.stream.metric, self.value)
         match self.kind:
             case CriterionKind.MINIMUM:
                 return f"{self.stream} at least {self.value:g}"
             case CriterionKind.BASELINE:
                 return f"{self.stream} at least {self.value:.4g}, by what its predecessor came to"
             case CriterionKind.CONCURRENT:
-                return f"{self.stream} at most {self.value:g} below that of who serves, over the same time"
+                return f"{self.stream} at most {drop:g} below that of who serves, over the same time"
             case CriterionKind.PAIRED:
-                return f"{self.stream} at most {self.value:g} below that of who serves, on the same requests"
+                return f"{self.stream} at most {drop:g} below that of who serves, on the same requests"
 
     @property
     def is_level(self) -> bool:
@@ -169,9 +171,9 @@ def plan_of(
     return Plan(alpha, tuple(criteria), accuracy.counted_by, accuracy.positive_class)
 
 
-def slices_of(spec: ModelDeploymentSpec) -> tuple[str, ...]:
-    """Return the slices that are told apart by name."""
-    slices = spec.feedback.slices if spec.feedback else None
+def slices_of(feedback: Feedback | None) -> tuple[str, ...]:
+    """Return the slices that the pods of a revision tell apart by name."""
+    slices = feedback.slices if feedback else None
     return tuple(slices.values or ()) if slices else ()
 
 

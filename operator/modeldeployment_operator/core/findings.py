@@ -16,9 +16,12 @@ from modeldeployment_operator.core.metrics import share_of, value_of
 FRESH_BETS: Final = Evidence.start(0.5).log_bets
 """At the start, the capital of the bets does not depend on the level."""
 NO_LABELS: Final = Labels()
+_LENGTHS: Final = {
+    CriterionKind.CONCURRENT: len(Comparison.start(0.0).numbers),
+    CriterionKind.PAIRED: len(Paired.start(0.0).numbers),
+}
 _LEAST_BLOCK: Final = 10
-_GROWTH: Final = 0.1
-"""A comparison goes on when the labels that wait are so many, or such a share of all: each time it is to be written."""
+"""Labels of both sides at least that are compared at once."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Beside:
     """What was new of the revision that serves, for a candidate that is compared with it.
 
     Attributes:
+        revision: its name.
+        since: when the step of the rollout began.
         known: its labels before the comparison.
         labels: its labels since what is remembered.
         pairs: how the candidate did on copies of its requests: won, lost and tied, since what is remembered.
@@ -33,6 +38,8 @@ class Beside:
 
     """
 
+    revision: str
+    since: str
     known: Labels = NO_LABELS
     labels: Labels = NO_LABELS
     pairs: tuple[int, int, int] = (0, 0, 0)
@@ -78,8 +85,12 @@ class Finding:
         return value_of(self.criterion.stream.metric, self.right / self.labels)
 
     def interval(self, alpha: float) -> tuple[float, float]:
-        """Return the ends of an interval of the metric that holds at all times at once, at this chance of error."""
-        low, high = anytime_interval(self.right, self.wrong, alpha)
+        """Return the ends of an interval of the metric that holds at all times at once, at this chance of error.
+
+        Of a slice it holds for all slices at once.
+        """
+        share = alpha if self.criterion.stream.slice is None else alpha * self.criterion.weight
+        low, high = anytime_interval(self.right, self.wrong, share)
         metric = self.criterion.stream.metric
         return value_of(metric, low), value_of(metric, high)
 
@@ -144,7 +155,7 @@ def is_of(plan: Plan, state: EvidenceState) -> bool:
 
 
 def with_baseline(plan: Plan, state: EvidenceState) -> EvidenceState:
-    """Return a state in which the test against a baseline that has become known begins."""
+    """Return a state in which the test against a baseline begins that has become known, or is another one."""
     if state.level != plan.first.text:
         anew = begun(plan)
         changed = {"level": anew.level, "log_bets": anew.log_bets, "right": 0, "wrong": 0}
@@ -204,8 +215,9 @@ def bets_against(state: EvidenceState, level: float) -> tuple[float, ...] | None
 
 
 def is_readable(state: EvidenceState) -> bool:
-    """Return whether a state is not that of a test with another number of bets."""
-    return len(state.log_bets) in {0, len(FRESH_BETS)}
+    """Return whether a state is not that of tests with other numbers of bets."""
+    tests = [(state.kind, state.log_bets), *((one.kind, one.numbers) for one in state.further)]
+    return all(len(numbers) in {0, _LENGTHS.get(kind, len(FRESH_BETS))} for kind, numbers in tests)
 
 
 def _further(
@@ -218,44 +230,55 @@ def _further(
     if beside is None:
         return state
     if criterion.kind is CriterionKind.PAIRED:
-        return _paired_after(criterion, state, beside.pairs)
+        return _paired_after(criterion, state, beside)
     return _compared(criterion, state, Labels(*map(float, new[criterion.stream])), beside)
 
 
 def _compared(criterion: Criterion, state: CriterionState, candidate: Labels, beside: Beside) -> CriterionState:
     """Return a comparison with these labels, as a block of their own or to wait for others.
 
-    What waits is compared when it is enough for both sides. So blocks are few, and each can be written down before the
-    next is begun: had a block been looked at before, it could not be compared once more with further labels in it.
+    What waits belongs to one step of the rollout: compared together with labels of another share of the requests, it
+    would make a candidate look worse that gets the harder ones. With another revision that serves, only what was bet
+    is kept.
     """
     assert criterion.value is not None  # noqa: S101 - the margin, which the spec says.
-    started = bool(state.numbers)
-    if started:
-        comparison = Comparison.resume(criterion.value, [float(number) for number in state.numbers])
+    if state.against != beside.revision:
+        state = state.model_copy(update={"right": 0, "wrong": 0, "other_right": 0, "other_wrong": 0})
+    comparison = _comparison(criterion.value, state, beside)
+    mine, other = comparison.candidate + candidate, comparison.stable + beside.labels
+    changed: dict[str, object] = {"against": beside.revision, "since": beside.since}
+    if min(mine.number, other.number) < _LEAST_BLOCK:
+        comparison = comparison.holding(mine, other)
     else:
-        comparison = Comparison.start(criterion.value, beside.known)
-    waiting = (comparison.candidate + candidate, comparison.stable + beside.labels)
-    enough = max(_LEAST_BLOCK, _GROWTH * (state.right + state.wrong))
-    closes = min(side.number for side in waiting) >= enough
-    comparison = comparison.observe(candidate, beside.labels) if closes else comparison.holding(*waiting)
-    judged = waiting[0] if closes else NO_LABELS
-    return state.model_copy(
-        update={
-            "right": state.right + round(judged.right),
-            "wrong": state.wrong + round(judged.wrong),
-            "blocks": state.blocks + closes,
-            "numbers": [repr(number) for number in comparison.numbers],
+        comparison = comparison.observe(candidate, beside.labels)
+        changed |= {
+            "right": state.right + round(mine.right),
+            "wrong": state.wrong + round(mine.wrong),
+            "other_right": state.other_right + round(other.right),
+            "other_wrong": state.other_wrong + round(other.wrong),
         }
-    )
+    return state.model_copy(update={**changed, "numbers": [repr(number) for number in comparison.numbers]})
 
 
-def _paired_after(criterion: Criterion, state: CriterionState, pairs: tuple[int, int, int]) -> CriterionState:
+def _comparison(margin: float, state: CriterionState, beside: Beside) -> Comparison:
+    if not state.numbers:
+        return Comparison.start(margin, beside.known)
+    comparison = Comparison.resume(margin, [float(number) for number in state.numbers])
+    if state.against != beside.revision:
+        return replace(Comparison.start(margin, beside.known), capital=comparison.capital)
+    return comparison if state.since == beside.since else comparison.holding(NO_LABELS, NO_LABELS)
+
+
+def _paired_after(criterion: Criterion, state: CriterionState, beside: Beside) -> CriterionState:
     assert criterion.value is not None  # noqa: S101 - the margin, which the spec says.
-    won, lost, tied = pairs
+    if state.against != beside.revision:
+        state = state.model_copy(update={"right": 0, "wrong": 0, "tied": 0})
+    won, lost, tied = beside.pairs
     before = [float(number) for number in state.numbers]
     paired = Paired.resume(criterion.value, before) if before else Paired.start(criterion.value)
     return state.model_copy(
         update={
+            "against": beside.revision,
             "right": state.right + won,
             "wrong": state.wrong + lost,
             "tied": state.tied + tied,
@@ -276,10 +299,9 @@ def _finding(criterion: Criterion, state: CriterionState, own: float | None) -> 
         better = (state.right - state.wrong) / found.labels if found.labels else 0.0
         stable = None if own is None else own - better
         return replace(found, log_e=Paired.resume(criterion.value, numbers).log_e, stable=stable)
-    comparison = Comparison.resume(criterion.value, numbers)
-    known = comparison.known
-    stable = known.right / known.number if known.number else None
-    return replace(found, log_e=comparison.log_e, stable=stable)
+    others = state.other_right + state.other_wrong
+    stable = state.other_right / others if others else None
+    return replace(found, log_e=Comparison.resume(criterion.value, numbers).log_e, stable=stable)
 
 
 def _begun(criterion: Criterion) -> CriterionState:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from modeldeployment_operator.api.spec import Accuracy, AccuracyMetric
 from modeldeployment_operator.api.status import (
@@ -95,18 +96,25 @@ class Judged:
         return self.level is not None and self.log_e >= self.level.proof / 2
 
     @property
-    def carrier(self) -> Finding | None:
-        """What speaks most against it; None if that is only what people are shown anyway."""
-        return self.findings[0] if len(self.findings) > 1 else None
+    def decided(self) -> Finding | None:
+        """What it was proven worse by; None if it was not, or by nothing that is known."""
+        return self.findings[0] if self.findings and self.verdict is Verdict.DEGRADED else None
+
+    @property
+    def limit(self) -> float | None:
+        """Lowest value at which it would be good by what it was proven worse by, or else by what is shown."""
+        told = self.decided
+        limit = None if told is None else told.criterion.value if told.criterion.is_level else told.shown
+        return limit if limit is not None or self.level is None else self.level.value
 
     @property
     def subject(self) -> Finding | None:
         """What it was proven worse by, if that is another metric or a slice: then its numbers are to be told."""
-        carrier = self.carrier
-        if carrier is None or self.verdict is not Verdict.DEGRADED or not carrier.criterion.is_level:
+        told = self.decided
+        if told is None or not told.criterion.is_level:
             return None
-        stream = carrier.criterion.stream
-        return carrier if (stream.metric, stream.slice) != (self.metric, None) else None
+        stream = told.criterion.stream
+        return told if (stream.metric, stream.slice) != (self.metric, None) else None
 
     @property
     def labels(self) -> int:
@@ -162,7 +170,9 @@ def _judge(observation: Observation, accuracy: Accuracy, revision: Revision, ser
         samples = [sample for sample in observation.samples.values() if sample.revision == revision.name]
         if not samples and revision.name not in observation.silent:
             samples = None  # It may be read again at the next look.
-    plan = plan_of(accuracy, revision.baseline, _comparison(observation, revision), slices_of(observation.spec))
+    stored = observation.stored.get(revision.name)
+    slices = slices_of(stored.template.feedback if stored else observation.spec.feedback)
+    plan = plan_of(accuracy, revision.baseline, _comparison(observation, revision), slices)
     beside = _beside(observation, revision, serving)
     present = {*pods, *(sample.pod_uid for sample in samples or ())}
     return judge_revision(accuracy, revision, samples, present, plan, beside)
@@ -182,22 +192,29 @@ def _beside(observation: Observation, revision: Revision, serving: Judged | None
     rollout, status = observation.status.rollout, observation.status
     if rollout is None or rollout.revision != revision.name or serving is None or serving.state is None:
         return None
-    known = next((one.evidence for one in status.revisions if one.name == status.serving_revision), None)
-    before = Labels(known.right, known.wrong) if known else NO_LABELS
-    pods = {pod.uid for pod in observation.pods_of(status.serving_revision or "")}
-    samples = observation.samples or {}
+    name = status.serving_revision or ""
+    known = next((one.evidence for one in status.revisions if one.name == name), None)
+    beside = Beside(name, rollout.since, Labels(known.right, known.wrong) if known else NO_LABELS, serving.new)
+    return replace(beside, **_pairs(observation, revision, name)) if rollout.copies else beside
+
+
+def _pairs(observation: Observation, revision: Revision, serving: str) -> dict[str, Any]:
+    """Return how a revision did on copies of requests, and what is to be remembered of who sent them."""
+    pods = {pod.uid for pod in observation.pods_of(serving)}
     readings = [
         Reading(uid, sample.started, sample.pairs.get(revision.name, (0, 0, 0)))
-        for uid, sample in samples.items()
+        for uid, sample in (observation.samples or {}).items()
         if uid in pods
     ]
-    copying = revision.evidence.copying if revision.evidence else []
+    known = revision.evidence
+    against = [one.against for one in known.further if one.kind is CriterionKind.PAIRED] if known else []
+    copying = known.copying if known and against == [serving] else []
     if not readings:
-        return Beside(before, serving.new, copying=copying)
+        return {"copying": copying}
     if not copying:  # What there was before is of another try.
-        return Beside(before, serving.new, copying=from_here([], readings, pods))
-    (won, lost, tied), copying = advanced(copying, readings, pods)
-    return Beside(before, serving.new, (won, lost, tied), copying)
+        return {"copying": from_here([], readings, pods)}
+    pairs, copying = advanced(copying, readings, pods)
+    return {"pairs": pairs, "copying": copying}
 
 
 def _first(observation: Observation) -> Iterator[Revision]:
@@ -242,7 +259,8 @@ def restarted(state: EvidenceState) -> EvidenceState:
                 "right": 0,
                 "wrong": 0,
                 "tied": 0,
-                "blocks": 0,
+                "other_right": 0,
+                "other_wrong": 0,
                 "numbers": _fresh_bets(one.numbers) if _is_level(one.kind) else [],
             }
         )
@@ -278,10 +296,11 @@ def _judge_samples(
         known = begun(plan, from_here([], readings, present))
     if known is not None and not is_of(plan, known):
         return _another_test(accuracy, plan, known, readings, present)
+    is_candidate, new = revision.phase is RevisionPhase.CANDIDATE, NO_LABELS
     if known is None:
         return Judged(accuracy.metric, Verdict.INCONCLUSIVE, _level(plan))
-    latched, new = revision.verdict is Verdict.DEGRADED, NO_LABELS
-    known = with_baseline(plan, known)
+    before, known = known, with_baseline(plan, known)
+    latched = revision.verdict is Verdict.DEGRADED and known == before
     if readings or beside is not None:
         streams, pods = plan.counted, known.pods
         numbers: tuple[int, ...] = (0, 0) * len(streams)
@@ -290,7 +309,7 @@ def _judge_samples(
         counted = dict(zip(streams, zip(numbers[::2], numbers[1::2], strict=True), strict=True))
         known = after(plan, known, counted, beside).model_copy(update={"pods": pods})
         new = Labels(*numbers[:2])
-    return replace(_assess(accuracy, plan, known, latched=latched), new=new)
+    return replace(_assess(accuracy, plan, known, latched=latched, is_compared=is_candidate), new=new)
 
 
 def _another_test(
@@ -315,25 +334,29 @@ def _reading(plan: Plan, sample: Sample) -> Reading:
     return Reading(sample.pod_uid, sample.started, tuple(number for one in plan.counted for number in one.of(sample)))
 
 
-def _level(plan: Plan, findings: Iterable[Finding] = ()) -> Level | None:
+def _level(plan: Plan, compared: Iterable[Finding] = ()) -> Level | None:
     """Return what people are shown that a revision should reach: the most that its first labels should come to."""
     stream = plan.first.stream
     levels = [(one.value, one.weight) for one in plan.criteria if one.is_level and one.stream == stream and one.value]
-    levels += [
-        (one.shown, one.criterion.weight) for one in findings if not one.criterion.is_level and one.shown is not None
-    ]
+    levels += [(one.shown, one.criterion.weight) for one in compared if one.shown is not None]
     if not levels:
         return None
     value, weight = max(levels)
     return Level(stream.metric, value, plan.alpha, weight) if 0 < value < 1 else None
 
 
-def _assess(accuracy: Accuracy, plan: Plan, state: EvidenceState, *, latched: bool) -> Judged:
-    """Return the verdict that a state allows; once Degraded, a revision stays so."""
+def _assess(
+    accuracy: Accuracy, plan: Plan, state: EvidenceState, *, latched: bool, is_compared: bool = False
+) -> Judged:
+    """Return the verdict that a state allows; once Degraded, a revision stays so.
+
+    A comparison that is over is evidence still, and says nothing more of how a revision looks.
+    """
     findings = findings_of(plan, state)
     evidence = combined(findings)
     places = {part.name: place for place, part in enumerate(evidence.parts)}
-    level = _level(plan, findings)
+    compared = [one for one in findings if not one.criterion.is_level and is_compared]
+    level = _level(plan, compared)
     judged = Judged(
         accuracy.metric,
         Verdict.INCONCLUSIVE,
@@ -345,9 +368,9 @@ def _assess(accuracy: Accuracy, plan: Plan, state: EvidenceState, *, latched: bo
     enough = judged.labels >= accuracy.minimum_labels
     if latched or (enough and evidence.log_e >= -math.log(plan.alpha)):
         return replace(judged, verdict=Verdict.DEGRADED)
-    compared = [one for one in findings if not one.criterion.is_level]
-    # A comparison that is not over yet has to have said something; one that never came to labels is none.
+    looked_at = [*compared, *(one for one in findings if one.criterion.is_level)]
+    # A comparison has to have said something before anything is good by it.
     known = level is not None or any(one.labels for one in compared)
-    if enough and known and all(one.is_good for one in findings):
+    if enough and known and all(one.is_good for one in looked_at):
         return replace(judged, verdict=Verdict.HEALTHY)
     return judged

@@ -27,6 +27,8 @@ GAUGE: Final = "gauge"
 """In place of a metric, where a gauge was judged."""
 _ROUNDING: Final = 5e-5
 """Of a level in a record."""
+_OWN: Final = {None, CriterionKind.MINIMUM}
+"""How a revision was judged by itself; otherwise it was worse than another one, which says nothing to others."""
 _BY_WHAT: Final = {
     CriterionKind.CONCURRENT: " by what the revision that serves came to over the same time",
     CriterionKind.PAIRED: " by what the revision that serves came to on the same requests",
@@ -84,9 +86,8 @@ def reject(
         return rejection.model_copy(update={**facts_of(judged), "message": plain})
     if judged is None or judged.state is None:
         return rejection
-    told = judged.subject
-    labels = (told.labels, told.wrong) if told else (judged.labels, judged.state.wrong)
-    return rejection.model_copy(update={**facts_of(judged), "labels": labels[0], "wrong": labels[1]})
+    counted = {"labels": judged.labels, "wrong": judged.state.wrong}
+    return rejection.model_copy(update=counted | facts_of(judged))
 
 
 def facts_of(judged: Judged) -> dict[str, Any]:
@@ -97,15 +98,17 @@ def facts_of(judged: Judged) -> dict[str, Any]:
         return {}
     facts: dict[str, Any] = {}
     if judged.verdict is Verdict.DEGRADED:
-        facts["criterion"] = judged.carrier.criterion.kind if judged.carrier else judged.state.kind
-    told, estimate, interval, level = judged.subject, judged.estimate, judged.interval, judged.level.value
-    if told is not None and told.criterion.value is not None:
+        facts["criterion"] = judged.decided.criterion.kind if judged.decided else judged.state.kind
+    told, estimate, interval = judged.subject, judged.estimate, judged.interval
+    if told is not None:
         facts["slice"] = told.criterion.stream.slice
-        estimate, interval, level = told.estimate, told.interval(judged.level.alpha), told.criterion.value
+        estimate, interval = told.estimate, told.interval(judged.level.alpha)
     low, high = interval
     return facts | {
         "metric": told.criterion.stream.metric.value if told else judged.level.metric.value,
-        "level": ratio(level),
+        "level": None if judged.limit is None else ratio(judged.limit),
+        "labels": told.labels if told else judged.labels,
+        "wrong": told.wrong if told else judged.state.wrong,
         "estimate": None if estimate is None else ratio(estimate),
         "lower": ratio(low),
         "upper": ratio(high),
@@ -142,7 +145,7 @@ def _rejects(observation: Observation) -> bool:
 def _is_about(verdict: ModelVerdictSpec, observation: Observation) -> bool:
     """Return whether a verdict speaks of the model that is asked for, and of what is demanded of it.
 
-    Of another ModelDeployment's, only one that speaks against the same content counts.
+    Of another ModelDeployment's, only one that speaks against the same content counts, and by its own labels.
     """
     if not _demands_as_much(verdict, observation.spec.accuracy):
         return False
@@ -151,7 +154,8 @@ def _is_about(verdict: ModelVerdictSpec, observation: Observation) -> bool:
         return True
     digest = desired.template.model.digest
     same = digest is not None and (verdict.digest, verdict.content) == (digest, content_of(desired.template))
-    return same and (verdict.model == observation.key.name or verdict.outcome in PROVEN_WORSE)
+    speaks_to_all = verdict.outcome in PROVEN_WORSE and verdict.criterion in _OWN
+    return same and (verdict.model == observation.key.name or speaks_to_all)
 
 
 def _demands_as_much(verdict: ModelVerdictSpec, accuracy: Accuracy | None) -> bool:
@@ -169,8 +173,9 @@ def _demands_as_much(verdict: ModelVerdictSpec, accuracy: Accuracy | None) -> bo
         return False
     if verdict.outcome not in PROVEN_WORSE or verdict.level is None:
         return True
-    if verdict.criterion not in {None, CriterionKind.MINIMUM}:
-        return accuracy.maximum_drop is not None
+    if verdict.criterion not in _OWN:
+        allowed = None if verdict.maximum_drop is None else float(verdict.maximum_drop)
+        return accuracy.maximum_drop is not None and allowed is not None and accuracy.maximum_drop <= allowed
     demanded = accuracy.slice_minimum if verdict.slice is not None else accuracy.minimum_of(verdict.metric)
     return demanded is not None and float(verdict.level) <= demanded + _ROUNDING
 
@@ -193,8 +198,8 @@ def _condemned(verdict: ModelVerdictSpec, observation: Observation, name: str) -
         estimate=verdict.estimate,
         lower=verdict.lower,
         upper=verdict.upper,
-        labels=verdict.evidence.right + verdict.evidence.wrong if verdict.evidence else 0,
-        wrong=verdict.evidence.wrong if verdict.evidence else 0,
+        labels=verdict.labels,
+        wrong=verdict.wrong,
         log_e=verdict.log_e,
         alpha=verdict.alpha,
         retry=verdict.retry if is_former else observation.asked.retry,

@@ -162,16 +162,9 @@ def without_activity(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
 
 
 def has_grown(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> bool:
-    """Return whether there are so many more labels that a reader would want to know, or that two were compared."""
-    if _blocks(before) != _blocks(after):
-        return True
+    """Return whether there are so many more labels that a reader would want to know."""
     seen, now = _labels(before), _labels(after)
     return any(labels >= max(1, seen.get(name, 0) * GROWTH) for name, labels in now.items())
-
-
-def _blocks(status: ModelDeploymentStatus) -> Mapping[str, int]:
-    """Return by revision how often its labels were compared with those of another one."""
-    return {one.name: sum(test.blocks for test in one.evidence.further) for one in status.revisions if one.evidence}
 
 
 def _labels(status: ModelDeploymentStatus) -> Mapping[str, int]:
@@ -319,8 +312,9 @@ def _judged_since(observation: Observation, old: Revision | None, new: Revision)
     return old.judged_since if same and old and old.judged_since else precise(observation.now)
 
 
-def _test(state: EvidenceState) -> tuple[str | None, ...]:
-    return state.metric, state.level, state.query, state.positive_class
+def _test(state: EvidenceState) -> tuple[object, ...]:
+    further = [(one.kind, one.metric, one.slice, one.weight) for one in state.further]
+    return state.kind, state.metric, state.level, state.query, state.positive_class, further
 
 
 def _baseline_on_the_way(

@@ -168,7 +168,7 @@ def together(rng: np.random.Generator) -> float:
 
 
 def canary(rng: np.random.Generator) -> float:
-    """A candidate at the edge of five demands, judged and remembered as the operator does; few looks are written down.
+    """A candidate at the edge of five demands, judged and remembered as the operator does; some looks are lost.
 
     Its accuracy is the minimum, and that of the stable revision less the margin; so are its recall and both slices.
     """
@@ -178,7 +178,7 @@ def canary(rng: np.random.Generator) -> float:
     revision = Revision(name="m-2", phase=RevisionPhase.CANDIDATE, model_uri="https://models/m")
     right, both, highest = rng.binomial(LOOK // 2, LEVEL, (LOOKS, 2)), np.zeros((2, 2), np.int64), 0.0
     stable, written = np.zeros(2, np.int64), np.zeros(2, np.int64)
-    labels = blocks = 0
+    labels = 0
     for look in range(LOOKS):
         both += np.column_stack([right[look], LOOK // 2 - right[look]])
         of_stable = int(rng.binomial(LOOK, STABLE))
@@ -186,14 +186,13 @@ def canary(rng: np.random.Generator) -> float:
         good, bad = (int(number) for number in both.sum(axis=0))
         slices = {str(number): (int(one[0]), int(one[1])) for number, one in enumerate(both)}
         sample = a_sample("m-2-pod-0", good, bad, true_positive=good, false_negative=bad, slices=slices)
-        beside = Beside(Labels(920, 80), Labels(*map(float, stable - written)))
+        beside = Beside("m-1", "", Labels(920, 80), Labels(*map(float, stable - written)))
         judged = judge_revision(accuracy, revision, [sample], {"m-2-pod-0"}, plan, beside)
         highest = max(highest, judged.log_e)
         assert judged.state is not None  # It is judged.
-        compared = sum(one.blocks for one in judged.state.further)
-        if compared != blocks or judged.labels >= 1.2 * labels:
+        if judged.labels >= 1.2 * labels or rng.random() > 0.01:  # Seldom an operator loses what it has not written.
             revision = revision.model_copy(update={"evidence": judged.state})
-            labels, blocks, written = judged.labels, compared, stable.copy()
+            labels, written = judged.labels, stable.copy()
     return highest
 
 

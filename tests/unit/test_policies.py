@@ -188,6 +188,8 @@ def test_no_rollout_begins_while_nothing_can_be_read() -> None:
     builder = builder.having(silence="nobody answers")
     decision = decide(builder.obj(), {"m-1": silent()})
     assert (decision.candidate, decision.rollout) == ("m-2", None)
+    waiting = told(builder.obj(), {"m-1": silent()})[ConditionType.READY]
+    assert (waiting.reason, "m-2 is ready, and goes no further while" in waiting.message) == (Reason.SOURCE_DOWN, True)
     replaced = decide(builder.spec(rollout={}).obj(), {"m-1": silent()})
     assert replaced.serving == "m-2", "who waits for ready pods alone rests on no counts"
 

@@ -20,6 +20,9 @@ def starting_up(view: View, problem: Problem | None) -> Claim:
 
     The first revision of all is never given up: there is nothing to serve in its place.
     """
+    held = what_holds(view.decision.situations, view.wish)
+    if held and view.is_whole:
+        return _held(view, held, f"{view.wish} is ready")
     reason, message = Reason.STARTING, f"{view.wish} is starting"
     if problem:
         reason, message = problem.reason, problem.message

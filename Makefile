@@ -70,7 +70,7 @@ images: tools  ## Build both images, and import them if the cluster is up
 
 ##@ Tests
 .PHONY: test test-unit test-contract test-monitoring test-serving test-integration test-browser test-e2e
-test: test-unit test-contract test-monitoring test-serving test-integration test-browser test-e2e  ## Run every test
+test: test-unit test-contract test-integration test-e2e test-serving test-monitoring test-browser  ## Run every test; with -j2 -Otarget in little more than half of the time
 
 test-unit: deps  ## Pure logic: no cluster, network or TensorFlow
 	$(PYTEST) tests/unit

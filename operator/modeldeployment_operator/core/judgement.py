@@ -1,6 +1,7 @@
 """From counts of labels to a verdict on each revision that runs.
 
-What is new in the readings is `counting`, what is demanded `criteria`, and what the tests say `findings`.
+What is new in the readings is `counting`, what is demanded `criteria`, how tests go on `trials`, and what they say
+`findings`.
 """
 
 from __future__ import annotations
@@ -22,24 +23,21 @@ from modeldeployment_operator.api.status import (
 from modeldeployment_operator.core.counting import Reading, advanced, from_here
 from modeldeployment_operator.core.criteria import COMPARED, Plan, plan_of, slices_of
 from modeldeployment_operator.core.evidence import Labels
-from modeldeployment_operator.core.findings import (
-    FRESH_BETS,
-    NO_LABELS,
-    Beside,
-    Finding,
-    after,
-    begun,
-    combined,
-    findings_of,
-    is_of,
-    is_readable,
-    plan_in,
-    with_baseline,
-)
+from modeldeployment_operator.core.findings import Finding, combined, findings_of, plan_in
 from modeldeployment_operator.core.gauge import judge_gauges
 from modeldeployment_operator.core.intervals import anytime_interval
 from modeldeployment_operator.core.metrics import value_of
 from modeldeployment_operator.core.observation import Observation, Sample
+from modeldeployment_operator.core.trials import (
+    FRESH_BETS,
+    NO_LABELS,
+    Beside,
+    after,
+    begun,
+    is_of,
+    is_readable,
+    with_baseline,
+)
 
 
 @dataclass(frozen=True)

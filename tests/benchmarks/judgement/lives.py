@@ -23,9 +23,9 @@ from modeldeployment_operator.core.evidence import (
     combine,
     slice_weights,
 )
-from modeldeployment_operator.core.findings import Beside
 from modeldeployment_operator.core.judgement import judge_revision
 from modeldeployment_operator.core.metrics import share_of
+from modeldeployment_operator.core.trials import Beside
 from numpy.typing import NDArray
 
 from tests.benchmarks.judgement.counters import Counts, readings

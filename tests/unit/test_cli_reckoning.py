@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -19,7 +20,9 @@ from modeldeployment_operator.cli.__main__ import main
 from modeldeployment_operator.cli.backtest import Outcome, backtest
 from modeldeployment_operator.cli.counts import read_counts
 from modeldeployment_operator.cli.errors import CommandError, Exit
+from modeldeployment_operator.cli.policy import policy
 from modeldeployment_operator.cli.prometheus import counts_of
+from modeldeployment_operator.cli.seen import Seen
 from modeldeployment_operator.cli.simulation import Lives, Setting, gathered, live
 from modeldeployment_operator.cli.text.backtest import backtest as told
 from modeldeployment_operator.cli.text.simulation import simulation
@@ -312,3 +315,23 @@ def test_scrapes_that_are_not_whole_are_left_out() -> None:
     assert ([count.time.timestamp() for count in counts], unusable) == ([60.0], 1)
     assert counts_of(Key("team", "m"), target, AccuracyMetric.RECALL, ("0", "1")) == ([], 2)
     assert counts_of(Key("team", "other"), target, AccuracyMetric.ACCURACY, ("0", "1")) == ([], 0)
+
+
+HERE = 'namespace="$(namespace)",revision="$(revision)"'
+COUNTERS = {"correct": f'c{{{HERE},ok="1"}}', "total": f"c{{{HERE}}}"}
+
+
+def of_query(query: dict[str, str]) -> Seen:
+    spec = {"model": {"uri": "http://h/m"}, "accuracy": {"minimum": 0.9, "source": "Query", "query": query}}
+    return Seen.of({"metadata": {"namespace": "team", "name": "m", "uid": "u", "resourceVersion": "1"}, "spec": spec})
+
+
+def test_the_policy_of_a_model_whose_labels_others_count_is_taken_as_it_stands() -> None:
+    taken = policy(Namespace(alpha=0.05), of_query(COUNTERS))
+
+    assert (taken.minimum, taken.alpha, taken.query and taken.query.correct) == (0.9, 0.05, COUNTERS["correct"])
+
+
+def test_a_gauge_is_no_policy_that_could_be_reckoned() -> None:
+    with pytest.raises(CommandError, match="holds a gauge against a plain threshold"):
+        policy(Namespace(), of_query({"gauge": f"g{{{HERE}}}"}))

@@ -29,7 +29,11 @@ def policy(given: Namespace, like: Seen | None) -> Accuracy:
         if like.spec is None or like.spec.accuracy is None:
             message = f"{like.key} has no spec.accuracy to take the policy from: give --minimum"
             raise CommandError(Exit.NOT_FOUND, message)
-        document = like.spec.accuracy.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if like.spec.accuracy.is_gauged:
+            message = f"{like.key} holds a gauge against a plain threshold: no labels are judged, and nothing is proven"
+            raise CommandError(Exit.NOT_FOUND, message)
+        # As its user wrote it: what is a default now is one of counts, and may not be said of another source.
+        document = like.spec.accuracy.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
     for option, field in _FLAGS.items():
         value = getattr(given, option, None)
         if value is not None:

@@ -1,6 +1,6 @@
 """Each alert of a model reaches Alertmanager when what it tells of is so, and is resolved when it is mended.
 
-All troubles are made at once, with three models, and last until all have been told of.
+All troubles are made at once, with four models, and last until all have been told of.
 """
 
 from __future__ import annotations
@@ -35,17 +35,21 @@ QUIET = "quiet"
 """Gets no label, and its spec asks for a model that is nowhere."""
 FROZEN = "frozen"
 """Its only pod is frozen."""
+WAITING = "waiting"
+"""Has a new revision that waits for its user."""
 MODELS = {
     "ModelErrorRatioHigh": POOR,
     "ModelTargetDown": POOR,
     "ModelNotAvailable": FROZEN,
     "ModelLabelsUnavailable": FROZEN,
+    "ModelNeedsAttention": FROZEN,
     "ModelAccuracyDegraded": POOR,
     "ModelLatencyHigh": POOR,
     "ModelSaturated": POOR,
     "ModelFeedbackRejected": POOR,
     "ModelLoadFailed": QUIET,
     "ModelLabelsMissing": QUIET,
+    "ModelAwaitingApproval": WAITING,
 }
 """By alert: the model that it tells of. Those of frozen pods are asked for first: the kubelet starts a container anew
 that has been silent for a minute."""
@@ -87,16 +91,21 @@ def repeatedly(act: Callable[[], object], pause: float) -> Iterator[None]:
 def trouble(stage: Stage, monitoring: Monitoring) -> Iterator[Trouble]:
     """Make all troubles."""
     with stage.namespace() as namespace, ExitStack() as causes:
-        poor, quiet, frozen = (ModelDeployment(stage, namespace, name) for name in (POOR, QUIET, FROZEN))
+        models = [ModelDeployment(stage, namespace, name) for name in (POOR, QUIET, FROZEN, WAITING)]
+        poor, quiet, frozen, waiting = models
         strict = scraped(maximumLatency="1ms", maximumUtilization=0, maximumRejectedRatio=0, maximumErrorRatio=0)
         poor.apply(poor.document("spoilt", replicas=2, monitoring=strict))
         as_wanted = quiet.document("good", monitoring=scraped(labelsWithin="1m"))
         quiet.apply(as_wanted)
         frozen.apply(frozen.document("good", monitoring=scraped()))
-        for model in (poor, quiet, frozen):
+        asks = {"strategy": "BlueGreen", "hold": {"approval": True}}
+        as_it_serves = waiting.document("good", monitoring=scraped(approvalWithin="1m"), rollout=asks)
+        waiting.apply(as_it_serves)
+        for model in models:
             model.wait_ready()
         (still, awake), (alone,) = pods_of(poor), pods_of(frozen)
-        monitoring.wait_for_targets(4, {"namespace": namespace})
+        monitoring.wait_for_targets(5, {"namespace": namespace})
+        waiting.apply(waiting.document("spoilt", monitoring=scraped(approvalWithin="1m"), rollout=asks))
 
         causes.enter_context(Clients(awake.client, stage.models["spoilt"].holdout))
         causes.enter_context(repeatedly(lambda: awake.client.label("made up"), 0.5))
@@ -113,6 +122,7 @@ def trouble(stage: Stage, monitoring: Monitoring) -> Iterator[Trouble]:
             causes.close()
             poor.apply(poor.document("good", monitoring=scraped()))
             quiet.apply(as_wanted)
+            waiting.apply(as_it_serves)
             quiet.wait_ready()
             client = quiet.client()
             assert client.label(client.predict().prediction_id).status == 200

@@ -436,7 +436,7 @@ def test_why_tells_of_each_demand() -> None:
     assert "against 0.9500; " in first
     assert {other.partition(";")[0] for other in others} == {
         "accuracy at least 0.5: 0.7500 from 200 labels",
-        "accuracy as that of its predecessor, of which too few labels are known: 0.7500 from 200 labels",
+        "accuracy by what its predecessor came to, when that is known: not judged yet",
         "recall at least 0.5: nothing to judge yet",
     }
     assert list(criteria(replace(judged["m-2"], findings=judged["m-2"].findings[:1]))) == []

@@ -88,7 +88,7 @@ class Criterion:
     def demand(self) -> str:
         """Say what is demanded."""
         if self.value is None:
-            return f"{self.stream} as that of its predecessor, of which too few labels are known"
+            return f"{self.stream} by what its predecessor came to, when that is known"
         drop = share_of(self.stream.metric, self.value)
         match self.kind:
             case CriterionKind.MINIMUM:

@@ -20,6 +20,9 @@ def criteria(judged: Judged) -> Iterator[str]:
     if len(judged.findings) < 2 or judged.level is None:
         return
     for finding in judged.findings:
+        if finding.criterion.value is None:
+            yield f"{finding.criterion.demand}: not judged yet"
+            continue
         alone = (finding.log_e + math.log(finding.criterion.weight)) / judged.level.proof
         share = percent(max(0.0, min(1.0, alone)))
         yield f"{finding.criterion.demand}: {_came_to(finding)}; {share} of proof by itself"

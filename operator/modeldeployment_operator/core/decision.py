@@ -102,7 +102,7 @@ def decide(observation: Observation, judged: Mapping[str, Judged]) -> Decision:
     drift = any(one.situation is Situation.DRIFT and one.action is not Action.ALERT for one in noticed)
     against = _against(observation, judged, noticed, serving, standby, drift=drift)
     if standby and against and _can_take_back(observation, standby):
-        return _roll_back(observation, judged, serving, standby, against)
+        return _roll_back(observation, judged, noticed, serving, standby, against)
     kept = _keep(observation, serving, standby, noticed, returning=standby is not None and against is not None)
     if kept.candidate is None:
         return kept
@@ -295,10 +295,16 @@ def _give_up(kept: Decision, rejection: Rejection) -> Decision:
 
 
 def _roll_back(
-    observation: Observation, judged: Mapping[str, Judged], serving: str, standby: str, why: Cause
+    observation: Observation,
+    judged: Mapping[str, Judged],
+    noticed: tuple[SituationStatus, ...],
+    serving: str,
+    standby: str,
+    why: Cause,
 ) -> Decision:
     wish = observation.desired.name
     other = wish not in {serving, standby} and _candidate(observation) == wish
+    kept = tuple(one for one in noticed if other and one.revision == wish)
     return Decision(
         standby,
         candidate=wish if other else None,
@@ -306,6 +312,7 @@ def _roll_back(
         rejection=reject(observation, judged.get(serving), serving, standby, why),
         switched=True,
         rollout=known_rollout(observation, wish) if other else None,
+        situations=kept,
     )
 
 

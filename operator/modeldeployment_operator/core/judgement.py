@@ -89,7 +89,7 @@ class Judged:
     @property
     def is_falling(self) -> bool:
         """Whether it is proven worse, or half of the proof is there."""
-        if self.verdict is Verdict.DEGRADED:
+        if self.verdict is Verdict.DEGRADED or (self.gauge is not None and self.gauge.below_since is not None):
             return True
         return self.level is not None and self.log_e >= self.level.proof / 2
 
@@ -298,7 +298,7 @@ def _judge_samples(
     if known is None:
         return Judged(accuracy.metric, Verdict.INCONCLUSIVE, _level(plan))
     before, known = known, with_baseline(plan, known)
-    latched = revision.verdict is Verdict.DEGRADED and known == before
+    latched = revision.verdict is Verdict.DEGRADED and revision.evidence is not None and known == before
     if readings or beside is not None:
         streams, pods = plan.counted, known.pods
         numbers: tuple[int, ...] = (0, 0) * len(streams)

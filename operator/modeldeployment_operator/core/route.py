@@ -86,7 +86,8 @@ def divided(rule: Rule, model: str, candidate: str | None, percent: int) -> list
             wanted.append(dict(backend))
         elif backend["name"] == model:
             parts = [backend, *(one for one in backends(rule) if _is_beside(one, backend, model))]
-            whole = sum(map(_weight, parts)) // (SCALE if is_multiplied else 1)
+            whole = sum(map(_weight, parts))
+            whole = whole // SCALE if is_multiplied and whole % SCALE == 0 else whole
             if not candidate or not percent:
                 wanted.append({**backend, "weight": whole})
                 continue

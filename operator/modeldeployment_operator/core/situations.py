@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from modeldeployment_operator.api.base import seconds
 from modeldeployment_operator.api.feedback import MATURE_AT_ONCE
 from modeldeployment_operator.api.policies import Action, Situation
-from modeldeployment_operator.api.status import RevisionPhase, SituationStatus, Verdict
+from modeldeployment_operator.api.status import MESSAGE_KEPT, RevisionPhase, SituationStatus, Verdict
 from modeldeployment_operator.core.activity import activity_of, quiet_since, samples_of
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.rollout import known_rollout, lacks_labels, plan
 from modeldeployment_operator.core.standing import is_degraded, on_probation, revision_status, standby_of
-from modeldeployment_operator.core.text import precise
+from modeldeployment_operator.core.text import precise, shortened
 
 _STRONGEST = (Action.ROLL_BACK, Action.PAUSE, Action.HOLD, Action.PROMOTE, Action.ALERT)
 _SOURCES = frozenset({Situation.SOURCE_DOWN, Situation.INVALID_DATA})
@@ -70,6 +70,9 @@ def is_unread(observation: Observation, judged: Mapping[str, Judged], serving: s
     That is not told yet, since a look may fail now and then.
     """
     if observation.spec.accuracy is None or observation.spec.policies.source_down.action is Action.ALERT:
+        return False
+    told = {one.situation for one in observation.status.situations if one.action is Action.ALERT}
+    if told & _SOURCES:
         return False
     looked_at = {candidate} if is_degraded(judged, serving) else {candidate, serving}
     return observation.silence is not None and bool(looked_at & observation.unread)
@@ -166,7 +169,7 @@ def _noticed(
         revision=found.revision,
         since=since,
         action=Action.ALERT if resumed and action is Action.PAUSE else action,
-        message=before.message if before else found.message,
+        message=before.message if before else shortened(found.message, MESSAGE_KEPT),
         resume=resume if action is Action.PAUSE and not resumed else None,
         resumed=resumed,
     )

@@ -80,6 +80,7 @@ class Observer:
         self._now = now
         self._monotonic = monotonic
         self.memories: dict[Key, Memory] = {}
+        self._watched_since: dict[Key, datetime] = {}
 
     async def gather(self, key: Key) -> Observation | None:
         """Return what is seen of a ModelDeployment; None if it is gone or going.
@@ -90,7 +91,7 @@ class Observer:
         if resource is None or resource.going:
             return None
         seen = self._look(key, resource.uid)
-        desired = self._desired(key, resource.spec, seen.stored)
+        desired, now = self._desired(key, resource.spec, seen.stored), self._now()
         observation = Observation(
             key=key,
             uid=resource.uid,
@@ -108,7 +109,8 @@ class Observer:
             route=seen.route,
             knows=self._discovery.known,
             operator_namespace=self._operator_namespace,
-            now=self._now(),
+            watched_since=self._watched_since.setdefault(key, now),
+            now=now,
         )
         status = recall(observation, self._cache.verdicts(key.namespace))
         return await self._labels.read(replace(observation, status=status), self._sampled(key))
@@ -153,6 +155,7 @@ class Observer:
     def forget(self, key: Key) -> None:
         """Forget a ModelDeployment that is gone."""
         self.memories.pop(key, None)
+        self._watched_since.pop(key, None)
         self._labels.forget(key)
 
     def _look(self, key: Key, uid: str) -> _Children:

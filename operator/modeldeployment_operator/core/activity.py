@@ -28,6 +28,9 @@ def activity_of(observation: Observation, judged: Judged | None, revision: str) 
         return known
     told = [sample.predictions for sample in samples if sample.predictions is not None]
     predictions = sum(told) if len(told) == len(samples) else None
+    running = sum(pod.running for pod in observation.pods_of(revision))
+    if known and known.predictions and predictions is not None and len(samples) < running:
+        predictions = max(predictions, known.predictions)  # Those of pods that did not answer are not gone.
     labels, now = judged.labels if judged else 0, precise(observation.now)
     if known is None:
         # What came before the first look nobody knows.

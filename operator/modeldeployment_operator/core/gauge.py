@@ -1,14 +1,14 @@
 """A user's gauge against a plain threshold, held for a while: an alert, not a test.
 
 A gauge says neither how many labels stand behind it nor how they came, so no chance of error can be promised, and none
-is: whoever reads a verdict of it is told so. Time in which nothing could be read counts for nothing.
+is: whoever reads a verdict of it is told so. Time in which nothing could be read, or nobody did, counts for nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from modeldeployment_operator.api.base import seconds
@@ -75,5 +75,5 @@ def _value(observation: Observation, revision: str) -> float | None:
 def _verdict(observation: Observation, query: Query, state: GaugeState) -> Verdict:
     if state.below_since is None:
         return Verdict.HEALTHY
-    lasted = observation.now - datetime.fromisoformat(state.below_since)
+    lasted = observation.now - observation.seen_since(state.below_since)
     return Verdict.DEGRADED if lasted >= timedelta(seconds=seconds(query.lasting)) else Verdict.INCONCLUSIVE

@@ -182,12 +182,19 @@ class Observation:
     """Optional kinds that the cluster has."""
     operator_namespace: str = ""
     """Where the operator runs."""
+    watched_since: datetime | None = None
+    """When this operator first looked at it. What may have been before that, nobody saw."""
     now: datetime = field(kw_only=True)
 
     @property
     def paused(self) -> bool:
         """Whether the traffic is held where it is."""
         return self.spec.paused or self.asked.paused
+
+    def seen_since(self, time: str | datetime) -> datetime:
+        """Return since when something has been seen to be so that is remembered to be so since a time."""
+        since = datetime.fromisoformat(time) if isinstance(time, str) else time
+        return max(since, self.watched_since) if self.watched_since else since
 
     def pods_of(self, revision: str) -> Iterable[Pod]:
         """Return the pods of a revision."""

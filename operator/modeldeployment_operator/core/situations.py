@@ -108,13 +108,13 @@ def _quiet(observation: Observation, judged: Judged | None, name: str, serving: 
     policies, activity = observation.spec.policies, activity_of(observation, judged, name)
     begun = _has_traffic_since(observation, name, serving)
     quiet = quiet_since(activity, begun) if begun else None
-    if quiet and observation.now - quiet >= _span(policies.no_traffic.after):
+    if quiet and observation.now - observation.seen_since(quiet) >= _span(policies.no_traffic.after):
         yield _Found(Situation.NO_TRAFFIC, name, f"no predictions come to {name}", quiet)
         return
     rollout, since = known_rollout(observation, name), activity.unlabelled if activity else None
     if name == serving or rollout is None or since is None or not lacks_labels(observation, rollout, judged):
         return
-    unlabelled = max(datetime.fromisoformat(since), datetime.fromisoformat(rollout.since))
+    unlabelled = observation.seen_since(max(datetime.fromisoformat(since), datetime.fromisoformat(rollout.since)))
     feedback = observation.spec.feedback
     patience = _span(policies.no_labels.after) + _span(feedback.maturity if feedback else MATURE_AT_ONCE)
     if observation.now - unlabelled >= patience:
@@ -181,7 +181,7 @@ def _action(observation: Observation, serving: str, found: _Found, since: str) -
     action = policies.action(found.situation)
     if found.situation is Situation.SOURCE_DOWN and action in {Action.PAUSE, Action.ROLL_BACK}:
         after = timedelta(seconds=seconds(policies.source_down.after))
-        action = action if observation.now - datetime.fromisoformat(since) >= after else Action.HOLD
+        action = action if observation.now - observation.seen_since(since) >= after else Action.HOLD
     if found.revision != serving or action is Action.ROLL_BACK:
         return action
     # What serves can be held nowhere: it goes on serving.

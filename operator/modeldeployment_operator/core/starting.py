@@ -1,7 +1,8 @@
 """How a candidate gets on while its pods start, and until when that may take.
 
 As with a Deployment's `progressDeadlineSeconds`, the time counts from the last progress: a pod more is ready than ever
-before. A candidate that is held by a pause makes none, and its time begins anew after it.
+before. A candidate that is held by a pause makes none, and its time begins anew after it; so does that of all when an
+operator starts, for nobody saw what was before.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def starting_of(observation: Observation, decision: Decision) -> StartingStatus 
 def overdue_at(observation: Observation, starting: StartingStatus) -> datetime | None:
     """Return when the time is over; None if it never is."""
     deadline = timedelta(seconds=seconds(observation.spec.rollout.progress_deadline))
-    return datetime.fromisoformat(starting.since) + deadline if deadline else None
+    return observation.seen_since(starting.since) + deadline if deadline else None
 
 
 def is_overdue(observation: Observation) -> bool:

@@ -23,7 +23,7 @@ from modeldeployment_operator.cli.errors import CommandError, Exit
 from modeldeployment_operator.cli.policy import policy
 from modeldeployment_operator.cli.prometheus import counts_of
 from modeldeployment_operator.cli.seen import Seen
-from modeldeployment_operator.cli.simulation import Lives, Setting, gathered, live
+from modeldeployment_operator.cli.simulation import Lives, Rival, Setting, gathered, live
 from modeldeployment_operator.cli.text.backtest import backtest as told
 from modeldeployment_operator.cli.text.simulation import simulation
 from modeldeployment_operator.cli.text.style import Style
@@ -57,6 +57,17 @@ def test_bad_ones_are_found_and_good_ones_left_alone() -> None:
     assert 60 < (bad.quantile(0.5) or 0) < 400
     assert (good.share, good.is_good, good.quantile(0.5)) == (0, True, None)
     assert 0.05 < good.upper < 0.1, "of 40 lives without a mistake, 3/40 at most"
+
+
+def test_a_candidate_is_simulated_beside_the_one_that_serves() -> None:
+    setting = Setting(AccuracyMetric.ACCURACY, None, 0.01, 30, 3000, 10, 1, Rival(0.05, 0.95, 50))
+    bad, good = (gathered(setting, true, live(setting, true, range(12))) for true in (0.75, 0.9))
+
+    assert setting.least == pytest.approx(0.9)
+    assert (bad.share, bad.is_good, good.is_good) == (1, False, True)
+    assert good.share < 0.3
+    alone = gathered(SETTING, 0.75, live(SETTING, 0.75, range(12)))
+    assert (bad.quantile(0.5) or 0) > (alone.quantile(0.5) or 0), "the other one is not known exactly either"
 
 
 def test_the_seed_decides_everything_and_nothing_else_does() -> None:
@@ -112,6 +123,8 @@ def test_yaml_is_ascii_where_nothing_else_can_be_shown(tmp_path: Path) -> None:
         ("simulate", "accuracy needs minimum"),
         ("simulate --minimum .9 --alpha .5", "alpha"),
         ("simulate --minimum .9 --labels 5", "never looked at"),
+        ("simulate --maximum-drop .02", "give --serving"),
+        ("simulate --maximum-drop .5 --serving .4", "leaves nothing to demand"),
         ("backtest x.csv", "accuracy needs minimum"),
         ("backtest news --prometheus http://127.0.0.1:1 --since soon", "--since: 'soon' is no duration"),
     ],

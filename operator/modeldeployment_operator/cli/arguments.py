@@ -101,12 +101,21 @@ def _add_asking(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
 
 def _add_reckoning(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     simulate = add("simulate", "how soon a policy finds a bad model, and how often it takes back a good one")
-    _add_policy(simulate, needs="--minimum or --like")
+    _add_policy(simulate, needs="--minimum, --maximum-drop or --like")
+    simulate.add_argument(
+        "--maximum-drop", metavar="D", type=share, help="how much worse than the one that serves it may be, in a canary"
+    )
+    simulate.add_argument("--serving", metavar="P", type=share, help="true value of the one that serves")
+    simulate.add_argument(
+        "--weight", metavar="N", type=int, choices=range(1, 100), default=50, help="percent of the labels it gets (50)"
+    )
     simulate.add_argument(
         "--true", metavar="P", type=share, action="append", help="true value to simulate; may be repeated"
     )
-    simulate.add_argument("--labels", metavar="N", type=number, default=20_000, help="labels of a life (20000)")
-    simulate.add_argument("--runs", metavar="N", type=number, default=200, help="lives for each true value (200)")
+    simulate.add_argument("--labels", metavar="N", type=number, help="labels of a life (20000; in a canary 5000)")
+    simulate.add_argument(
+        "--runs", metavar="N", type=number, help="lives for each true value (200; in a canary 50, which take longer)"
+    )
     simulate.add_argument("--every", metavar="N", type=number, default=10, help="labels from look to look (10)")
     simulate.add_argument("--rate", metavar="N", type=float, help="labels an hour: adds how long that takes")
     simulate.add_argument("--seed", metavar="N", type=int, default=1, help="of the random numbers (1)")

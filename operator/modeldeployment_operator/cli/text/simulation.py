@@ -19,7 +19,7 @@ _CURVE = 60
 def simulation(style: Style, setting: Setting, lives: Sequence[Lives], rate: float | None) -> list[str]:
     """Return the table and the curves."""
     runs = lives[0].runs
-    what = f"{setting.metric} at least {setting.minimum:g}, alpha {setting.alpha:g}"
+    what = f"{setting.metric} {_demands(setting)}, alpha {setting.alpha:g}"
     how = f"{count(runs, 'life')} of {count(setting.labels, 'label')} each, a look every {setting.every}"
     how = how.replace("lifes", "lives")
     heads = ["TRUE", "CALLED DEGRADED", "HALF BY", "95% BY"]
@@ -36,11 +36,22 @@ def simulation(style: Style, setting: Setting, lives: Sequence[Lives], rate: flo
     ]
 
 
+def _demands(setting: Setting) -> str:
+    demands = [] if setting.minimum is None else [f"at least {setting.minimum:g}"]
+    if setting.rival is not None:
+        beside = f"at most {setting.rival.drop:g} below the {setting.rival.value:g} of who serves"
+        demands.append(f"{beside}, in a canary with {setting.rival.weight}% of the labels")
+    return " and ".join(demands)
+
+
 def simulation_document(setting: Setting, lives: Sequence[Lives]) -> dict[str, Any]:
     """Return the same for programs."""
     return {
         "metric": setting.metric.value,
         "minimum": setting.minimum,
+        "maximumDrop": setting.rival.drop if setting.rival else None,
+        "serving": setting.rival.value if setting.rival else None,
+        "weight": setting.rival.weight if setting.rival else None,
         "alpha": setting.alpha,
         "minimumLabels": setting.minimum_labels,
         "labels": setting.labels,

@@ -74,6 +74,9 @@ class World:
     wish: str = "m-1"
     paused: bool = False
     policies: dict[str, Any] = field(default_factory=dict)
+    accuracy: dict[str, Any] | None = field(default_factory=lambda: {"minimum": 0.9, "alpha": 0.05})
+    gauges: dict[str, float] = field(default_factory=dict)
+    """By revision, where a gauge is asked for; 1 for the others."""
     replicas: int = 2
     asked: Asked = field(default_factory=Asked)
     rollout: dict[str, Any] = field(default_factory=dict)
@@ -93,6 +96,22 @@ class World:
     selected: str | None = None
     gateway: Gateway | None = None
     """That the spec names."""
+
+    @property
+    def spec(self) -> ModelDeploymentSpec:
+        """What its user has applied. Raises pydantic.ValidationError if the API server would refuse it."""
+        spec = {
+            "model": {"uri": f"https://models/{self.wish}.keras"},
+            "replicas": self.replicas,
+            "paused": self.paused,
+            "rollout": {"progressDeadline": "20m", **self.rollout},
+            "rollback": {"probation": "1h"},
+            "policies": self.policies,
+            "accuracy": self.accuracy,
+            "revisionHistoryLimit": 2,
+            "route": {"parentRefs": [{"name": "public"}]} if self.gateway else None,
+        }
+        return ModelDeploymentSpec.parse(spec)
 
     def label(self, revision: str, right: int, wrong: int) -> None:
         """Labels come back for a revision, if a pod of it is there to take them."""
@@ -130,25 +149,14 @@ class World:
         return Look(observation, judged, decision, status)
 
     def _observe(self, *, read: bool) -> Observation:
-        spec = {
-            "model": {"uri": f"https://models/{self.wish}.keras"},
-            "replicas": self.replicas,
-            "paused": self.paused,
-            "rollout": {"progressDeadline": "20m", **self.rollout},
-            "rollback": {"probation": "1h"},
-            "policies": self.policies,
-            "accuracy": {"minimum": 0.9, "alpha": 0.05},
-            "revisionHistoryLimit": 2,
-            "route": {"parentRefs": [{"name": "public"}]} if self.gateway else None,
-        }
         pods = tuple(self._pods())
-        samples = {pod.uid: self._sample(pod) for pod in pods if pod.ready} if read else None
+        samples = self._samples(pods) if read else None
         return Observation(
             key=KEY,
             uid="uid-1",
             generation=1,
             version="7",
-            spec=ModelDeploymentSpec.parse(spec),
+            spec=self.spec,
             desired=Snapshot(self.wish, a_template(self.wish)),
             status=recover(self.memory, self.stored),
             asked=self.asked,
@@ -171,6 +179,13 @@ class World:
 
     def _uid(self, revision: str, number: int) -> str:
         return f"{revision}-{self.born[revision]}-{number}"
+
+    def _samples(self, pods: tuple[Pod, ...]) -> dict[str, Sample]:
+        ready = [pod for pod in pods if pod.ready]
+        if self.accuracy and "gauge" in self.accuracy.get("query", {}):
+            gauges = {pod.revision: self.gauges.get(pod.revision, 1.0) for pod in ready}
+            return {name: Sample(name, name, "", 0, 0, 0, 0, 0, ANSWERS_ITSELF, gauge=gauges[name]) for name in gauges}
+        return {pod.uid: self._sample(pod) for pod in ready}
 
     def _sample(self, pod: Pod) -> Sample:
         right, wrong = self.counts.get(pod.uid, (0, 0))

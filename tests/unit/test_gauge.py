@@ -21,7 +21,7 @@ from modeldeployment_operator.core.rejection import recall
 from modeldeployment_operator.core.resources import build_verdict
 from modeldeployment_operator.core.status import document, summarise
 
-from tests.support.observations import NOW, ObservationBuilder, an_observation
+from tests.support.observations import NOW, ObservationBuilder, a_sample, ago, an_observation, evidence
 
 QUERY = {"gauge": 'min(quality{namespace="$(namespace)",revision="$(revision)"})', "for": "5m"}
 ACCURACY = {"minimum": 0.9, "source": "Query", "query": QUERY}
@@ -175,3 +175,55 @@ def test_people_are_told_that_it_is_a_plain_threshold() -> None:
     one = shown()
     told = "\n".join(why(Style(width=400), one, one.revision("m-2"), NOW))
     assert "without a bound on errors; 1 took over. Nothing is proven against it." in told
+
+
+def labels(looks: Looks, number: int) -> dict[str, Sample]:
+    """What pods count, all of it right."""
+    return {pod.uid: a_sample(pod.uid, number, predictions=number) for pod in looks.builder.pods}
+
+
+def test_what_a_gauge_said_is_no_proof_for_the_labels_that_are_judged_next() -> None:
+    looks = Looks(TWO.spec(policies={"degraded": {"action": "Alert"}}))
+    looks.look(says(m_1=0.95, m_2=0.4))
+    looks.look(says(m_1=0.95, m_2=0.4), after=5)
+    assert looks.verdict("m-2") is Verdict.DEGRADED
+
+    looks.builder = looks.builder.spec(accuracy={"minimum": 0.5}, policies={})
+    status = looks.look(labels(looks, 1000))
+    assert looks.verdict("m-2") is Verdict.INCONCLUSIVE
+    assert (status.serving_revision, status.rejections) == ("m-2", [])
+    looks.look(labels(looks, 2000))
+    assert looks.verdict("m-2") is Verdict.HEALTHY
+
+
+def test_what_labels_proved_is_no_verdict_once_nothing_was_demanded() -> None:
+    worse = ONE.serving("m-1", verdict=Verdict.DEGRADED, evidence=evidence(70, 30), serving_since=ago(days=9))
+    looks = Looks(worse.spec(accuracy=None).ready("m-1"))
+    looks.look(None)
+    looks.builder = looks.builder.spec(accuracy={"minimum": 0.5})
+    for number in (1000, 2000):
+        looks.look(labels(looks, number))
+        assert looks.verdict() is not Verdict.DEGRADED
+    assert looks.verdict() is Verdict.HEALTHY
+
+
+CANARY = {"strategy": "Canary", "steps": [{"weight": 5, "hold": {"healthy": True}}]}
+TRIED = an_observation(accuracy=ACCURACY, rollout=CANARY).serving("m-1", serving_since=ago(days=9)).ready("m-1")
+TRIED = TRIED.candidate("m-2").ready("m-2").having(selected="m-1")
+
+
+def test_both_below_is_drift_before_the_second_is_so_for_long() -> None:
+    looks = Looks(TRIED)
+    looks.look(says(m_1=0.95, m_2=0.95), after=0)
+    for one in (0.95, *[0.5] * 5):
+        looks.look(says(m_1=one, m_2=0.5))
+    assert (looks.verdict("m-1"), looks.verdict("m-2")) == (Verdict.INCONCLUSIVE, Verdict.DEGRADED)
+    assert (looks.decision.drift, looks.decision.rejection) == (True, None)
+
+
+def test_a_gauge_that_is_below_promotes_nothing() -> None:
+    looks = Looks(TRIED.spec(accuracy=ACCURACY | {"query": QUERY | {"for": "24h"}}))
+    looks.builder = looks.builder.spec(policies={"noLabels": {"action": "Promote", "after": "1h"}})
+    for _ in range(30):
+        status = looks.look(says(m_1=0.95, m_2=0.4), after=5)
+        assert (status.serving_revision, looks.decision.switched) == ("m-1", False)

@@ -16,6 +16,7 @@ from modeldeployment_operator.core.decision import Decision
 from modeldeployment_operator.core.rejection import latched_rejection
 from modeldeployment_operator.core.standing import on_probation, serving_revision
 from modeldeployment_operator.core.status import document
+from pydantic import ValidationError
 
 from tests.support.world import Look, World
 
@@ -39,6 +40,13 @@ POLICIES: dict[str, Any] = {
     "noTraffic": st.fixed_dictionaries({"action": ANY, "after": st.sampled_from(["10m", "1h"])}),
     "noLabels": st.fixed_dictionaries({"action": ANY, "after": st.sampled_from(["10m", "1h"])}),
 }
+GAUGE = 'quality{namespace="$(namespace)",revision="$(revision)"}'
+DEMANDS: list[dict[str, Any] | None] = [
+    None,
+    {"minimum": 0.9, "alpha": 0.05},
+    {"minimum": 0.5, "alpha": 0.05},
+    {"minimum": 0.9, "source": "Query", "query": {"gauge": GAUGE, "for": "5m"}},
+]
 PRESSING = {situation.value for situation in Situation if situation is not Situation.DEGRADED}
 
 
@@ -53,6 +61,8 @@ class Story(RuleBasedStateMachine):
         self.labels_at_rejection: dict[str, int] = {}
         self.rejected: dict[str, str | None] = {}
         """Revisions that were taken back, by the value of the retry annotation that does not let them in."""
+        self.low: dict[str, timedelta] = {}
+        """By revision whose gauge is low: since when."""
 
     @initialize(rollout=st.sampled_from(ROLLOUTS))
     def it_begins(self, rollout: dict[str, Any]) -> None:
@@ -66,8 +76,7 @@ class Story(RuleBasedStateMachine):
 
     @rule(rollout=st.sampled_from(ROLLOUTS))
     def the_user_chooses_another_way(self, rollout: dict[str, Any]) -> None:
-        self.world.rollout = rollout
-        self.look()
+        self.apply(rollout=rollout)
 
     @rule(name=NAMES, ready=st.integers(0, 2))
     def pods_change(self, name: str, ready: int) -> None:
@@ -142,6 +151,27 @@ class Story(RuleBasedStateMachine):
         self.world.policies = policies
         self.look()
 
+    @rule(accuracy=st.sampled_from(DEMANDS))
+    def the_user_demands(self, accuracy: dict[str, Any] | None) -> None:
+        """Something else, nothing, or the same again."""
+        self.apply(accuracy=accuracy)
+
+    @rule(accuracy=st.none() | st.just(DEMANDS[-1]), minutes=st.sampled_from([0, 6]))
+    def the_user_thinks_twice(self, accuracy: dict[str, Any] | None, minutes: int) -> None:
+        before = self.world.accuracy
+        self.the_user_demands(accuracy)
+        self.world.now += timedelta(minutes=minutes)
+        self.the_user_demands(before)
+
+    @rule(name=NAMES, value=st.sampled_from([0.4, 0.95]))
+    def the_gauge_says(self, name: str, value: float) -> None:
+        self.world.gauges[name] = value
+        if value < 0.9:
+            self.low.setdefault(name, self.world.now)
+        else:
+            self.low.pop(name, None)
+        self.look()
+
     @rule(value=st.sampled_from([None, "1", "2"]))
     def the_user_says_go_on(self, value: str | None) -> None:
         self.world.asked = replace(self.world.asked, resume=value)
@@ -188,6 +218,16 @@ class Story(RuleBasedStateMachine):
     def nothing_can_be_read(self) -> None:
         self.look(read=False)
 
+    def apply(self, **changed: Any) -> None:
+        """Edit the spec; the API server takes it or not."""
+        world = replace(self.world, **changed)
+        try:
+            _ = world.spec
+        except ValidationError:
+            return
+        self.world = world
+        self.look()
+
     def label(self, name: str, right: int, wrong: int) -> None:
         self.world.predict(name, right + wrong)
         self.world.label(name, right, wrong)
@@ -212,6 +252,7 @@ class Story(RuleBasedStateMachine):
             elif name != observation.desired.name:
                 self.rejected[name] = observation.asked.retry
         self.check_rejection(look)
+        self.check_what_begins(look)
         assert decision.serving not in self.rejected
         assert decision.candidate not in self.rejected
         assert decision.candidate is None or latched_rejection(observation, decision.candidate) is None
@@ -261,11 +302,27 @@ class Story(RuleBasedStateMachine):
         else:
             assert observation.spec.policies.degraded.action is Action.ROLL_BACK or observation.asked.abort == name
             assert look.judged[name].verdict is Verdict.DEGRADED
-            assert self.labels.get(name, 0) > self.labels_at_rejection.get(name, 0), "the same labels twice"
-            self.labels_at_rejection[name] = self.labels[name]
+            self.check_proof(look, name)
         served = serving_revision(observation)
         assert decision.serving == (observation.status.standby_revision if name == served else served)
         self.rejected[name] = observation.asked.retry
+
+    def check_proof(self, look: Look, name: str) -> None:
+        """What a gauge says, it has said for so long; what labels prove, others have not proven before."""
+        if look.judged[name].gauge is not None:
+            assert self.world.now - self.low[name] >= timedelta(minutes=5)
+        else:
+            assert self.labels.get(name, 0) > self.labels_at_rejection.get(name, 0), "the same labels twice"
+            self.labels_at_rejection[name] = self.labels[name]
+
+    @staticmethod
+    def check_what_begins(look: Look) -> None:
+        """A test that begins with a revision that has served has proven nothing, whatever was said of it before."""
+        for one in look.observation.status.revisions:
+            judged = look.judged.get(one.name)
+            begins = one.serving_since is not None and one.evidence is None
+            if judged is not None and judged.gauge is None and begins:
+                assert judged.verdict is not Verdict.DEGRADED
 
     @staticmethod
     def check_situations(look: Look) -> None:

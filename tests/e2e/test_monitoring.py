@@ -14,6 +14,7 @@ from tests.e2e.clients import Clients
 from tests.e2e.deployments import ModelDeployment, is_so
 from tests.e2e.model_pods import ModelPod, pods_of
 from tests.e2e.monitored import scraped
+from tests.support.metrics_page import alerts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,8 +131,9 @@ def test_prometheus_evaluates_the_rules_of_model_and_operator(pair: Pair, monito
     def are_evaluated() -> bool:
         rules = monitoring.prometheus.rules()
         names = {rule.name for rule in rules if rule.health == "ok"}
-        of_model = [rule for rule in rules if rule.labels.get("namespace") == pair.model.namespace]
-        return len(of_model) == 11 and "ModelDeploymentOperatorDown" in names and all(r.health == "ok" for r in rules)
+        of_model = {rule.name for rule in rules if rule.labels.get("namespace") == pair.model.namespace}
+        are_there = of_model == alerts().keys() and "ModelDeploymentOperatorDown" in names
+        return are_there and all(rule.health == "ok" for rule in rules)
 
     monitoring.wait(are_evaluated, "all rules are evaluated", 60, lambda: f"{monitoring.prometheus.rules()}")
 

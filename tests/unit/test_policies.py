@@ -12,6 +12,7 @@ from modeldeployment_operator.api.policies import Action, Situation
 from modeldeployment_operator.api.rollout import Strategy
 from modeldeployment_operator.api.spec import AccuracyMetric
 from modeldeployment_operator.api.status import (
+    MESSAGE_KEPT,
     ModelDeploymentStatus,
     RejectionCause,
     RevisionPhase,
@@ -241,8 +242,46 @@ def test_what_serves_may_give_way_on_probation_where_that_is_chosen() -> None:
     assert decide(builder.paused().obj(), {"m-2": silent()}).serving == "m-2"
 
 
+OUTAGE = {"sourceDown": {"action": "RollBack", "after": "5m"}}
+
+
+def test_no_rollout_begins_in_an_outage_that_is_to_cost_a_revision() -> None:
+    builder = an_observation(rollout=CANARY, policies=OUTAGE).serving("m-1", serving_since=ago(days=9)).ready("m-1")
+    builder = builder.candidate("m-2").ready("m-2").having(selected="m-1", silence="nobody answers")
+    observation = builder.obj()
+    for minutes in range(30):
+        observation = then(observation, SILENT, now=NOW + timedelta(minutes=minutes))
+        decision = decide(observation, SILENT)
+        assert (decision.candidate, decision.rollout, decision.rejection) == ("m-2", None, None)
+    assert decide(observation, BACK).weight == 5
+
+
+def test_an_outage_costs_one_revision_at_most() -> None:
+    builder = canary(**OUTAGE).standby("m-0").ready("m-0").serving("m-1", serving_since=ago(minutes=30)).ready("m-1")
+    observation = builder.candidate("m-2").ready("m-2").obj()
+    silence, rejected = SILENT | {"m-0": silent()}, []
+    for minutes in range(60):
+        observation = replace(observation, now=NOW + timedelta(minutes=minutes))
+        decision = decide(observation, silence)
+        rejected += [decision.rejection] if decision.rejection else []
+        assert decision.serving == "m-1"
+        observation = then(observation, silence)
+    assert [(one.revision, one.reason) for one in rejected] == [("m-2", RejectionCause.SOURCE_DOWN)]
+    assert [(one.revision, one.action) for one in observation.status.situations] == [("m-1", Action.HOLD)]
+    over = then(observation, {"m-0": healthy(), "m-1": healthy()})
+    again = then(over, silence, now=over.now + timedelta(minutes=5))
+    assert decide(again, silence).serving == "m-0", "another outage may cost another revision"
+
+
+@pytest.mark.parametrize("name", ["m-1", "m-2"])
+def test_who_cannot_be_read_is_told_by_name(name: str) -> None:
+    decision = decide(canary(20, **OUTAGE).obj(), BACK | {name: silent()})
+    assert [(one.revision, one.action) for one in decision.situations] == [(name, Action.HOLD)]
+    assert stays(decision)
+
+
 # Invalid data
-INVALID = {"m-1": "pod m-1-pod-0: its counts are not numbers that can be counts"}
+INVALID = {"m-2": "pod m-2-pod-0: its counts are not numbers that can be counts"}
 
 
 def test_counts_that_cannot_be_hold_a_rollout_until_they_make_sense() -> None:
@@ -255,7 +294,7 @@ def test_counts_that_cannot_be_hold_a_rollout_until_they_make_sense() -> None:
 
 
 def test_it_is_told_once_where_nothing_else_can_be_read() -> None:
-    (one,) = decide(canary().having(invalid=INVALID).obj(), {"m-1": silent(), "m-2": healthy()}).situations
+    (one,) = decide(canary().having(invalid=INVALID).obj(), {"m-1": healthy(), "m-2": silent()}).situations
     assert one.situation is Situation.INVALID_DATA
 
 
@@ -265,6 +304,24 @@ def test_what_else_can_be_done_about_counts_that_cannot_be(action: str, weight: 
     assert decision.weight == weight
     cause = decision.rejection.reason if decision.rejection else None
     assert cause is (RejectionCause.INVALID_DATA if action == "RollBack" else None)
+
+
+def test_what_is_wrong_with_who_serves_is_not_held_against_the_candidate() -> None:
+    served = {"m-1": INVALID["m-2"].replace("m-2", "m-1")}
+    decision = decide(canary(20, invalidData={"action": "RollBack"}).having(invalid=served).obj(), BACK)
+    assert (stays(decision), decision.rejection, decision.situations[0].revision) == (True, None, "m-1")
+
+
+def test_a_rollout_goes_on_without_counts_that_its_user_only_wants_told() -> None:
+    unread = canary(20, invalidData={"action": "Alert"}).having(invalid=INVALID, unread=frozenset({"m-2"}))
+    assert decide(unread.obj(), BACK).weight == 50
+    both = unread.having(unread=frozenset({"m-1", "m-2"}))
+    assert stays(decide(both.obj(), BACK)), "of m-1 nothing was said"
+
+
+def test_a_fault_that_is_long_is_shortened() -> None:
+    observation = canary().having(invalid={"m-2": "x" * 3000}).obj()
+    assert len(decide(observation, BACK).situations[0].message) == MESSAGE_KEPT
 
 
 # No traffic
@@ -436,6 +493,30 @@ def test_said_while_it_lasts_it_counts_until_it_is_over() -> None:
     again = then(observation, SILENT, asked=Asked())
     assert decide(again, SILENT).situations[0].resumed
     assert decide(then(again, BACK), BACK).situations == ()
+
+
+def test_what_goes_on_all_the_same_does_not_wait_for_a_look() -> None:
+    observation = replace(then(paused(), SILENT), asked=Asked(resume="8"), unread=frozenset({"m-1", "m-2"}))
+    assert decide(observation, SILENT).weight == 50
+    only = {"m-1": healthy(), "m-2": silent()}
+    observation = replace(then(paused(), only), asked=Asked(resume="8"), unread=frozenset({"m-2"}))
+    assert decide(observation, only).weight == 50
+    other = replace(observation, unread=frozenset({"m-1", "m-2"}))
+    assert stays(decide(other, only)), "of m-1 nothing was said"
+
+
+def test_a_pause_outlasts_a_rollback_of_who_serves() -> None:
+    builder = canary(300, noTraffic={"action": "Pause"}).standby("m-0").ready("m-0")
+    builder = builder.serving("m-1", serving_since=ago(minutes=30)).ready("m-1").candidate("m-2").ready("m-2")
+    before = SituationStatus(
+        situation=Situation.NO_TRAFFIC, revision="m-2", since=ago(minutes=9), action=Action.PAUSE, resume="7"
+    )
+    observation = builder.remembers(situations=[before]).having(asked=Asked(resume="7")).obj()
+    worse = {"m-0": healthy(), "m-1": degraded(), "m-2": healthy()}
+    decision = decide(observation, worse)
+    assert (decision.serving, decision.candidate, decision.situations) == ("m-0", "m-2", (before,))
+    later = then(observation, worse, selected="m-0")
+    assert told(later, BACK)[ConditionType.READY].reason is Reason.PAUSED
 
 
 def test_another_policy_ends_a_pause() -> None:

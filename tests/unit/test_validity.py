@@ -61,6 +61,13 @@ def test_another_pod_at_its_address_says_nothing_of_it() -> None:
     assert not isinstance(error.value, InvalidCountsError)
 
 
+def test_a_fault_that_quotes_a_long_answer_is_shortened() -> None:
+    long = {"forward_to": 1, "share": 1.0, "copy": False, "pad": "x" * 3000}
+    with pytest.raises(InvalidCountsError, match="not in the agreed form") as raised:
+        _parse_counts(POD, json.dumps(COUNTS | {"rotation": long}).encode())
+    assert len(str(raised.value)) < 300
+
+
 @pytest.mark.parametrize(
     ("cells", "fault"),
     [

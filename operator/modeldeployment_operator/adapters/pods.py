@@ -14,6 +14,7 @@ from model_server import contract
 from modeldeployment_operator.core.errors import InvalidCountsError, LeaseLostError, PodUnreachableError
 from modeldeployment_operator.core.observation import Key, Pod, Sample
 from modeldeployment_operator.core.passing import Passing, passing_of, rotation_of
+from modeldeployment_operator.core.text import shortened
 from modeldeployment_operator.core.traffic import Order
 from modeldeployment_operator.core.validity import faulty
 
@@ -24,6 +25,8 @@ _AT_A_TIME: Final = 100
 """Pods of one ModelDeployment that are called at the same time. Others do not wait for them."""
 _LONGEST_ANSWER: Final = 64 * 1024
 """Bytes. The image of the pods is their user's, and may answer anything."""
+_LONGEST_FAULT: Final = 200
+"""Characters of what is wrong with an answer: they quote it."""
 _COUNTS: Final = ("correct", "wrong", "true_positive", "false_positive", "false_negative", "predictions")
 
 
@@ -132,7 +135,8 @@ def _parse_counts(pod: Pod, body: bytes) -> Sample:
         slices = {one["name"]: (one["correct"], one["wrong"]) for one in counts["slices"]}
         pairs = {one["revision"]: (one["won"], one["lost"], one["tied"]) for one in counts["pairs"]}
     except (ValueError, KeyError, TypeError) as error:
-        raise InvalidCountsError(f"pod {pod.name}: its counts are not in the agreed form: {error!r}") from error
+        fault = shortened(repr(error), _LONGEST_FAULT)
+        raise InvalidCountsError(f"pod {pod.name}: its counts are not in the agreed form: {fault}") from error
     if uid != pod.uid:
         raise PodUnreachableError(f"pod {pod.name}: another pod answers at its address {pod.ip}")
     texts = isinstance(revision, str) and isinstance(started, str)

@@ -184,7 +184,7 @@ def _is_held(
         return False
     if not observation.replicas:
         return True
-    return what_holds(noticed, wish) is not None or (begun and is_unread(observation, judged, serving, wish))
+    return what_holds(noticed, wish) is not None or (begun and is_unread(observation, judged, noticed, serving, wish))
 
 
 def lingers_until(revision: Revision) -> datetime | None:

@@ -43,7 +43,12 @@ def situations(observation: Observation, judged: Mapping[str, Judged], serving: 
     """Return what is not as it should be while a revision serves, what needs most to be done first."""
     before = {(one.situation, one.revision): one for one in observation.status.situations}
     found = {(one.situation, one.revision): one for one in _found(observation, judged, serving)}
-    now = [_noticed(observation, judged.get(one.revision), serving, one, before.get(key)) for key, one in found.items()]
+    is_tried = on_probation(observation) and standby_of(observation, judged, serving) is not None
+    now = [
+        _noticed(observation, judged.get(one.revision), serving, one, before.get(key), is_tried=is_tried)
+        for key, one in found.items()
+    ]
+    now = [_after_the_candidate(one, now) if one.revision == serving else one for one in now]
     over = [one for key, one in before.items() if key not in found and _stays_paused(observation, one)]
     return tuple(sorted([*now, *over], key=lambda one: _STRONGEST.index(one.action)))
 
@@ -55,27 +60,40 @@ def action_on(noticed: Iterable[SituationStatus], revision: str, *actions: Actio
 
 def what_holds(noticed: Iterable[SituationStatus], candidate: str) -> SituationStatus | None:
     """Return why a candidate goes no further, if a situation says so."""
-    held = [one for one in noticed if one.action in {Action.HOLD, Action.PAUSE}]
-    return next((one for one in held if one.revision == candidate or one.situation in _SOURCES), None)
+    return next((one for one in noticed if _holds_all(one) or _holds(one, candidate)), None)
 
 
 def keeps_standby(noticed: Iterable[SituationStatus]) -> bool:
     """Return whether probation does not end because nothing can be known of who serves."""
-    return any(one.situation in _SOURCES and one.action in {Action.HOLD, Action.PAUSE} for one in noticed)
+    return any(_holds_all(one) for one in noticed)
 
 
-def is_unread(observation: Observation, judged: Mapping[str, Judged], serving: str, candidate: str) -> bool:
+def is_unread(
+    observation: Observation,
+    judged: Mapping[str, Judged],
+    noticed: Iterable[SituationStatus],
+    serving: str,
+    candidate: str,
+) -> bool:
     """Return whether the last look at the counts was in vain: a step does not end before there was another.
 
-    That is not told yet, since a look may fail now and then.
+    That is not told yet, since a look may fail now and then. One of which it was told, and that goes on all the same,
+    is waited for no more.
     """
     if observation.spec.accuracy is None or observation.spec.policies.source_down.action is Action.ALERT:
         return False
-    told = {one.situation for one in observation.status.situations if one.action is Action.ALERT}
-    if told & _SOURCES:
-        return False
+    goes_on = {one.revision for one in noticed if one.situation in _SOURCES and one.action is Action.ALERT}
     looked_at = {candidate} if is_degraded(judged, serving) else {candidate, serving}
-    return observation.silence is not None and bool(looked_at & observation.unread)
+    return observation.silence is not None and bool((looked_at - goes_on) & observation.unread)
+
+
+def _holds_all(one: SituationStatus) -> bool:
+    """Return whether nothing goes on because too little can be known, whichever revision it is about."""
+    return one.situation in _SOURCES and one.action is not Action.ALERT
+
+
+def _holds(one: SituationStatus, candidate: str) -> bool:
+    return one.revision == candidate and one.action in {Action.HOLD, Action.PAUSE}
 
 
 def _found(observation: Observation, judged: Mapping[str, Judged], serving: str) -> Iterator[_Found]:
@@ -86,17 +104,20 @@ def _found(observation: Observation, judged: Mapping[str, Judged], serving: str)
     for name in (candidate, serving) if begun else (serving,):
         if is_degraded(judged, name) and observation.spec.policies.degraded.action is not Action.ROLL_BACK:
             yield _Found(Situation.DEGRADED, name, f"{name} is proven worse than demanded")
-    at_work, subject = (candidate, serving) if begun else (serving,), candidate if begun else serving
-    faults = [observation.invalid[name] for name in at_work if name in observation.invalid]
-    if faults and observation.spec.accuracy is not None:
-        yield _Found(Situation.INVALID_DATA, subject, f"counts were read that cannot be: {faults[0]}")
-    silent = [name for name in at_work if name in judged and judged[name].verdict is Verdict.UNAVAILABLE]
-    silent = [name for name in silent if name not in observation.invalid]
-    # A source that answers, and counts nothing yet of a revision, is not down.
-    if silent and observation.silence is not None:
-        yield _Found(Situation.SOURCE_DOWN, subject, f"the labels of {' and '.join(silent)} cannot be read")
-    for name in at_work:
+    for name in (candidate, serving) if begun else (serving,):
+        yield from _unknown(observation, judged.get(name), name)
         yield from _quiet(observation, judged.get(name), name, serving)
+
+
+def _unknown(observation: Observation, judged: Judged | None, name: str) -> Iterator[_Found]:
+    """Yield why nothing can be known of a revision."""
+    if name in observation.invalid:
+        if observation.spec.accuracy is not None:
+            message = f"counts were read that cannot be: {observation.invalid[name]}"
+            yield _Found(Situation.INVALID_DATA, name, message)
+    # A source that answers, and counts nothing yet of a revision, is not down.
+    elif judged is not None and judged.verdict is Verdict.UNAVAILABLE and observation.silence is not None:
+        yield _Found(Situation.SOURCE_DOWN, name, f"the labels of {name} cannot be read")
 
 
 def _quiet(observation: Observation, judged: Judged | None, name: str, serving: str) -> Iterator[_Found]:
@@ -149,30 +170,58 @@ def both_fall(observation: Observation, judged: Mapping[str, Judged], serving: s
     return len(falling) == len(both) and any(one.verdict is Verdict.DEGRADED for one in falling)
 
 
+def _after_the_candidate(one: SituationStatus, now: Iterable[SituationStatus]) -> SituationStatus:
+    """Return a situation of who serves: what both have is acted on at the candidate, for a revision less is lost."""
+    shared = any(other.situation is one.situation and other.revision != one.revision for other in now)
+    if shared and one.situation in _SOURCES and one.action is Action.ROLL_BACK:
+        return one.model_copy(update={"action": Action.HOLD})
+    return one
+
+
 def _noticed(
-    observation: Observation, judged: Judged | None, serving: str, found: _Found, before: SituationStatus | None
+    observation: Observation,
+    judged: Judged | None,
+    serving: str,
+    found: _Found,
+    before: SituationStatus | None,
+    *,
+    is_tried: bool,
 ) -> SituationStatus:
     """Return what is remembered of a situation, and what is done about it now."""
     since = before.since if before else precise(found.since or observation.now)
     action = _action(observation, serving, found, since)
+    in_vain = (found.revision == serving and not is_tried) or _has_cost_a_revision(observation, since)
+    if found.situation in _SOURCES and action is Action.ROLL_BACK and in_vain:
+        action = Action.HOLD
     if action is Action.PROMOTE and judged is not None and judged.is_falling:
         action = Action.HOLD  # The labels that came speak against it.
-    asked, resume = observation.asked.resume, observation.asked.resume
-    resumed = False
-    if before is not None and before.action is Action.PAUSE:
-        resume = before.resume
-        resumed = asked is not None and asked != before.resume
-    elif before is not None:
-        resumed = before.resumed
+    was_paused = before is not None and before.action is Action.PAUSE
+    resume = before.resume if before is not None and was_paused else observation.asked.resume
+    resumed = found.situation in _let_go(observation) or (before is not None and before.resumed)
+    if resumed and observation.spec.policies.action(found.situation) is Action.PAUSE:
+        action = Action.ALERT
     return SituationStatus(
         situation=found.situation,
         revision=found.revision,
         since=since,
-        action=Action.ALERT if resumed and action is Action.PAUSE else action,
+        action=action,
         message=before.message if before else shortened(found.message, MESSAGE_KEPT),
-        resume=resume if action is Action.PAUSE and not resumed else None,
+        resume=resume if action is Action.PAUSE else None,
         resumed=resumed,
     )
+
+
+def _let_go(observation: Observation) -> set[Situation]:
+    """Return in what its user says go on just now, of whichever revision it was told."""
+    paused = [one for one in observation.status.situations if one.action is Action.PAUSE]
+    return {one.situation for one in paused if observation.asked.resume not in {None, one.resume}}
+
+
+def _has_cost_a_revision(observation: Observation, since: str) -> bool:
+    """Return whether a revision was taken back for want of counts since then: another would be no better off."""
+    causes = {one.value for one in _SOURCES}
+    times = [one.time for one in observation.status.rejections if one.reason.value in causes]
+    return any(datetime.fromisoformat(time) >= datetime.fromisoformat(since) for time in times)
 
 
 def _action(observation: Observation, serving: str, found: _Found, since: str) -> Action:

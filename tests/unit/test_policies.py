@@ -139,6 +139,31 @@ def test_drift_takes_the_requests_away_and_nothing_back(action: str) -> None:
     assert (decision.drift, decision.rejection, decision.situations[0].situation) == (True, None, Situation.DRIFT)
 
 
+def test_drift_that_its_user_lets_go_on_takes_nothing_back() -> None:
+    observation = then(canary(drift={"action": "Pause"}).obj(), BOTH, asked=Asked(resume="8"))
+    decision = decide(observation, BOTH)
+    assert (stays(decision), decision.rejection, decision.drift) == (True, None, True)
+    later = then(observation, BOTH, now=NOW + timedelta(hours=1))
+    decision = decide(later, BOTH)
+    assert (decision.weight, decision.rejection, decision.candidate) == (50, None, "m-2"), "it goes on"
+    over = decide(later, WORSE).rejection
+    assert over is not None
+    assert over.revision == "m-2", "when the drift is over, each is judged by itself"
+
+
+def test_drift_that_is_let_go_on_keeps_who_serves_from_giving_way() -> None:
+    half = replace(degraded(), verdict=Verdict.INCONCLUSIVE, log_e=LEVEL.proof / 2)
+    both = {"m-1": degraded(), "m-2": half}
+    builder = canary(drift={"action": "Pause"}).remembers(standby_revision="m-0").revision("m-0", RevisionPhase.RETIRED)
+    decision = decide(then(builder.obj(), both, asked=Asked(resume="8")), both)
+    assert (decision.serving, decision.returning, decision.standby_runs, decision.weight) == ("m-1", False, False, 5)
+
+
+def test_a_held_drift_says_what_ends_it() -> None:
+    message = told(canary().obj(), BOTH)[ConditionType.NEEDS_ATTENTION].message
+    assert "apply another model, or kubectl model promote or abort" in message
+
+
 def test_drift_can_take_the_candidate_back_and_proves_nothing_against_it() -> None:
     observation = canary(drift={"action": "RollBack"}).obj()
     decision = decide(observation, BOTH)

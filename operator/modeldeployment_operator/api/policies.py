@@ -71,8 +71,10 @@ class DriftPolicy(ApiModel):
 
     action: Cautious = Field(
         Action.HOLD,
-        description="Hold: the candidate gets no requests until it is otherwise, and nothing is taken back. Pause: the "
-        "same, until kubectl model resume. RollBack: the candidate is taken back. Alert: each is judged by itself.",
+        description="Hold: the candidate gets no requests, and nothing is taken back, until later labels speak for one "
+        "of the two; what is proven stays so, and if both are, until another model is applied, or kubectl model "
+        "promote or abort. Pause: the same, until kubectl model resume; then the rollout goes on, and still nothing is "
+        "taken back. RollBack: the candidate is taken back. Alert: each is judged by itself.",
     )
 
 

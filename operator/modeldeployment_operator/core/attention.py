@@ -51,8 +51,12 @@ def _done(view: View, one: SituationStatus) -> str:
         case Action.HOLD:
             later = f", and {wanted.value} follows" if wanted is not Action.HOLD else ""
             what = "the previous revision is kept running" if serves else "the rollout is held"
-            gone = " and gets no requests" if one.situation is Situation.DRIFT else ""
-            return f"{what}{gone} as long as that lasts{later}"
+            if one.situation is Situation.DRIFT:
+                return (
+                    f"{what} and gets no requests as long as that lasts; what is proven stays so, and later labels "
+                    "end it only for the other: apply another model, or kubectl model promote or abort"
+                )
+            return f"{what} as long as that lasts{later}"
         case Action.PROMOTE:
             return f"its step counts as done, because {where}"
         case Action.ALERT:

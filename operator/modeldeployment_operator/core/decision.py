@@ -29,7 +29,14 @@ from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.rejection import Cause, is_given_up, latched_rejection, reject
 from modeldeployment_operator.core.rollout import advance, as_planned, is_promoted, known_rollout, plan
-from modeldeployment_operator.core.situations import action_on, is_unread, keeps_standby, situations, what_holds
+from modeldeployment_operator.core.situations import (
+    action_on,
+    is_let_go,
+    is_unread,
+    keeps_standby,
+    situations,
+    what_holds,
+)
 from modeldeployment_operator.core.standing import (
     is_degraded,
     on_probation,
@@ -99,7 +106,8 @@ def decide(observation: Observation, judged: Mapping[str, Judged]) -> Decision:
         return _first(observation)
     standby, wish = standby_of(observation, judged, serving), observation.desired.name
     noticed = situations(observation, judged, serving)
-    drift = any(one.situation is Situation.DRIFT and one.action is not Action.ALERT for one in noticed)
+    withheld = any(one.situation is Situation.DRIFT and one.action is not Action.ALERT for one in noticed)
+    drift = withheld or is_let_go(noticed, Situation.DRIFT)
     against = _against(observation, judged, noticed, serving, standby, drift=drift)
     if standby and against and _can_take_back(observation, standby):
         return _roll_back(observation, judged, noticed, serving, standby, against)
@@ -111,7 +119,7 @@ def decide(observation: Observation, judged: Mapping[str, Judged]) -> Decision:
     if why := _against_candidate(observation, judged, noticed, drift=drift):
         return _give_up(kept, reject(observation, judged.get(wish), wish, serving, why))
     asked = is_promoted(observation, wish)
-    if drift and rollout is not None and not asked:
+    if withheld and rollout is not None and not asked:
         return replace(kept, rollout=rollout.model_copy(update={"weight": 0}), drift=True)
     proven = rollout is not None and is_degraded(judged, wish) and not _is_let_through(noticed, wish)
     held = _is_held(observation, judged, noticed, serving)
@@ -120,7 +128,7 @@ def decide(observation: Observation, judged: Mapping[str, Judged]) -> Decision:
         rollout = advance(observation, judged.get(wish), wish, waived=waived)
         if rollout is None:
             return _promote(observation, judged, serving, wish, standby)
-    return replace(kept, rollout=rollout and as_planned(observation, rollout))
+    return replace(kept, rollout=rollout and as_planned(observation, rollout), drift=drift)
 
 
 def _against(
@@ -171,7 +179,7 @@ def _pressing(one: SituationStatus) -> Cause:
 def _is_let_through(noticed: tuple[SituationStatus, ...], wish: str) -> bool:
     """Return whether a candidate goes on although it is proven worse, because its user wants that."""
     told = [one for one in noticed if one.revision == wish and one.situation is Situation.DEGRADED]
-    return any(one.action is Action.ALERT for one in told)
+    return any(one.action is Action.ALERT for one in told) or (not told and is_let_go(noticed, Situation.DRIFT))
 
 
 def _is_held(

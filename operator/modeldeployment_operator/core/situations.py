@@ -58,6 +58,11 @@ def action_on(noticed: Iterable[SituationStatus], revision: str, *actions: Actio
     return next((one for one in noticed if one.revision == revision and one.action in actions), None)
 
 
+def is_let_go(noticed: Iterable[SituationStatus], situation: Situation) -> bool:
+    """Return whether all goes on in a situation because its user said so after a pause."""
+    return any(one.situation is situation and one.resumed and one.action is Action.ALERT for one in noticed)
+
+
 def what_holds(noticed: Iterable[SituationStatus], candidate: str) -> SituationStatus | None:
     """Return why a candidate goes no further, if a situation says so."""
     return next((one for one in noticed if _holds_all(one) or _holds(one, candidate)), None)

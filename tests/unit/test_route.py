@@ -22,7 +22,7 @@ from modeldeployment_operator.core.passing import ANSWERS_ITSELF, Passing
 from modeldeployment_operator.core.resources import desired
 from modeldeployment_operator.core.resources.route import build_http_route
 from modeldeployment_operator.core.resources.secret import Keys
-from modeldeployment_operator.core.route import Acceptance, Route, divided, led_to, read_route, share
+from modeldeployment_operator.core.route import Acceptance, Route, divided, led_to, read_route, shares
 from modeldeployment_operator.core.status import summarise
 from modeldeployment_operator.core.traffic import rotation
 
@@ -50,6 +50,13 @@ def sends(percent: int, *, acceptance: Acceptance = Acceptance.YES, words: str =
     """A route that sends so many of the requests to m-2."""
     backends = divided(rule(backend()), "m", "m-2", percent)
     return Route((rule(*backends, name="predictions"),), acceptance, words)
+
+
+def beside(weight: int, percent: int) -> Route:
+    """A route that sends so many to m-2, as far as can be: a rule of its user's has the model beside another."""
+    (ours,) = sends(percent).rules
+    mine = rule(*divided(rule(backend(weight=weight), backend("other", weight)), "m", "m-2", percent), name="mine")
+    return Route((ours, mine), Acceptance.YES)
 
 
 def routed(**fields: Any) -> ObservationBuilder:
@@ -106,6 +113,81 @@ def test_backends_of_others_keep_their_weights() -> None:
     assert divided(rule(*found), "m", None, 0) == began["backendRefs"]
 
 
+def test_two_backends_with_the_same_port_have_a_part_each() -> None:
+    filters = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "a", "value": "b"}]}}]
+    began = rule(backend(), backend(weight=3, filters=filters))
+    found = divided(began, "m", "m-2", 50)
+    assert [(one["name"], one["weight"]) for one in found] == [("m", 50), ("m-2-g", 50), ("m", 150), ("m-2-g", 150)]
+    assert divided(rule(*found), "m", "m-2", 50) == found
+    assert divided(rule(*found), "m", None, 0) == began["backendRefs"]
+
+
+def test_nobody_gets_more_than_its_step() -> None:
+    assert weights(divided(rule(backend(), backend("other")), "m", "m-2", 60)) == {"m": 1, "m-2-g": 0, "other": 1}
+    assert weights(divided(rule(backend(weight=75), backend("other")), "m", "m-2", 33))["m-2-g"] == 25, "33.3%"
+
+
+WEIGHTS = st.one_of(st.integers(0, 300), st.sampled_from([9_999, 10_000, 10_001, 20_000, 400_000]))
+BACKENDS = st.lists(
+    st.builds(
+        lambda name, weight, port: backend(name, weight, port=port),
+        st.sampled_from(["m", "m", "other"]),
+        WEIGHTS,
+        st.sampled_from([8501, 8500]),
+    ),
+    min_size=1,
+    max_size=4,
+).filter(lambda found: any(one["name"] == "m" for one in found))
+PERCENT = st.integers(1, 100)
+
+
+def of_the_model(found: list[dict[str, Any]]) -> list[int]:
+    """What each backend that is the model has in sum; those of its candidate stand directly behind it."""
+    sums: list[int] = []
+    for one in found:
+        if one["name"] == "m":
+            sums.append(one["weight"])
+        elif one["name"] == "m-2-g":
+            sums[-1] += one["weight"]
+    return sums
+
+
+def are_in_proportion(some: list[int], others: list[int]) -> bool:
+    return all(
+        one * last == other * first
+        for one, other in zip(some, others, strict=True)
+        for first, last in zip(some, others, strict=True)
+    ) and [bool(one) for one in some] == [bool(one) for one in others]
+
+
+@given(began=BACKENDS, percent=PERCENT, later=PERCENT, data=st.data())
+def test_whatever_somebody_changes_meanwhile_is_kept_and_written_once(
+    began: list[dict[str, Any]], percent: int, later: int, data: st.DataObject
+) -> None:
+    found = divided(rule(*began), "m", "m-2", percent)
+    assert divided(rule(*found), "m", "m-2", percent) == found, "it is so already"
+    before = divided(rule(*found), "m", None, 0)
+    assert are_in_proportion(of_the_model(before), of_the_model(began))
+    if any(one["name"] == "other" for one in began) or all(one["weight"] <= 10_000 for one in began):
+        assert before == began
+    if data.draw(st.booleans(), "all others go"):
+        found = [one for one in found if one["name"] != "other"]
+    if data.draw(st.booleans(), "another comes"):
+        found.append(backend("other", data.draw(WEIGHTS)))
+    for place in data.draw(st.sets(st.integers(0, len(found) - 1), max_size=3)):
+        found[place] = found[place] | {"weight": data.draw(WEIGHTS)}
+    after = divided(rule(*found), "m", "m-2", later)
+    assert divided(rule(*after), "m", "m-2", later) == after, "one look is enough"
+    assert are_in_proportion(of_the_model(after), of_the_model(found))
+    restored = divided(rule(*after), "m", None, 0)
+    assert divided(rule(*restored), "m", None, 0) == restored
+    assert are_in_proportion(of_the_model(restored), of_the_model(found))
+    if others := [one for one in found if one["name"] == "other"]:
+        assert [one for one in restored if one["name"] == "other"] == others
+        assert of_the_model(restored) == of_the_model(found)
+    assert all(0 <= one["weight"] <= 1_000_000 for one in [*after, *restored])
+
+
 def test_filters_of_the_backend_hold_for_the_candidate_and_ports_are_apart() -> None:
     filters = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "a", "value": "b"}]}}]
     found = divided(rule(backend(filters=filters), backend(weight=3, port=8500)), "m", "m-2", 20)
@@ -117,7 +199,7 @@ def test_filters_of_the_backend_hold_for_the_candidate_and_ports_are_apart() -> 
     ]
 
 
-def test_the_share_is_the_smallest_of_all_rules_that_lead_to_the_model() -> None:
+def test_the_shares_are_the_smallest_and_the_largest_of_all_rules_that_lead_to_the_model() -> None:
     rules = (
         rule(backend("m", 80), backend("m-2-g", 20)),
         rule(backend("m", 90), backend("m-2-g", 10), backend("other", 900)),
@@ -126,8 +208,8 @@ def test_the_share_is_the_smallest_of_all_rules_that_lead_to_the_model() -> None
         rule(backend(weight=0)),
     )
     route = Route(rules, Acceptance.YES)
-    assert share(route, "m", "m-2") == 0.1
-    assert share(Route((), Acceptance.YES), "m", "m-2") == 0
+    assert shares(route.rules, "m", "m-2") == (10, 20)
+    assert shares((), "m", "m-2") == (0, 0)
     assert led_to(route, "m") == {"m-2"}
 
 
@@ -180,6 +262,15 @@ def test_all_gateways_have_to_accept_it() -> None:
     refused = read_route(an_object(says({"name": "inner"}, Accepted="False"), parentRefs=two))
     assert refused.acceptance is Acceptance.NO
     assert refused.words.startswith("Gateway team/inner says")
+
+
+def test_who_has_looked_last_is_asked_of_two_controllers_of_a_gateway() -> None:
+    for parents in ([says(generation=2), says()], [says(), says(generation=2)]):
+        assert read_route(an_object(*parents)).acceptance is Acceptance.YES
+    refused = read_route(an_object(says(generation=2), says(Accepted="False")))
+    assert refused.acceptance is Acceptance.NO
+    nothing = read_route(an_object({"parentRef": GATEWAY, "controllerName": "old"}, says()))
+    assert nothing.acceptance is Acceptance.YES
 
 
 # --- The object -----------------------------------------------------------------------------------------------
@@ -300,6 +391,16 @@ def test_a_step_does_not_end_while_gateways_do_not_have_its_share(route: Route |
     assert decided(routed(route=sends(50)).remembers(rollout=at(2, 40)), m_2=healthy()).serving == "m-2"
 
 
+@pytest.mark.parametrize(("weights_of_mine", "reached"), [((95, 5), 5), ((0, 1), 100), ((1, 0), 0), ((94, 6), 6)])
+def test_a_weight_is_reached_when_each_rule_has_it(weights_of_mine: tuple[int, int], reached: int) -> None:
+    model, candidate = weights_of_mine
+    mine = rule(backend(weight=model), backend("m-2-g", candidate), backend("other"), name="mine")
+    builder = routed(route=Route((*sends(5).rules, mine), Acceptance.YES)).remembers(rollout=at(1, None))
+    rollout = summarise(builder.obj(), {}, decided(builder)).rollout
+    assert rollout is not None
+    assert (rollout.reached, rollout.reached_since is not None) == (reached, reached == 5)
+
+
 def test_a_user_promotes_whatever_gateways_say() -> None:
     assert decided(routed(asked=Asked(promote="m-2")).remembers(rollout=at(1, None))).serving == "m-2"
 
@@ -375,8 +476,12 @@ def told(builder: ObservationBuilder, problem: Problem | None = None) -> dict[Co
             *("False", Reason.ROUTE_NOT_ACCEPTED, "NotAllowed", Reason.ROUTE_NOT_ACCEPTED),
         ),
         (
-            routed(route=sends(3)),
+            routed(route=beside(30, 5)),
             *("False", Reason.WEIGHT_NOT_EXACT, "gets 3% in place of 5%", Reason.WEIGHT_NOT_EXACT),
+        ),
+        (
+            routed(route=beside(1, 5)),
+            *("False", Reason.WEIGHT_NOT_EXACT, "gets 0% in place of 5%", Reason.WEIGHT_NOT_EXACT),
         ),
         (
             replace(routed(), rest={"selected": "m-1", "knows": frozenset(OPTIONAL) - {HTTP_ROUTE}}),
@@ -393,6 +498,11 @@ def test_why_requests_may_not_come_is_told_and_what_a_rollout_waits_for(
     assert found[ConditionType.READY][1] is ready
     assert (ConditionType.STALLED in found) is (ready is not Reason.ROLLING_OUT)
     assert found[ConditionType.AVAILABLE][0] is ConditionStatus.TRUE
+
+
+def test_a_weight_that_is_not_written_yet_is_not_said_to_be_impossible() -> None:
+    for builder in (routed(route=sends(0)), routed(route=sends(0)).ready("m-2", 0), routed(route=sends(3))):
+        assert told(builder.remembers(rollout=at(1)))[ConditionType.ROUTED][1] is Reason.ROUTE_ACCEPTED
 
 
 def test_a_route_that_is_refused_stalls_nothing_that_serves() -> None:

@@ -11,7 +11,7 @@ from hypothesis.stateful import precondition, rule
 from modeldeployment_operator.core.decision import LINGER, Decision
 from modeldeployment_operator.core.observation import Observation
 from modeldeployment_operator.core.rejection import latched_rejection
-from modeldeployment_operator.core.route import Acceptance, Route, led_to, share
+from modeldeployment_operator.core.route import Acceptance, Route, led_to, shares
 
 from tests.support.observations import KEY
 from tests.support.world import Gateway, Look
@@ -68,7 +68,7 @@ class RoutedStory(Story):
             assert before.strategy is after.strategy
             assert route is not None
             assert route.acceptance is Acceptance.YES
-            assert round(100 * share(route, MODEL, after.revision)) == before.weight
+            assert set(shares(route.rules, MODEL, after.revision)) == {before.weight}
             assert after.reached_since is None
 
     def check_what_is_written(self, observation: Observation, decision: Decision) -> None:
@@ -79,7 +79,7 @@ class RoutedStory(Story):
         assert not led & self.rejected.keys()
         for name in led:
             assert latched_rejection(observation, name) is None
-            assert round(100 * share(route, MODEL, name)) == decision.weight
+            assert set(shares(route.rules, MODEL, name)) == {decision.weight}
 
     def check_that_it_is_answered(self, decision: Decision) -> None:
         """Who is asked by a Gateway that is late has pods, and who is not to be asked passes it on."""

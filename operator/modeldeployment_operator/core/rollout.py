@@ -105,7 +105,7 @@ def waits_for_route(observation: Observation, rollout: RolloutStatus) -> bool:
     """Return whether its Gateways do not send a revision what its step says: until then nothing else counts."""
     if observation.spec.route is None or not rollout.weight:
         return False
-    return reached_by_route(observation, rollout.revision) != rollout.weight
+    return reached_by_route(observation, rollout) != rollout.weight
 
 
 def needs_approval(observation: Observation, rollout: RolloutStatus, judged: Judged | None) -> bool:

@@ -59,10 +59,11 @@ def read_route(body: Mapping[str, Any]) -> Route:
     return Route(tuple(body["spec"].get("rules", ())), acceptance, words, body["metadata"]["resourceVersion"])
 
 
-def share(route: Route, model: str, revision: str) -> float:
-    """Return which share of the requests for a model go to the backend of a revision: the smallest of all rules."""
-    shares = [_share(rule, model, revision) for rule in route.rules if is_divided(rule, model)]
-    return min((one for one in shares if one is not None), default=0.0)
+def shares(rules: Iterable[Rule], model: str, revision: str) -> tuple[int, int]:
+    """Return the percent of a model's requests that go to a revision: in the rule with the fewest, and the most."""
+    every = (_share(rule, model, revision) for rule in rules if is_divided(rule, model))
+    found = sorted(round(100 * one) for one in every if one is not None) or [0]
+    return found[0], found[-1]
 
 
 def led_to(route: Route, model: str) -> frozenset[str]:
@@ -76,26 +77,49 @@ def divided(rule: Rule, model: str, candidate: str | None, percent: int) -> list
     """Return the backends of a rule with so many percent of what the model gets for a candidate.
 
     All other backends keep their weights, and the model's stays the same in sum. Where the model is alone, its weight
-    is multiplied, so that any number of percent is exact; beside others it is divided as it is.
+    is multiplied, so that any number of percent is exact; beside others it is divided as it is. What somebody has
+    changed meanwhile is taken as it is: no backend that had requests is left without, and once written it stays.
     """
-    wanted: list[dict[str, Any]] = []
     alone = all(is_models(backend, model) for backend in backends(rule))
-    is_multiplied = alone and any(_is_revisions(one["name"], model) for one in backends(rule))
-    for backend in backends(rule):
+    wholes = _wholes(rule, model)
+    divide = bool(candidate and percent)
+    if alone and any(_is_revisions(one["name"], model) for one in backends(rule)):
+        # All or none: or their proportion would be another one.
+        exact = all(whole % SCALE == 0 for whole in wholes.values())
+        wholes = {place: whole // SCALE if exact else whole for place, whole in wholes.items()}
+    if divide and alone and all(whole * SCALE <= _MOST for whole in wholes.values()):
+        wholes = {place: whole * SCALE for place, whole in wholes.items()}
+    wanted: list[dict[str, Any]] = []
+    for place, backend in enumerate(backends(rule)):
         if not is_models(backend, model):
             wanted.append(dict(backend))
-        elif backend["name"] == model:
-            parts = [backend, *(one for one in backends(rule) if _is_beside(one, backend, model))]
-            whole = sum(map(_weight, parts))
-            whole = whole // SCALE if is_multiplied and whole % SCALE == 0 else whole
-            if not candidate or not percent:
-                wanted.append({**backend, "weight": whole})
-                continue
-            whole = min(whole * SCALE, _MOST) if alone else whole
-            given = round(whole * percent / 100)
-            wanted.append({**backend, "weight": whole - given})
-            wanted.append({**backend, "name": names.gateway_service(candidate), "weight": given})
+        elif place in wholes:
+            given = _part(wholes[place], percent) if divide else 0
+            wanted.append({**backend, "weight": wholes[place] - given})
+            if candidate and divide:
+                wanted.append({**backend, "name": names.gateway_service(candidate), "weight": given})
     return wanted
+
+
+def _wholes(rule: Rule, model: str) -> dict[int, int]:
+    """Return by place what each backend that is the model has, together with those that a part was given to.
+
+    Such a one stands behind it. Of two that have the same port, each has its own: no weight counts twice.
+    """
+    every = list(enumerate(backends(rule)))
+    wholes = {place: _weight(one) for place, one in every if is_models(one, model) and one["name"] == model}
+    for place, part in every:
+        if _is_own(part) and _is_revisions(part["name"], model):
+            same = [of for of in wholes if every[of][1].get("port") == part.get("port")]
+            if same:
+                wholes[max((of for of in same if of < place), default=same[0])] += _weight(part)
+    return {place: min(whole, _MOST) for place, whole in wholes.items()}
+
+
+def _part(whole: int, percent: int) -> int:
+    """Return so many percent of a weight, or fewer if it cannot be divided so: nobody gets more than its step."""
+    part = round(whole * percent / 100)
+    return part if whole and round(100 * part / whole) <= percent else whole * percent // 100
 
 
 def backends(rule: Rule) -> Sequence[Backend]:
@@ -142,11 +166,6 @@ def _is_revisions(name: str, model: str) -> bool:
     return name.startswith(model) and _REVISIONS_SERVICE.fullmatch(name, len(model)) is not None
 
 
-def _is_beside(one: Backend, backend: Backend, model: str) -> bool:
-    """Return whether it has a part of what another backend had: of the same port."""
-    return _is_own(one) and _is_revisions(one["name"], model) and one.get("port") == backend.get("port")
-
-
 def _acceptance(body: Mapping[str, Any]) -> tuple[Acceptance, str]:
     """Return what all Gateways of a route say together: a refusal comes before silence."""
     metadata, parents = body["metadata"], body.get("status", {}).get("parents", ())
@@ -170,7 +189,8 @@ def _answer(
             Acceptance.UNKNOWN,
             f"{who} has not looked at it: is there such a Gateway, and a controller of its class?",
         )
-    conditions = {condition["type"]: condition for condition in found[0].get("conditions", ())}
+    # A controller that was replaced may leave what it said.
+    conditions = max((_by_type(one) for one in found), key=_looked_at)
     for kind in _ACCEPTED:
         said = conditions.get(kind)
         if said is None or said.get("observedGeneration", 0) < metadata.get("generation", 0):
@@ -178,6 +198,15 @@ def _answer(
         if said["status"] != "True":
             return Acceptance.NO, f"{who} says {kind}={said['status']}, {said['reason']}: {said.get('message', '')}"
     return Acceptance.YES, ""
+
+
+def _by_type(parent: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {condition["type"]: condition for condition in parent.get("conditions", ())}
+
+
+def _looked_at(conditions: Mapping[str, Mapping[str, Any]]) -> int:
+    """Return the latest generation of a route that these are about."""
+    return max((conditions[kind].get("observedGeneration", 0) for kind in _ACCEPTED if kind in conditions), default=-1)
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any], here: str) -> bool:

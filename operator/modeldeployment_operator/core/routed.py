@@ -7,8 +7,8 @@ from modeldeployment_operator.api.status import RolloutStatus
 from modeldeployment_operator.core.claims import Claim, View
 from modeldeployment_operator.core.kinds import HTTP_ROUTE
 from modeldeployment_operator.core.observation import Observation, Problem
-from modeldeployment_operator.core.route import Acceptance
-from modeldeployment_operator.core.traffic import reached
+from modeldeployment_operator.core.route import Acceptance, divided, shares
+from modeldeployment_operator.core.traffic import reached, weight_of_route
 
 _Told = tuple[ConditionStatus, Reason, str]
 _WAITING = frozenset({Reason.ROUTE_ACCEPTED, Reason.ROUTE_NOT_SEEN, Reason.APPLY_FAILED})
@@ -28,7 +28,26 @@ def what_a_route_lacks(view: View) -> tuple[Reason, str]:
 def _told(view: View) -> _Told:
     rollout = view.decision.rollout
     known = rollout and rollout.model_copy(update={"reached": reached(view.observation, view.decision)})
-    return _of_route(view.observation, (view.monitoring or {}).get(HTTP_ROUTE), known)
+    problem = (view.monitoring or {}).get(HTTP_ROUTE)
+    told = _of_route(view.observation, problem, known)
+    return _not_exact(view, known) or told if told[0] is ConditionStatus.TRUE and known else told
+
+
+def _not_exact(view: View, rollout: RolloutStatus) -> _Told | None:
+    """Say which weight cannot be had, however the route is written."""
+    observation, decision = view.observation, view.decision
+    wanted, name = weight_of_route(observation, decision), observation.key.name
+    rules = observation.route.rules if observation.route else ()
+    best = [{**rule, "backendRefs": divided(rule, name, decision.candidate, wanted)} for rule in rules]
+    fewest, most = shares(best, name, rollout.revision)
+    if not wanted or fewest == most == wanted:
+        return None
+    got = most if fewest == wanted else fewest
+    message = (
+        f"{rollout.revision} gets {got}% in place of {wanted}%: in a rule of HTTPRoute {name} Service {name} stands "
+        "beside others with a weight that cannot be divided so: give all of that rule a hundred times the weight"
+    )
+    return ConditionStatus.FALSE, Reason.WEIGHT_NOT_EXACT, message
 
 
 def _of_route(observation: Observation, problem: Problem | None, rollout: RolloutStatus | None) -> _Told:
@@ -52,13 +71,6 @@ def _of_route(observation: Observation, problem: Problem | None, rollout: Rollou
     if route.acceptance is Acceptance.NO:
         message = f"HTTPRoute {name} is not accepted, and its requests may not come: {route.words}"
         return no, Reason.ROUTE_NOT_ACCEPTED, message
-    if rollout and rollout.weight and rollout.reached not in {None, 0, rollout.weight}:
-        message = (
-            f"{rollout.revision} gets {rollout.reached}% in place of {rollout.weight}%: in a rule of HTTPRoute {name} "
-            f"Service {name} stands beside others with a weight that cannot be divided so: give all of that rule a "
-            "hundred times the weight"
-        )
-        return no, Reason.WEIGHT_NOT_EXACT, message
     message = f"HTTPRoute {name} is accepted, and has its requests come to Service {name}"
     if rollout and rollout.weight and rollout.reached:
         message += f", {rollout.reached}% of them to {rollout.revision}"

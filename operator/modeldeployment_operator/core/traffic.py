@@ -57,7 +57,7 @@ def reached(observation: Observation, decision: Decision) -> int | None:
     if decision.rollout is None or decision.serving is None:
         return None
     if observation.spec.route is not None:
-        return reached_by_route(observation, decision.rollout.revision)
+        return reached_by_route(observation, decision.rollout)
     told = [observation.told.get(pod.uid) for pod in observation.pods_of(decision.serving) if pod.ready]
     if not told or None in told:
         return None

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from modeldeployment_operator.api.conditions import ConditionStatus, ConditionType, Reason
+from modeldeployment_operator.api.policies import Situation
 from modeldeployment_operator.api.rollout import Strategy
 from modeldeployment_operator.api.route import Route as Wanted
-from modeldeployment_operator.api.status import RevisionPhase, RolloutStatus
+from modeldeployment_operator.api.status import Activity, RevisionPhase, RolloutStatus
 from modeldeployment_operator.core.decision import Decision, decide
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.kinds import HTTP_ROUTE, OPTIONAL
@@ -26,7 +27,15 @@ from modeldeployment_operator.core.route import Acceptance, Route, divided, led_
 from modeldeployment_operator.core.status import summarise
 from modeldeployment_operator.core.traffic import rotation
 
-from tests.support.observations import ObservationBuilder, ago, an_observation, degraded, healthy
+from tests.support.observations import (
+    ObservationBuilder,
+    a_sample,
+    ago,
+    an_observation,
+    degraded,
+    healthy,
+    inconclusive,
+)
 
 GATEWAY = {"name": "public", "namespace": "infra"}
 STEPS = [{"weight": 5, "hold": {"labels": 100}}, {"weight": 50, "hold": {"duration": "30m"}}]
@@ -399,6 +408,22 @@ def test_a_weight_is_reached_when_each_rule_has_it(weights_of_mine: tuple[int, i
     rollout = summarise(builder.obj(), {}, decided(builder)).rollout
     assert rollout is not None
     assert (rollout.reached, rollout.reached_since is not None) == (reached, reached == 5)
+
+
+@pytest.mark.parametrize("kind", [Situation.NO_TRAFFIC, Situation.NO_LABELS])
+@pytest.mark.parametrize(("minutes", "is_told"), [(None, False), (59, False), (60, True)])
+def test_a_silence_counts_from_when_gateways_have_the_share(
+    kind: Situation, minutes: int | None, *, is_told: bool
+) -> None:
+    long = {"noTraffic": {"after": "1h"}, "noLabels": {"after": "1h"}}
+    activity = Activity(predictions=14, labels=0, predicted=ago(minutes=119), unlabelled=ago(minutes=118))
+    refused = sends(5, acceptance=Acceptance.NO) if minutes is None else sends(5)
+    builder = routed(route=refused).spec(policies=long).remembers(rollout=at(1, minutes))
+    builder = builder.candidate("m-2", activity=activity).ready("m-2")
+    predictions = 7 if kind is Situation.NO_TRAFFIC else 9
+    read = {pod.uid: a_sample(pod.uid, predictions=predictions) for pod in builder.pods if pod.revision == "m-2"}
+    found = decide(builder.having(samples=read).obj(), {"m-1": healthy(), "m-2": inconclusive(0, 0)}).situations
+    assert [(one.situation, one.since) for one in found] == ([(kind, ago(hours=1))] if is_told else [])
 
 
 def test_a_user_promotes_whatever_gateways_say() -> None:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from modeldeployment_operator.api.base import seconds
 from modeldeployment_operator.api.feedback import MATURE_AT_ONCE
 from modeldeployment_operator.api.policies import Action, Situation
-from modeldeployment_operator.api.status import MESSAGE_KEPT, RevisionPhase, SituationStatus, Verdict
+from modeldeployment_operator.api.status import MESSAGE_KEPT, RevisionPhase, RolloutStatus, SituationStatus, Verdict
 from modeldeployment_operator.core.activity import activity_of, quiet_since, samples_of
 from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Observation
@@ -138,9 +138,10 @@ def _quiet(observation: Observation, judged: Judged | None, name: str, serving: 
         yield _Found(Situation.NO_TRAFFIC, name, f"no predictions come to {name}", quiet)
         return
     rollout, since = known_rollout(observation, name), activity.unlabelled if activity else None
-    if name == serving or rollout is None or since is None or not lacks_labels(observation, rollout, judged):
+    shared = _has_share_since(observation, rollout) if rollout and name != serving else None
+    if rollout is None or shared is None or since is None or not lacks_labels(observation, rollout, judged):
         return
-    unlabelled = observation.seen_since(max(datetime.fromisoformat(since), datetime.fromisoformat(rollout.since)))
+    unlabelled = observation.seen_since(max(datetime.fromisoformat(since), datetime.fromisoformat(shared)))
     feedback = observation.spec.feedback
     patience = _span(policies.no_labels.after) + _span(feedback.maturity if feedback else MATURE_AT_ONCE)
     if observation.now - unlabelled >= patience:
@@ -155,7 +156,13 @@ def _has_traffic_since(observation: Observation, name: str, serving: str) -> str
         is_tried = standby is not None and standby.phase is RevisionPhase.STANDBY and on_probation(observation)
         return known.serving_since if known and is_tried else None
     rollout = known_rollout(observation, name)
-    return rollout.since if rollout and (rollout.weight or rollout.copies) else None
+    return _has_share_since(observation, rollout) if rollout and (rollout.weight or rollout.copies) else None
+
+
+def _has_share_since(observation: Observation, rollout: RolloutStatus) -> str | None:
+    """Return since when a candidate has what its step gives it; None while Gateways do not have the weight yet."""
+    by_route = observation.spec.route is not None and rollout.weight
+    return rollout.reached_since if by_route else rollout.since
 
 
 def _span(text: str) -> timedelta:

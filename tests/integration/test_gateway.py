@@ -197,8 +197,12 @@ def test_a_gateway_that_is_not_there_is_told_and_stalls_nothing_that_serves(stor
 
     story.kubectl("delete", "httproute", story.name)
     story.wait_until(lambda: _there(story, "httproute"), "it is made again")
+    assert _there(story, "service", f"{story.status()['servingRevision']}-g")
     story.apply(model=1)
     story.wait_until(lambda: not _there(story, "httproute"), "it goes when it is asked for no more")
+    own = f"{story.status()['servingRevision']}-g"
+    story.wait_until(lambda: not _there(story, "service", own), "and the Service of the revision for Gateways")
+    assert _there(story, "service", own.removesuffix("-g"))
     story.wait_until(lambda: not story.condition("Routed"), "nothing is told of it")
 
 
@@ -273,5 +277,5 @@ async def test_what_others_write_meanwhile_is_not_lost(control_plane: ControlPla
 TIMEOUT = {"op": "add", "path": "/spec/rules/1/timeouts", "value": {"request": "7s"}}
 
 
-def _there(story: Story, kind: str) -> bool:
-    return bool(story.kubectl("get", kind, story.name, "--ignore-not-found", "-o", "name"))
+def _there(story: Story, kind: str, name: str | None = None) -> bool:
+    return bool(story.kubectl("get", kind, name or story.name, "--ignore-not-found", "-o", "name"))

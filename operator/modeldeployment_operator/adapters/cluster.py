@@ -12,6 +12,7 @@ from modeldeployment_operator.adapters.api import Api
 from modeldeployment_operator.adapters.cache import Cache
 from modeldeployment_operator.api import group
 from modeldeployment_operator.core import kinds, names
+from modeldeployment_operator.core.children import Child
 from modeldeployment_operator.core.errors import (
     ApiError,
     ConflictError,
@@ -111,12 +112,15 @@ class Cluster:
     ) -> list[Failure]:
         """Remove children that should not be; `manifests` is everything that should.
 
-        What belongs to a running revision stays in any case: it may be one whose record cannot be read.
+        What belongs to a running revision stays in any case: it may be one whose record cannot be read. Only its
+        Service for Gateways goes when none is named any more.
         """
         wanted = {(kind_of(manifest), manifest["metadata"]["name"]) for manifest in manifests}
         failures = []
         for child in self._cache.children(observation.key, observation.uid):
-            if child.kind not in _PRUNED or (child.kind, child.name) in wanted or child.revision in running:
+            if child.kind not in _PRUNED or (child.kind, child.name) in wanted:
+                continue
+            if child.revision in running and not _is_left_of_a_route(observation, child):
                 continue
             if child.uid in self._deleted[observation.key]:
                 continue
@@ -250,6 +254,12 @@ class Cluster:
             self._attempts[observation.key][failure.kind] = Attempt(wish, self._monotonic(), failure)
             _log.warning("%s: %s is not as it should be: %s", observation.key, failure.kind.kind, failure.error)
         return failure
+
+
+def _is_left_of_a_route(observation: Observation, child: Child) -> bool:
+    """Return whether no Gateway needs it any more: the route that led to it has gone before."""
+    routed = observation.spec.route is not None or observation.route is not None
+    return not routed and child.revision is not None and child.name == names.gateway_service(child.revision)
 
 
 def _typed(kind: Kind) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def test_a_pause_outlasts_the_outage_and_the_operator(story: Story) -> None:
     first, second = begun(story, rollout=TIMED, policies=policies)
     story.wait_until(lambda: passes(story, first, second, 0.05), "one request in twenty is passed on")
     reachable(story, first, second, answers=False)
-    story.wait_for(lambda status: [one["action"] for one in status.get("situations", ())] == ["Pause"], "it is paused")
+    story.wait_for(lambda status: {one["action"] for one in status.get("situations", ())} == {"Pause"}, "it is paused")
     reachable(story, first, second, answers=True)
     restart(story)
     story.wait_until(lambda: story.condition("AccuracyHealthy")["reason"] == "Inconclusive", "it is read again")

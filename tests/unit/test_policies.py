@@ -265,6 +265,10 @@ def test_what_serves_may_give_way_on_probation_where_that_is_chosen() -> None:
     outlasted = decide(builder.serving("m-2", serving_since=ago(days=3)).obj(), {"m-2": silent()})
     assert (outlasted.serving, outlasted.rejection) == ("m-2", None)
     assert decide(builder.paused().obj(), {"m-2": silent()}).serving == "m-2"
+    waits = told(builder.paused().obj(), {"m-2": silent()})[ConditionType.NEEDS_ATTENTION].message
+    assert "it is taken back when spec.paused is false again" in waits
+    starting = told(builder.starting("m-1").obj(), {"m-2": silent()})[ConditionType.NEEDS_ATTENTION].message
+    assert "it gives way to m-1 as soon as that can serve" in starting
 
 
 OUTAGE = {"sourceDown": {"action": "RollBack", "after": "5m"}}
@@ -293,6 +297,7 @@ def test_an_outage_costs_one_revision_at_most() -> None:
         observation = then(observation, silence)
     assert [(one.revision, one.reason) for one in rejected] == [("m-2", RejectionCause.SOURCE_DOWN)]
     assert [(one.revision, one.action) for one in observation.status.situations] == [("m-1", Action.HOLD)]
+    assert "RollBack" not in told(observation, silence)[ConditionType.NEEDS_ATTENTION].message
     over = then(observation, {"m-0": healthy(), "m-1": healthy()})
     again = then(over, silence, now=over.now + timedelta(minutes=5))
     assert decide(again, silence).serving == "m-0", "another outage may cost another revision"
@@ -350,10 +355,10 @@ def test_a_fault_that_is_long_is_shortened() -> None:
 
 
 # No traffic
-def read(observation: Observation, predictions: dict[str, int | None]) -> Observation:
-    """Return the same after a look at which pods had made so many predictions each."""
+def read(observation: Observation, predictions: dict[str, int | None], labels: int = 0) -> Observation:
+    """Return the same after a look at which pods had made so many predictions each, and had so many labels."""
     told = {
-        pod.uid: a_sample(pod.uid, predictions=predictions[pod.revision])
+        pod.uid: a_sample(pod.uid, labels, predictions=predictions[pod.revision])
         for pod in observation.pods
         if pod.revision in predictions
     }
@@ -440,8 +445,8 @@ def test_a_step_that_waits_for_labels_says_that_none_come() -> None:
     decision = decide(unlabelled(), FEW)
     assert (stays(decision), decision.situations[0].situation) == (True, Situation.NO_LABELS)
     assert told(unlabelled(), FEW)[ConditionType.STALLED].reason is Reason.NO_LABELS
-    label = {"m-1": healthy(), "m-2": healthy(5, 0)}
-    assert decide(unlabelled(), label).situations == ()
+    label = read(unlabelled(), {"m-2": 9}, labels=1)
+    assert decide(label, FEW).situations == (), "it has come, whether the metric counts it or not"
 
 
 def test_labels_that_count_late_are_given_their_time() -> None:
@@ -468,6 +473,15 @@ def test_who_looks_bad_is_not_promoted_for_want_of_labels() -> None:
     falling = replace(healthy(4, 3), verdict=Verdict.INCONCLUSIVE, log_e=LEVEL.proof / 2)
     decision = decide(unlabelled(1, noLabels={"action": "Promote", "after": "1h"}), FEW | {"m-2": falling})
     assert decision.weight == 5
+
+
+def test_what_is_to_be_taken_back_is_not_promoted() -> None:
+    builder = canary(invalidData={"action": "RollBack"}).having(invalid=INVALID, asked=Asked(promote="m-2"))
+    decision = decide(builder.obj(), BACK)
+    assert decision.rejection is not None
+    assert (decision.serving, decision.rejection.revision) == ("m-1", "m-2")
+    held = builder.spec(policies={"invalidData": {"action": "Hold"}})
+    assert decide(held.obj(), BACK).serving == "m-2"
 
 
 def test_for_want_of_labels_a_candidate_can_be_taken_back_without_proof() -> None:

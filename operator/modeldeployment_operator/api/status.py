@@ -156,7 +156,7 @@ class Activity(ApiModel):
     predictions: int | None = Field(
         None, ge=0, description="Predictions that its pods had made when they were last read; absent if nobody tells."
     )
-    labels: int = Field(0, ge=0, description="Labels of it that were judged by then.")
+    labels: int = Field(0, ge=0, description="Labels of it that its pods had counted by then.")
     predicted: Timestamp | None = Field(
         None, description="When predictions were last more than before, or first read.", json_schema_extra=TIME
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from modeldeployment_operator.api.status import Activity
-from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.observation import Observation, Sample
 from modeldeployment_operator.core.rollout import known_rollout
 from modeldeployment_operator.core.standing import revision_status
@@ -17,9 +16,10 @@ def samples_of(observation: Observation, revision: str) -> list[Sample]:
     return [sample for sample in (observation.samples or {}).values() if sample.revision == revision]
 
 
-def activity_of(observation: Observation, judged: Judged | None, revision: str) -> Activity | None:
+def activity_of(observation: Observation, revision: str) -> Activity | None:
     """Return what is known of a revision's predictions and labels after this look; None if nothing was ever read.
 
+    Labels are those that came, whether the criteria count them or not: of recall, only those of one class are counted.
     A number that is smaller than before is of other pods. Predictions that a source does not tell of are taken to come.
     """
     status = revision_status(observation, revision)
@@ -28,10 +28,12 @@ def activity_of(observation: Observation, judged: Judged | None, revision: str) 
         return known
     told = [sample.predictions for sample in samples if sample.predictions is not None]
     predictions = sum(told) if len(told) == len(samples) else None
+    labels, now = sum(sample.correct + sample.wrong for sample in samples), precise(observation.now)
     running = sum(pod.running for pod in observation.pods_of(revision))
-    if known and known.predictions and predictions is not None and len(samples) < running:
-        predictions = max(predictions, known.predictions)  # Those of pods that did not answer are not gone.
-    labels, now = judged.labels if judged else 0, precise(observation.now)
+    if known and len(samples) < running:  # Those of pods that did not answer are not gone.
+        labels = max(labels, known.labels)
+        if known.predictions and predictions is not None:
+            predictions = max(predictions, known.predictions)
     if known is None:
         # What came before the first look nobody knows.
         unlabelled = now if predictions is None else None

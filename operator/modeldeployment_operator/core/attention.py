@@ -9,6 +9,7 @@ from modeldeployment_operator.api.policies import Action, Situation, field_of
 from modeldeployment_operator.api.status import SituationStatus
 from modeldeployment_operator.core.claims import Claim, View
 from modeldeployment_operator.core.rejection import is_given_up
+from modeldeployment_operator.core.situations import has_cost_a_revision
 
 
 def needs_attention(view: View) -> list[Claim]:
@@ -45,22 +46,37 @@ def _done(view: View, one: SituationStatus) -> str:
         return "it goes on all the same, as its user said"
     match one.action:
         case Action.ROLL_BACK:
-            return f"it is to be taken back as soon as another can serve, because {where}"
+            if view.observation.paused:
+                return f"it is taken back when spec.paused is false again, because {where}"
+            if view.decision.standby is None:
+                return "nothing is changed by that, because there is no good revision to go back to"
+            return f"it gives way to {view.decision.standby} as soon as that can serve, because {where}"
         case Action.PAUSE:
             return f"nothing goes on until kubectl model resume, because {where}"
         case Action.HOLD:
-            later = f", and {wanted.value} follows" if wanted is not Action.HOLD else ""
-            what = "the previous revision is kept running" if serves else "the rollout is held"
-            if one.situation is Situation.DRIFT:
-                return (
-                    f"{what} and gets no requests as long as that lasts; what is proven stays so, and later labels "
-                    "end it only for the other: apply another model, or kubectl model promote or abort"
-                )
-            return f"{what} as long as that lasts{later}"
+            return _held(view, one, wanted)
         case Action.PROMOTE:
             return f"its step counts as done, because {where}"
         case Action.ALERT:
             return "nothing is changed by that" if serves else f"nothing is changed by that, because {where}"
+
+
+def _held(view: View, one: SituationStatus, wanted: Action) -> str:
+    """Say what stays as it is, and what follows if that lasts."""
+    serves = one.revision == view.decision.serving
+    is_kept = view.decision.standby_runs
+    in_vain = has_cost_a_revision(view.observation, one.since) or (serves and not is_kept)
+    follows = wanted is Action.PAUSE or (wanted is Action.ROLL_BACK and not in_vain)
+    later = f", and {wanted.value} follows" if follows else ""
+    what = "the rollout is held"
+    if serves:
+        what = "the previous revision is kept running" if is_kept else "no rollout begins or goes on"
+    if one.situation is Situation.DRIFT:
+        return (
+            f"{what} and gets no requests as long as that lasts; what is proven stays so, and later labels "
+            "end it only for the other: apply another model, or kubectl model promote or abort"
+        )
+    return f"{what} as long as that lasts{later}"
 
 
 def _word_of_its_user(view: View) -> Iterator[tuple[Reason, str]]:

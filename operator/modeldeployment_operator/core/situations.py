@@ -131,7 +131,7 @@ def _quiet(observation: Observation, judged: Judged | None, name: str, serving: 
         told = [one for one in observation.status.situations if one.revision == name]
         yield from (_Found(one.situation, name, one.message) for one in told if one.situation in _SILENCES)
         return
-    policies, activity = observation.spec.policies, activity_of(observation, judged, name)
+    policies, activity = observation.spec.policies, activity_of(observation, name)
     begun = _has_traffic_since(observation, name, serving)
     quiet = quiet_since(activity, begun) if begun else None
     if quiet and observation.now - observation.seen_since(quiet) >= _span(policies.no_traffic.after):
@@ -202,7 +202,7 @@ def _noticed(
     """Return what is remembered of a situation, and what is done about it now."""
     since = before.since if before else precise(found.since or observation.now)
     action = _action(observation, serving, found, since)
-    in_vain = (found.revision == serving and not is_tried) or _has_cost_a_revision(observation, since)
+    in_vain = (found.revision == serving and not is_tried) or has_cost_a_revision(observation, since)
     if found.situation in _SOURCES and action is Action.ROLL_BACK and in_vain:
         action = Action.HOLD
     if action is Action.PROMOTE and judged is not None and judged.is_falling:
@@ -229,7 +229,7 @@ def _let_go(observation: Observation) -> set[Situation]:
     return {one.situation for one in paused if observation.asked.resume not in {None, one.resume}}
 
 
-def _has_cost_a_revision(observation: Observation, since: str) -> bool:
+def has_cost_a_revision(observation: Observation, since: str) -> bool:
     """Return whether a revision was taken back for want of counts since then: another would be no better off."""
     causes = {one.value for one in _SOURCES}
     times = [one.time for one in observation.status.rejections if one.reason.value in causes]

@@ -266,7 +266,7 @@ def _revision(
         verdict=judged[name].verdict if name in judged else _last_verdict(observation, decision, old),
         evidence=judged[name].state if name in judged and name in decision.running else None,
         gauge=judged[name].gauge if name in judged and name in decision.running else None,
-        activity=activity_of(observation, judged.get(name), name) if _is_watched(decision, name) else None,
+        activity=activity_of(observation, name) if _is_watched(decision, name) else None,
     )
     if left_by_route(observation, decision, name):
         revision = revision.model_copy(update={"serving_until": precise(observation.now)})

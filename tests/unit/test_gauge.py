@@ -151,6 +151,8 @@ def test_its_record_holds_against_as_low_a_threshold() -> None:
     assert rejected(ACCURACY | {"minimum": 0.95})
     assert not rejected(ACCURACY | {"minimum": 0.8})
     assert not rejected({"minimum": 0.9}), "labels were not judged"
+    other = QUERY | {"gauge": 'freshness{namespace="$(namespace)",revision="$(revision)"}'}
+    assert not rejected(ACCURACY | {"minimum": 0.95, "query": other}), "another gauge says something else"
 
 
 def test_people_are_told_that_it_is_a_plain_threshold() -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import Field
 
 from modeldeployment_operator.api.base import ApiModel, Rule
-from modeldeployment_operator.api.status import TIME, CriterionKind, EvidenceState, Timestamp
+from modeldeployment_operator.api.status import TIME, CriterionKind, EvidenceState, GaugeState, Timestamp
 
 VERDICT_KIND: Final = "ModelVerdict"
 VERDICT_PLURAL: Final = "modelverdicts"
@@ -75,6 +75,7 @@ class ModelVerdictSpec(ApiModel):
         None, description="Natural logarithm of the evidence against it; the verdict Degraded needs ln(1/alpha)."
     )
     evidence: EvidenceState | None = Field(None, description="State of the test, from which all that can be computed.")
+    gauge: GaugeState | None = Field(None, description="What the gauge said, where one was judged instead of labels.")
     retry: str | None = Field(None, description="Value of the retry annotation at that time; another one asks again.")
 
     rules = (

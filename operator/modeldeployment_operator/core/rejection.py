@@ -163,7 +163,7 @@ def _demands_as_much(verdict: ModelVerdictSpec, accuracy: Accuracy | None) -> bo
     if accuracy is None:
         return False
     if verdict.metric == GAUGE or accuracy.is_gauged:
-        is_same = verdict.metric == GAUGE and accuracy.is_gauged
+        is_same = verdict.gauge is not None and verdict.gauge.query == accuracy.counted_by
         return is_same and accuracy.minimum is not None and float(verdict.level or 0) <= accuracy.minimum
     if (verdict.metric or accuracy.metric.value) not in accuracy.metrics:
         return False

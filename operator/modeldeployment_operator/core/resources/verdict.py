@@ -49,6 +49,7 @@ def build_verdict(observation: Observation, judged: Mapping[str, Judged], decisi
         maximum_drop=f"{accuracy.maximum_drop:g}" if accuracy and accuracy.maximum_drop is not None else None,
         minimum_labels=accuracy.minimum_labels if accuracy and known and known.level else None,
         evidence=known.state.model_copy(update={"pods": [], "copying": []}) if known and known.state else None,
+        gauge=known.gauge if known else None,
         retry=observation.asked.retry,
         **(facts_of(known) if known else {}),
     )

@@ -33,6 +33,16 @@ KEY = Key("team", "a.b")
             'c{namespace="team",revision="a.b-1",note="a \\"b=\\" a.b"}',
             id="marks within a text",
         ),
+        pytest.param(
+            f"label_replace(c{{{HERE},app='$(name)',pod=~'$(name)-.*'}}, 'x', '$(name)', 'y', '')",
+            "label_replace(c{namespace=\"team\",revision=\"a.b-1\",app='a.b',pod=~'a\\\\.b-.*'}, 'x', 'a.b', 'y', '')",
+            id="an expression with single quotes",
+        ),
+        pytest.param(
+            f"c{{{HERE},app=`$(name)`,pod=~`$(name)-.*`}}",
+            r'c{namespace="team",revision="a.b-1",app=`a.b`,pod=~`a\.b-.*`}',
+            id="back quotes",
+        ),
     ],
 )
 def test_what_is_asked_for_a_revision(selector: str, expected: str) -> None:

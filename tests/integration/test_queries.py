@@ -331,6 +331,24 @@ async def test_what_was_asked_a_moment_ago_is_not_asked_again(fake: Fake, readin
     assert len(fake.asked) == 3
 
 
+async def test_counters_that_are_not_there_yet_are_no_fault_and_those_that_went_are(
+    fake: Fake, reading: Reading
+) -> None:
+    reader = reading(fake.url)
+    fake.document = {"status": "success", "data": {"resultType": "matrix", "result": []}}
+    _, problem = await reader.read()
+    assert "select nothing" in str(problem)
+    assert reader.queries.uncounted(MODEL.key) == {"m-1"}
+    nothing, fake.document = fake.document, None
+    fake.scrape(60, 5, 1)
+    assert await reader.read() == ([(0, 0)], None)
+    assert reader.queries.uncounted(MODEL.key) == frozenset()
+    fake.document = nothing
+    _, problem = await reader.read()
+    assert "select nothing" in str(problem)
+    assert reader.queries.uncounted(MODEL.key) == frozenset()
+
+
 async def test_another_query_begins_anew(fake: Fake, reading: Reading) -> None:
     fake.scrape(60, 5, 1)
     fake.scrape(90, 6, 1)

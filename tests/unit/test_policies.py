@@ -13,6 +13,7 @@ from modeldeployment_operator.api.rollout import Strategy
 from modeldeployment_operator.api.spec import AccuracyMetric
 from modeldeployment_operator.api.status import (
     MESSAGE_KEPT,
+    Activity,
     ModelDeploymentStatus,
     RejectionCause,
     RevisionPhase,
@@ -584,3 +585,57 @@ def test_giving_up_who_serves_without_another_is_told() -> None:
     )
     returning = probation().starting("m-1").having(asked=Asked(abort="m-2")).obj()
     assert told(returning, {})[ConditionType.NEEDS_ATTENTION].reason is Reason.ABORTED
+
+
+# Counters that are not there yet
+COUNTED = {
+    "minimum": 0.9,
+    "source": "Query",
+    "query": {
+        "correct": 'right_total{namespace="$(namespace)",revision="$(revision)"}',
+        "total": 'all_total{namespace="$(namespace)",revision="$(revision)"}',
+    },
+}
+
+
+def uncounted(minutes: int, **policies: Any) -> Observation:
+    """The source answers, and has no counters of m-2."""
+    builder = canary(minutes, **policies).spec(accuracy=COUNTED, rollout=WAITS)
+    nothing = frozenset({"m-2"})
+    samples = {"q": a_sample("q", 100, 0, revision="m-1")}
+    return builder.having(samples=samples, silent=nothing, unread=nothing, uncounted=nothing).obj()
+
+
+UNCOUNTED = {"m-1": healthy(), "m-2": silent(0, 0)}
+
+
+def test_a_source_that_counts_nothing_yet_is_not_down() -> None:
+    decision = decide(uncounted(60, sourceDown={"action": "RollBack", "after": "1s"}), UNCOUNTED)
+    assert (decision.situations, decision.rejection) == ((), None)
+    assert stays(decision)
+
+
+def test_a_source_that_counts_nothing_for_long_has_no_labels() -> None:
+    observation = uncounted(121, noLabels={"action": "Pause", "after": "2h"})
+    (situation,) = decide(observation, UNCOUNTED).situations
+    assert (situation.situation, situation.action) == (Situation.NO_LABELS, Action.PAUSE)
+    assert situation.message == "no labels of m-2 are counted yet: nobody answers"
+
+
+def test_a_source_that_is_down_says_why() -> None:
+    told = [one.message for one in decide(canary().obj(), SILENT).situations]
+    assert "the labels of m-2 cannot be read: nobody answers" in told
+
+
+def test_of_a_gauge_nobody_knows_whether_labels_come() -> None:
+    query = {"gauge": 'quality{namespace="$(namespace)",revision="$(revision)"}'}
+    steps = [{"weight": 5, "hold": {"healthy": True}}, {"weight": 50, "hold": {"healthy": True}}]
+    builder = canary(300, noLabels={"action": "RollBack", "after": "1h"})
+    builder = builder.spec(
+        accuracy={"minimum": 0.9, "source": "Query", "query": query}, rollout=WAITS | {"steps": steps}
+    )
+    builder = builder.candidate("m-2", activity=Activity(predicted=ago(hours=5), unlabelled=ago(hours=5))).ready("m-2")
+    samples = {name: a_sample(name, revision=name, gauge=0.95) for name in ("m-1", "m-2")}
+    waits = replace(healthy(0, 0), verdict=Verdict.INCONCLUSIVE)
+    decision = decide(builder.having(samples=samples, silence=None).obj(), {"m-1": healthy(), "m-2": waits})
+    assert (decision.situations, decision.rejection) == ((), None)

@@ -62,7 +62,9 @@ class Labels:
         if interval is None or not self._is_due(interval, sampled):
             silence = self._silence(observation.key)
             invalid = self._invalid.get(observation.key, {})
-            return replace(observation, silence=silence.problem, invalid=invalid, unread=frozenset(silence.since))
+            uncounted = self._queries.uncounted(observation.key)
+            seen = replace(observation, silence=silence.problem, invalid=invalid, uncounted=uncounted)
+            return replace(seen, unread=frozenset(silence.since))
         samples, problem = await self._ask(observation, interval / 2)
         if problem:
             self._telemetry.sample_failures.labels(source_of(observation)).inc()
@@ -130,6 +132,7 @@ class Labels:
             silent=lasting,
             invalid=invalid,
             unread=frozenset(silence.since),
+            uncounted=self._queries.uncounted(observation.key),
             now=self._now(),
         )
 

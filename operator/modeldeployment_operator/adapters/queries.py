@@ -53,6 +53,9 @@ class _Known:
     tallies: dict[str, Mapping[Labels, Tally]] = field(default_factory=dict)
     """By revision."""
     samples: dict[str, Sample] = field(default_factory=dict)
+    uncounted: frozenset[str] = frozenset()
+    counted: set[str] = field(default_factory=set)
+    """Revisions that there were counters of."""
     problem: str | None = "Prometheus has not answered yet"
     asked: float = -float("inf")
     running: asyncio.Task[None] | None = None
@@ -91,6 +94,11 @@ class Queries:
         if known and known.running:
             known.running.cancel()
 
+    def uncounted(self, key: Key) -> frozenset[str]:
+        """Return revisions of which Prometheus said at the last look that nothing is counted, and never had."""
+        known = self._known.get(key)
+        return known.uncounted if known else frozenset()
+
     async def sample(
         self, observation: Observation, query: Query, age: timedelta
     ) -> tuple[dict[str, Sample], str | None]:
@@ -116,7 +124,8 @@ class Queries:
         """Ask for each revision that runs."""
         revisions = sorted({pod.revision for pod in observation.pods if pod.running})
         samples: dict[str, Sample] = {}
-        problem = None
+        problem = lacking = None
+        uncounted: set[str] = set()
         tallies: dict[str, Mapping[Labels, Tally]] = {}
         try:
             for revision in revisions:
@@ -132,6 +141,12 @@ class Queries:
                     problem = problem or f"Prometheus at {api.url}: {str(error)[:_LONGEST_MESSAGE]}"
                     continue
                 tallies[revision] = counted.tallies
+                if not counted.nothing:
+                    known.counted.add(revision)
+                elif revision not in known.counted and not _was_counted(observation, revision):
+                    uncounted.add(revision)
+                    lacking = lacking or counted.problem
+                    continue
                 problem = problem or counted.problem
                 samples |= _samples(revision, counted)
         except Exception:
@@ -140,7 +155,8 @@ class Queries:
             )
             problem = "an error in the operator itself; its log has it"
         finally:
-            known.tallies, known.samples, known.problem, known.running = tallies, samples, problem, None
+            known.tallies, known.samples, known.problem, known.running = tallies, samples, problem or lacking, None
+            known.uncounted = frozenset(uncounted)
 
     async def _count(
         self, api: PrometheusApi, key: Key, query: Query, revision: str, known: Mapping[Labels, Tally]
@@ -173,6 +189,12 @@ class Queries:
                 self._observe_seconds(self._monotonic() - began)
             self._fault = None
             return body
+
+
+def _was_counted(observation: Observation, revision: str) -> bool:
+    """Return whether labels of a revision were counted before this operator began."""
+    states = (one.evidence for one in observation.status.revisions if one.name == revision)
+    return any(state is not None and state.right + state.wrong > 0 for state in states)
 
 
 def _gauge(revision: str, value: float) -> Sample:

@@ -171,6 +171,8 @@ class Observation:
     """By revision: what was wrong with its counts at the last look."""
     unread: frozenset[str] = frozenset()
     """Revisions of which none could be read at the last look."""
+    uncounted: frozenset[str] = frozenset()
+    """Of those, revisions of which the source has answered that nothing is counted, and never was."""
     selected: str | None = None
     """Revision that the serving Service selects."""
     told: Mapping[str, Passing] = field(default_factory=dict)

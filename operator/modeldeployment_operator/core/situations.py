@@ -89,7 +89,9 @@ def is_unread(
         return False
     goes_on = {one.revision for one in noticed if one.situation in _SOURCES and one.action is Action.ALERT}
     looked_at = {candidate} if is_degraded(judged, serving) else {candidate, serving}
-    return observation.silence is not None and bool((looked_at - goes_on) & observation.unread)
+    return observation.silence is not None and bool(
+        (looked_at - goes_on) & (observation.unread - observation.uncounted)
+    )
 
 
 def _holds_all(one: SituationStatus) -> bool:
@@ -121,13 +123,16 @@ def _unknown(observation: Observation, judged: Judged | None, name: str) -> Iter
             message = f"counts were read that cannot be: {observation.invalid[name]}"
             yield _Found(Situation.INVALID_DATA, name, message)
     # A source that answers, and counts nothing yet of a revision, is not down.
+    elif name in observation.uncounted:
+        return
     elif judged is not None and judged.verdict is Verdict.UNAVAILABLE and observation.silence is not None:
-        yield _Found(Situation.SOURCE_DOWN, name, f"the labels of {name} cannot be read")
+        yield _Found(Situation.SOURCE_DOWN, name, f"the labels of {name} cannot be read: {observation.silence}")
 
 
 def _quiet(observation: Observation, judged: Judged | None, name: str, serving: str) -> Iterator[_Found]:
     """Yield what does not come. Of a revision that was not read at this look, only what was so before."""
-    if not samples_of(observation, name):
+    is_uncounted = name in observation.uncounted
+    if not is_uncounted and not samples_of(observation, name):
         told = [one for one in observation.status.situations if one.revision == name]
         yield from (_Found(one.situation, name, one.message) for one in told if one.situation in _SILENCES)
         return
@@ -139,13 +144,18 @@ def _quiet(observation: Observation, judged: Judged | None, name: str, serving: 
         return
     rollout, since = known_rollout(observation, name), activity.unlabelled if activity else None
     shared = _has_share_since(observation, rollout) if rollout and name != serving else None
+    since = shared if is_uncounted else since
     if rollout is None or shared is None or since is None or not lacks_labels(observation, rollout, judged):
         return
+    if observation.spec.accuracy is not None and observation.spec.accuracy.is_gauged:
+        return  # Nobody knows of labels.
     unlabelled = observation.seen_since(max(datetime.fromisoformat(since), datetime.fromisoformat(shared)))
     feedback = observation.spec.feedback
     patience = _span(policies.no_labels.after) + _span(feedback.maturity if feedback else MATURE_AT_ONCE)
     if observation.now - unlabelled >= patience:
-        yield _Found(Situation.NO_LABELS, name, f"predictions come to {name}, and no labels of them", unlabelled)
+        words = f"predictions come to {name}, and no labels of them"
+        words = f"no labels of {name} are counted yet: {observation.silence}" if is_uncounted else words
+        yield _Found(Situation.NO_LABELS, name, words, unlabelled)
 
 
 def _has_traffic_since(observation: Observation, name: str, serving: str) -> str | None:

@@ -82,12 +82,14 @@ class Counted:
         tallies: what is known of each process by now.
         readable: those whose counters could be used, if only to see that nothing is new.
         problem: why the first of the others could not: what, where, and what to do.
+        nothing: whether there are no counters at all.
 
     """
 
     tallies: Mapping[Labels, Tally] = field(default_factory=dict)
     readable: frozenset[Labels] = frozenset()
     problem: str | None = None
+    nothing: bool = False
 
 
 class _UnusableError(Exception):
@@ -114,7 +116,8 @@ def count(known: Mapping[Labels, Tally], found: Mapping[Labels, Process], now: f
     A process that nothing is told of any more is forgotten: should it come back, it begins as a new one does.
     """
     if not found:
-        return Counted(problem="query.correct and query.total select nothing that was scraped in the last five minutes")
+        words = "query.correct and query.total select nothing that was scraped in the last five minutes"
+        return Counted(problem=words, nothing=True)
     if problem := _too_many(found):
         return Counted(known, problem=problem)
     tallies, readable, problem = {}, set(), None

@@ -91,6 +91,26 @@ class RoutedStory(Story):
             assert name in self.world.ready
 
 
+def test_a_share_that_was_taken_a_moment_ago_may_be_asked_for_still() -> None:
+    """In a drift the candidate loses its share, and then its user asks for another one."""
+    story = RoutedStory()
+    story.it_begins({"strategy": "Canary", "steps": [{"weight": 5, "hold": {"labels": 1000}}]})
+    story.everything_gets_ready()
+    serving = story.world.memory.serving_revision
+    assert serving is not None
+    story.the_user_asks_for("m-2")
+    story.everything_gets_ready()
+    story.gateway.prompt = False
+    for name in (serving, "m-2"):
+        story.label(name, 10, 600)
+    story.look()
+    story.look()
+    assert led_to(Route(story.gateway.written, Acceptance.YES), MODEL) == frozenset()
+    assert led_to(Route(story.gateway.read, Acceptance.YES), MODEL) == {"m-2"}
+    story.the_user_asks_for("m-3")
+    assert "m-2" in story.world.ready
+
+
 def test_a_gateway_that_is_late_for_ever_finds_nobody_at_last() -> None:
     """The check can fail: what it allows for is needed."""
     story = RoutedStory()

@@ -130,3 +130,17 @@ def test_strings_of_promql_end_where_they_should() -> None:
 )
 def test_spans_are_written_as_prometheus_reads_them(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+def test_a_step_that_is_held_for_a_time_is_given_that_time() -> None:
+    hold = {"approval": True, "duration": "48h"}
+    told = {
+        name: next(one for one in alerts(an_observation(rollout=rollout).obj()) if one.name == "ModelAwaitingApproval")
+        for name, rollout in {
+            "held": {"strategy": "BlueGreen", "hold": hold},
+            "asks": {"strategy": "BlueGreen", "hold": {"approval": True}},
+        }.items()
+    }
+    assert "> 259200\n" in told["held"].expression
+    assert "> 86400\n" in told["asks"].expression
+    assert "24h after the 48h of its hold." in told["held"].description

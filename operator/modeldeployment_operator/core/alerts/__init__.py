@@ -14,7 +14,7 @@ def alerts(observation: Observation) -> list[Alert]:
     return [
         quality.degraded(subject),
         quality.rolled_back(subject),
-        rollouts.waits_for_approval(subject),
+        rollouts.waits_for_approval(subject, spec.rollout),
         rollouts.needs_attention(subject),
         *([quality.labels_missing(subject)] if spec.accuracy else []),
         quality.labels_unavailable(subject),

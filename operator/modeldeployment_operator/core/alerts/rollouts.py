@@ -6,26 +6,31 @@ from typing import Final
 
 from modeldeployment_operator.api.base import seconds
 from modeldeployment_operator.api.conditions import ConditionStatus, ConditionType, Reason
+from modeldeployment_operator.api.rollout import Rollout
 from modeldeployment_operator.core.alerts.subject import Alert, Severity, Subject
+from modeldeployment_operator.core.text import span
 
 _BY_MODEL: Final = "by (namespace, model)"
 
 
-def waits_for_approval(subject: Subject) -> Alert:
+def waits_for_approval(subject: Subject, rollout: Rollout) -> Alert:
     """Fire while a step waits for nothing but its user, and has begun longer ago than it may take.
 
-    That is known from the time of the step and not from `for`, which a Prometheus that was away begins anew.
+    A duration that it is held for besides is given to it. The time is that of the step and not from `for`, which a
+    Prometheus that was away begins anew.
     """
     within = subject.monitoring.prometheus_rule.approval_within
+    held = max((seconds(hold.duration) for hold in rollout.holds if hold.approval and hold.duration), default=0.0)
+    besides = f" after the {span(held)} of its hold" if held else ""
     condition = subject.condition(ConditionType.READY, ConditionStatus.FALSE, [Reason.AWAITING_APPROVAL])
     began = f"max {_BY_MODEL} ({subject.told(subject.series('modeldeployment_rollout_step_start_time_seconds'))})"
     return Alert(
         "ModelAwaitingApproval",
         Severity.WARNING,
-        f"time() - {began} > {seconds(within):g}\nand\nmax {_BY_MODEL} ({subject.told(condition)}) == 1",
+        f"time() - {began} > {seconds(within) + held:g}\nand\nmax {_BY_MODEL} ({subject.told(condition)}) == 1",
         f"A new revision of model {subject.key} waits for its user",
         f"A new revision of model {subject.key} has come to a step that waits for its user, "
-        f"{{{{ $value | humanizeDuration }}}} ago; it should not take more than {within}.",
+        f"{{{{ $value | humanizeDuration }}}} ago; it should not take more than {within}{besides}.",
         f"Look at its verdict and numbers: {subject.model('status')}. Then {subject.model('promote')}, or "
         f"{subject.model('abort')}. Until then the former revision serves, and both cost pods.",
     )

@@ -113,7 +113,13 @@ def test_a_killed_container_loses_and_repeats_nothing(start: StartServer) -> Non
     assert server.counts() == before
     assert server.feedback(f"{token}.0", 1).status == 409
     assert server.feedback(f"{token}.2", 0).status == 200
-    assert server.counts() == {**before, "correct": 2}
+    after = server.counts()
+    assert after == {**before, "correct": 2, "classes": after["classes"]}
+    assert true_positives(after) == {**true_positives(before), "0": true_positives(before).get("0", 0) + 1}
+
+
+def true_positives(counts: contract.Counts) -> dict[str, int]:
+    return {one["name"]: one["true_positive"] for one in counts["classes"]}
 
 
 def test_labels_that_come_while_the_container_is_killed_count_once(start: StartServer) -> None:

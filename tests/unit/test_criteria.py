@@ -14,11 +14,12 @@ from modeldeployment_operator.api.verdict import ModelVerdictSpec
 from modeldeployment_operator.cli.text.criteria import criteria
 from modeldeployment_operator.core.criteria import plan_of
 from modeldeployment_operator.core.decision import decide
-from modeldeployment_operator.core.judgement import Judged, judge, restarted
+from modeldeployment_operator.core.judgement import Judged, judge
 from modeldeployment_operator.core.observation import Observation, Sample
 from modeldeployment_operator.core.rejection import cause
 from modeldeployment_operator.core.replay import replay
 from modeldeployment_operator.core.resources import build_verdict
+from modeldeployment_operator.core.trials import restarted
 
 from tests.support.life import Life
 from tests.support.observations import ObservationBuilder, a_sample, ago, an_observation
@@ -392,16 +393,22 @@ def test_a_slice_that_looks_bad_is_not_healthy() -> None:
 # What is told
 
 
-def test_many_demands_have_weights_that_can_be_written_and_read() -> None:
-    others = [{"metric": metric, "minimum": 0.5} for metric in ("precision", "recall", "f1")]
-    world = Beside(DROP | {"minimum": 0.9, "additional": others}, CANARY)
+def until_degraded(world: Beside, stable: tuple[int, int], candidate: tuple[int, int]) -> dict[str, Judged]:
+    """Count so many labels at each look, until the candidate is proven worse."""
     judged: dict[str, Judged] = {}
     for _ in range(60):
-        world.count("m-1", 19, 1)
-        world.count("m-2", 12, 8)
+        world.count("m-1", *stable)
+        world.count("m-2", *candidate)
         judged = world.look()
         if judged["m-2"].verdict is Verdict.DEGRADED:
             break
+    return judged
+
+
+def test_many_demands_have_weights_that_can_be_written_and_read() -> None:
+    others = [{"metric": metric, "minimum": 0.5} for metric in ("precision", "recall", "f1")]
+    world = Beside(DROP | {"minimum": 0.9, "additional": others}, CANARY)
+    judged = until_degraded(world, (19, 1), (12, 8))
     record, _ = recorded(world.observed(), judged)
     assert replay(record).differences == ()
     assert record.maximum_drop == "0.05"
@@ -409,13 +416,7 @@ def test_many_demands_have_weights_that_can_be_written_and_read() -> None:
 
 def test_the_level_that_is_told_is_that_of_what_it_was_proven_worse_by() -> None:
     world = Beside({"minimum": 0.9, "maximumDrop": 0.3}, CANARY)
-    judged: dict[str, Judged] = {}
-    for _ in range(60):
-        world.count("m-1", 20, 0)
-        world.count("m-2", 15, 5)
-        judged = world.look()
-        if judged["m-2"].verdict is Verdict.DEGRADED:
-            break
+    judged = until_degraded(world, (20, 0), (15, 5))
     record, words = recorded(world.observed(), judged)
 
     assert (record.criterion, record.level) == (KINDS.MINIMUM, "0.9000")

@@ -13,7 +13,8 @@ from modeldeployment_operator.core.counting import ABSENT_PODS_KEPT
 from modeldeployment_operator.core.criteria import plan_of
 from modeldeployment_operator.core.evidence import Evidence
 from modeldeployment_operator.core.intervals import clopper_pearson_lower
-from modeldeployment_operator.core.judgement import judge, restarted
+from modeldeployment_operator.core.judgement import judge
+from modeldeployment_operator.core.trials import restarted
 
 from tests.support.life import MINIMUM, Life, counted
 from tests.support.observations import a_pod, a_sample, an_observation, evidence

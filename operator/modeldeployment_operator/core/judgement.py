@@ -29,7 +29,6 @@ from modeldeployment_operator.core.intervals import anytime_interval
 from modeldeployment_operator.core.metrics import value_of
 from modeldeployment_operator.core.observation import Observation, Sample
 from modeldeployment_operator.core.trials import (
-    FRESH_BETS,
     NO_LABELS,
     Beside,
     after,
@@ -247,34 +246,6 @@ def judge_revision(
     if silent and judged.verdict is not Verdict.DEGRADED:
         return replace(judged, verdict=Verdict.UNAVAILABLE, before=judged.verdict)
     return judged
-
-
-def restarted(state: EvidenceState) -> EvidenceState:
-    """Return a state without evidence in which everything that was counted so far is known."""
-    further = [
-        one.model_copy(
-            update={
-                "right": 0,
-                "wrong": 0,
-                "tied": 0,
-                "other_right": 0,
-                "other_wrong": 0,
-                "numbers": _fresh_bets(one.numbers) if _is_level(one.kind) else [],
-            }
-        )
-        for one in state.further
-    ]
-    return state.model_copy(
-        update={"right": 0, "wrong": 0, "log_bets": _fresh_bets(state.log_bets), "further": further}
-    )
-
-
-def _fresh_bets(bets: list[str]) -> list[str]:
-    return [repr(value) for value in FRESH_BETS] if bets else []
-
-
-def _is_level(kind: CriterionKind) -> bool:
-    return kind not in COMPARED.values()
 
 
 def _judge_samples(

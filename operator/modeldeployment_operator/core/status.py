@@ -31,7 +31,7 @@ from modeldeployment_operator.core.criteria import COMPARED
 from modeldeployment_operator.core.decision import Decision
 from modeldeployment_operator.core.detection import outlook
 from modeldeployment_operator.core.history import kept, recorded
-from modeldeployment_operator.core.judgement import Judged, restarted
+from modeldeployment_operator.core.judgement import Judged
 from modeldeployment_operator.core.kinds import Kind
 from modeldeployment_operator.core.leaving import left_by_route
 from modeldeployment_operator.core.observation import Observation, Problem, StoredRevision
@@ -42,6 +42,7 @@ from modeldeployment_operator.core.standing import revision_status, serving_revi
 from modeldeployment_operator.core.starting import starting_of
 from modeldeployment_operator.core.text import precise, ratio, shortened
 from modeldeployment_operator.core.traffic import reached
+from modeldeployment_operator.core.trials import restarted
 
 REJECTIONS_KEPT: Final = 32
 _BEGUN: Final = EvidenceState(metric="", log_bets=[])

@@ -9,7 +9,7 @@ from typing import Final
 from modeldeployment_operator.api.status import CriterionKind, CriterionState, EvidenceState, PodCounts
 from modeldeployment_operator.core.criteria import Criterion, Plan, Stream
 from modeldeployment_operator.core.evidence import Comparison, Evidence, Labels, Paired
-from modeldeployment_operator.core.findings import evidence_of
+from modeldeployment_operator.core.findings import evidence_of, plan_in
 
 FRESH_BETS: Final = Evidence.start(0.5).log_bets
 """At the start, the capital of the bets does not depend on the level."""
@@ -58,6 +58,16 @@ def begun(plan: Plan, pods: list[PodCounts] | None = None) -> EvidenceState:
         pods=pods or [],
         further=[_begun(one) for one in plan.others],
     )
+
+
+def restarted(state: EvidenceState) -> EvidenceState:
+    """Return a state without evidence in which everything that was counted so far is known."""
+    anew = begun(plan_in(state, alpha=1.0), state.pods)
+    further = [
+        one.model_copy(update={"against": before.against, "since": before.since})
+        for one, before in zip(anew.further, state.further, strict=True)
+    ]
+    return anew.model_copy(update={"further": further, "copying": state.copying})
 
 
 def is_of(plan: Plan, state: EvidenceState) -> bool:
